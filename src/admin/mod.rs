@@ -2,7 +2,7 @@
 //!
 //! The listener is open before the workers accept and until they have drained. Nothing on the workers'
 //! threads can block it. It is meant for a trusted network. Even so, a client can use little: few
-//! connections, one request on each, and a short time.
+//! connections, one request on each, and a short time. With `[admin] tls`, its TCP addresses speak TLS.
 
 pub mod access;
 mod answer;
@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod json_content;
 pub mod response_content;
 mod time_limit;
+mod tls;
 pub mod verify;
 
 use std::convert::Infallible;
@@ -30,9 +31,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::admission::client::ClientAddress;
 use crate::config::{self, Address, Sharing};
 use crate::listen::bind::{Claim, claim_one};
-use crate::listen::listener::{Listener, Listening};
+use crate::listen::listener::{Listener, Listening, Speaks};
 use crate::listen::stream::Stream;
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
@@ -43,6 +45,7 @@ use crate::admin::access::Asker;
 use crate::admin::response_content::Content;
 use api::Api;
 use time_limit::TimeLimit;
+use tls::AdminTls;
 
 pub use crate::admin::doctor::{Compared, Difference, IssuedState, State};
 pub use crate::admin::verify::Examination;
@@ -67,6 +70,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub struct Bound {
     runtime: Runtime,
     claims: Vec<Claim>,
+    speaks: Speaks,
 }
 
 /// Binds the listeners.
@@ -77,7 +81,8 @@ pub fn bind(admin: &config::Admin, sharing: Sharing) -> Result<Bound, StartError
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let claim = |address| claim_one(address, 1, admin.unix_mode, sharing);
     let claims = admin.listen.iter().map(claim).collect::<Result<_, _>>()?;
-    Ok(Bound { runtime, claims })
+    let speaks = if admin.tls.is_some() { Speaks::Tls } else { Speaks::Plain };
+    Ok(Bound { runtime, claims, speaks })
 }
 
 /// The listeners of an address, for the runtime that is entered.
@@ -104,7 +109,7 @@ impl Bound {
     /// # Errors
     /// [`StartError`]
     pub fn start(self, control: &Arc<Control>) -> Result<Admin, StartError> {
-        let Self { runtime, claims } = self;
+        let Self { runtime, claims, speaks } = self;
         let addresses = claims.iter().map(Claim::address).collect();
         let listeners = {
             let _entered = runtime.enter();
@@ -118,11 +123,13 @@ impl Bound {
                 let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
                 let api = Arc::new(Api::new(&control));
                 let watching = Arc::clone(&api);
+                let tls = (speaks == Speaks::Tls).then(|| Arc::new(AdminTls::new(MAX_CONNECTIONS)));
                 let _until_end = tokio::spawn(async move { watching.watch().await });
                 let mut loops = JoinSet::new();
                 for listener in listeners.into_iter().flatten() {
                     let guard = PartGuard::over(ServerPart::Admin, &control);
-                    let shared = Shared { control: Arc::clone(&control), api: Arc::clone(&api) };
+                    let shared =
+                        Shared { control: Arc::clone(&control), api: Arc::clone(&api), tls: tls.clone() };
                     let accept = accept(listener, shared, Arc::clone(&permits));
                     let stopped = stopped.clone();
                     loops.spawn(async move {
@@ -163,6 +170,8 @@ impl Drop for Admin {
 struct Shared {
     control: Arc<Control>,
     api: Arc<Api>,
+    /// For TCP addresses that speak TLS.
+    tls: Option<Arc<AdminTls>>,
 }
 
 async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
@@ -173,8 +182,7 @@ async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
                 if std::mem::take(&mut failing) {
                     info!("the admin listener accepts again");
                 }
-                let asker = Asker::of(client, local_ip(&stream));
-                tokio::spawn(serve(stream, asker, shared.clone(), permit));
+                tokio::spawn(serve(stream, client, shared.clone(), permit));
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -192,15 +200,24 @@ async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
 fn local_ip(stream: &Stream) -> Option<IpAddr> {
     match stream {
         Stream::Tcp(stream) => stream.local_addr().ok().map(|local| local.ip()),
-        // The admin listener does not speak TLS.
-        Stream::Unix(_) | Stream::Tls(_) => None,
+        Stream::Tls(stream) => local_ip(stream.socket()),
+        Stream::Unix(_) => None,
     }
 }
 
-async fn serve(stream: Stream, asker: Asker, shared: Shared, permit: OwnedSemaphorePermit) {
+async fn serve(stream: Stream, client: ClientAddress, shared: Shared, permit: OwnedSemaphorePermit) {
     let (began, time_limit) = (Instant::now(), TimeLimit::new(TIME_LIMIT));
+    let stream = match (&shared.tls, stream) {
+        (Some(tls), stream @ Stream::Tcp(_)) => {
+            let accepting = Box::pin(tls.accept(&shared.control, stream, client));
+            let Some(Some(stream)) = time_limit.bound(began, accepting).await else { return };
+            stream
+        }
+        (None, stream) | (Some(_), stream @ (Stream::Unix(_) | Stream::Tls(_))) => stream,
+    };
+    let asker = Asker::of(client, local_ip(&stream));
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let (Shared { control, api }, time_limit) = (shared.clone(), time_limit.clone());
+        let (Shared { control, api, tls: _ }, time_limit) = (shared.clone(), time_limit.clone());
         async move {
             Ok::<_, Infallible>(if Api::is_asked(request.uri().path()) {
                 api.answer(asker, request, &time_limit).await

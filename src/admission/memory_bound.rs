@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 use crate::admission::failures;
 use crate::admission::memory::{FREE_HEAD, with_reserve};
-use crate::config::{Config, DeliveryMode, Upstream};
+use crate::config::{Admin, Config, DeliveryMode, Upstream};
 use crate::diagnosis::sample::{LONGEST_CONTENT, LONGEST_HEAD};
 use crate::diagnosis::submitter::TOTAL_TOKENS;
 use crate::http1::connection::READ_SIZE;
@@ -26,7 +26,7 @@ use crate::queue::sqlite;
 use crate::queue::writer::{LARGEST_HANDED, MOST_UNSAVED};
 use crate::telemetry::sink;
 use crate::tls::handshake::MOST_ENCRYPTED;
-use crate::tls::stream::MOST_QUIET;
+use crate::tls::stream::{MOST_HANDSHAKE, MOST_QUIET};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -54,6 +54,9 @@ pub const LOG: u64 = 2 * bytes(sink::CAPACITY);
 
 /// The admin listener: 64 connections, each with a head of 8 KiB and an answer.
 pub const ADMIN: u64 = 4 * MIB;
+
+/// TLS on the admin listener: 64 connections, each with the state of a TLS connection and the bytes of a handshake.
+pub const ADMIN_TLS: u64 = 64 * (TLS + bytes(MOST_HANDSHAKE));
 
 /// The task of a connection, and the state of a request besides heads and content (measured: 7 KiB).
 pub const TASK: u64 = 8 * KIB;
@@ -110,6 +113,10 @@ const fn larger(a: u64, b: u64) -> u64 {
     if a > b { a } else { b }
 }
 
+fn admin(admin: &Admin) -> u64 {
+    ADMIN.saturating_add(if admin.tls.is_some() { ADMIN_TLS } else { 0 })
+}
+
 /// The most memory that a configuration can take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
@@ -152,7 +159,7 @@ impl Footprint {
             ROUTE.saturating_mul(count(config.routes.len())),
             idle,
             LOG,
-            if config.admin.is_some() { ADMIN } else { 0 },
+            config.admin.as_ref().map_or(0, admin),
             // A reload makes the next one while the current one is in use.
             if config.limits.max_failures_per_client.is_some() { 2 * failures::MEMORY } else { 0 },
         ];

@@ -18,9 +18,9 @@ use crate::upstream::origin::Origin;
 #[derive(Debug, Parser)]
 #[command(name = "hookgate", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
 pub(super) struct Typed {
-    /// The configuration file
-    #[arg(long, short, global = true, value_name = "FILE", default_value = "gateway.toml")]
-    pub(super) config: PathBuf,
+    /// The configuration file [default: HOOKGATE_CONFIG, or else ./gateway.toml, or else /etc/hookgate/gateway.toml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 }
@@ -75,6 +75,9 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
+    /// The configuration file, `-` for standard input; default: the file of --config
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
     /// Fail on warnings, too
     #[arg(long)]
     pub(super) strict: bool,
@@ -422,9 +425,9 @@ mod tests {
     fn run_is_the_default_command_and_config_is_accepted_anywhere() {
         assert!(typed("hookgate").unwrap().command.is_none());
         for line in ["hookgate --config a.toml run", "hookgate run --config a.toml", "hookgate -c a.toml"] {
-            assert_eq!(typed(line).unwrap().config, PathBuf::from("a.toml"), "{line}");
+            assert_eq!(typed(line).unwrap().config, Some(PathBuf::from("a.toml")), "{line}");
         }
-        assert_eq!(typed("hookgate check").unwrap().config, PathBuf::from("gateway.toml"));
+        assert_eq!(typed("hookgate check").unwrap().config, None);
     }
 
     #[test]

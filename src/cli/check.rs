@@ -1,13 +1,12 @@
 //! Shell. `hookgate check`: prints the routes of the configuration, or every problem in it.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::args::Check;
+use super::configuration::ConfigFile;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
-use super::{configuration, issued_certificates, table};
+use super::{configuration, issued_certificates, listeners, table};
 use crate::admission::memory_bound::{Footprint, in_mib};
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
@@ -18,7 +17,7 @@ use crate::queue::postgres;
 ///
 /// # Errors
 /// A [`Failure`] if the configuration has errors.
-pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Result<Exit, Failure> {
+pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Result<Exit, Failure> {
     if asked.json {
         return Ok(as_json(terminal, file, asked));
     }
@@ -28,6 +27,11 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
     for doubt in &doubts {
         let warning = terminal.out.paint(Paint::Strong, "warning");
         terminal.out.line(format_args!("{warning}: {doubt}"));
+    }
+    let tables = [listeners::lines(&loaded.config), listeners::certificate_lines(&loaded.config)];
+    for table in tables.iter().filter(|table| !table.is_empty()) {
+        terminal.out.table(table);
+        terminal.out.line("");
     }
     terminal.out.table(&table::lines(&loaded.config.routes));
     terminal.out.line("");
@@ -45,8 +49,8 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
     Ok(Exit::Done)
 }
 
-fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
-    let (ok, routes, certificates, memory, problems) = match load::load(file) {
+fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Exit {
+    let (ok, parts, problems) = match load::load(file.path()) {
         Ok(Loaded { config, report }) => {
             let doubts = store_doubts(&config);
             let ok = !(asked.strict && (is_doubtful(&report) || !doubts.is_empty()));
@@ -61,25 +65,49 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
             });
             let mut problems = report.to_json();
             if let Value::Array(problems) = &mut problems {
-                let file = file.display().to_string();
+                let file = file.to_string();
                 problems.extend(doubts.into_iter().map(
                     |message| json!({ "severity": "warning", "code": "store_server", "file": file, "message": message }),
                 ));
             }
-            (ok, table::documents(&config.routes), issued_certificates::documents(&config), memory, problems)
+            let parts = Parts {
+                listeners: listeners::documents(&config),
+                certificates: listeners::certificate_documents(&config),
+                acme: issued_certificates::documents(&config),
+                routes: table::documents(&config.routes),
+                memory,
+            };
+            (ok, parts, problems)
         }
-        Err(LoadError::Wrong(report)) => (false, Vec::new(), Vec::new(), Value::Null, report.to_json()),
+        Err(LoadError::Wrong(report)) => (false, Parts::default(), report.to_json()),
         Err(error @ LoadError::Unreadable { .. }) => {
-            let message = configuration::unreadable(&error).to_string();
-            let problem =
-                json!({ "severity": "error", "file": file.display().to_string(), "message": message });
-            (false, Vec::new(), Vec::new(), Value::Null, Value::Array(vec![problem]))
+            let message = configuration::unreadable(file, &error).to_string();
+            let problem = json!({ "severity": "error", "file": file.to_string(), "message": message });
+            (false, Parts::default(), Value::Array(vec![problem]))
         }
     };
-    terminal.out.json(
-        &json!({ "ok": ok, "routes": routes, "acme": certificates, "memory": memory, "problems": problems }),
-    );
+    let Parts { listeners, certificates, acme, routes, memory } = parts;
+    let document = json!({
+        "ok": ok,
+        "listeners": listeners,
+        "certificates": certificates,
+        "acme": acme,
+        "routes": routes,
+        "memory": memory,
+        "problems": problems,
+    });
+    terminal.out.json(&document);
     if ok { Exit::Done } else { Exit::Config }
+}
+
+/// The parts of a configuration as JSON. Empty if the configuration cannot be used.
+#[derive(Default)]
+struct Parts {
+    listeners: Vec<Value>,
+    certificates: Vec<Value>,
+    acme: Vec<Value>,
+    routes: Vec<Value>,
+    memory: Value,
 }
 
 /// What the server of the store says of itself, if the store is on one.
@@ -111,7 +139,7 @@ fn is_doubtful(report: &Report) -> bool {
 }
 
 /// One line about a good configuration. `doubts` is the number of warnings about the store's server.
-fn summary(file: &Path, loaded: &Loaded, doubts: usize) -> String {
+fn summary(file: &ConfigFile, loaded: &Loaded, doubts: usize) -> String {
     let Loaded { config, report } = loaded;
     let mut upstreams: Vec<_> = config.routes.iter().map(|route| route.upstream.origin.to_string()).collect();
     upstreams.sort_unstable();
@@ -120,7 +148,7 @@ fn summary(file: &Path, loaded: &Loaded, doubts: usize) -> String {
     let warnings = report.warnings().count().saturating_add(doubts);
     format!(
         "{} has {} to {}, listening on {}{}",
-        file.display(),
+        file,
         configuration::counted(config.routes.len(), "route"),
         configuration::counted(upstreams.len(), "upstream"),
         listen.join(", "),

@@ -1,7 +1,9 @@
-//! Shell. Loads the configuration for the commands, and prints its problems.
+//! Shell. Finds and loads the configuration for the commands, and prints its problems.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::exit::Failure;
 use super::terminal::Terminal;
@@ -10,22 +12,102 @@ use crate::config::problem::Report;
 use crate::config::{Config, Loaded, Route};
 use crate::routing::router::Router;
 
+/// The environment variable that names the configuration file.
+pub(super) const VARIABLE: &str = "HOOKGATE_CONFIG";
+
+/// The file that is used if none is named: the first of these that exists.
+const USUAL: [&str; 2] = ["gateway.toml", "/etc/hookgate/gateway.toml"];
+
+/// The configuration file of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ConfigFile {
+    path: PathBuf,
+    chosen: Chosen,
+}
+
+/// Why a configuration file was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chosen {
+    /// An argument names the file.
+    ByArgument,
+    /// [`VARIABLE`] names the file.
+    ByVariable,
+    /// No file is named, and this one exists.
+    Found,
+    /// No file is named, and none of [`USUAL`] exists.
+    Nowhere,
+}
+
+impl ConfigFile {
+    /// The file that an argument names, or else the environment, or else the first usual file that exists.
+    pub(super) fn of_process(named: Option<&Path>) -> Self {
+        // A file that is there and cannot be read is reported, and not passed over.
+        let exists = |path: &Path| path.symlink_metadata().is_ok();
+        Self::choose(named, std::env::var_os(VARIABLE), exists)
+    }
+
+    fn choose(named: Option<&Path>, variable: Option<OsString>, exists: impl Fn(&Path) -> bool) -> Self {
+        let variable = variable.filter(|value| !value.is_empty()).map(PathBuf::from);
+        let (path, chosen) = match (named, variable) {
+            (Some(path), _) => (path.to_owned(), Chosen::ByArgument),
+            (None, Some(path)) => (path, Chosen::ByVariable),
+            (None, None) => match USUAL.into_iter().map(Path::new).find(|path| exists(path)) {
+                Some(path) => (path.to_owned(), Chosen::Found),
+                None => (PathBuf::from("gateway.toml"), Chosen::Nowhere),
+            },
+        };
+        Self { path, chosen }
+    }
+
+    /// The file's path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The failure for a file that does not exist.
+    fn missing(&self) -> Failure {
+        let path = self.path.display();
+        let (what, hint) = match self.chosen {
+            Chosen::ByArgument => (format!("there is no {path}"), NAME_ANOTHER),
+            Chosen::ByVariable => (format!("there is no {path}, which {VARIABLE} names"), NAME_ANOTHER),
+            Chosen::Found | Chosen::Nowhere => {
+                let [here, system] = USUAL;
+                (format!("there is no configuration: neither ./{here} nor {system}"), HOW_TO_START)
+            }
+        };
+        Failure::config(what).hint(hint)
+    }
+}
+
+impl fmt::Display for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+/// The advice for a named file that does not exist.
+const NAME_ANOTHER: &str = "name a file that is there; `hookgate init` writes a new one";
+
+/// The advice for a user without a configuration.
+const HOW_TO_START: &str = "`hookgate init` writes a gateway.toml, and `hookgate init github` one for GitHub (`hookgate schemes` lists \
+     all senders); --config names another file; `hookgate demo` shows hookgate at work without one";
+
 /// Loads gateway.toml. Prints every error, but no warning: the caller prints warnings.
 ///
 /// # Errors
 /// A [`Failure`] with exit code 78.
-pub(super) fn load(terminal: &mut Terminal, path: &Path) -> Result<Loaded, Failure> {
-    load::load(path).map_err(|error| failure(terminal, path, &error))
+pub(super) fn load(terminal: &mut Terminal, file: &ConfigFile) -> Result<Loaded, Failure> {
+    load::load(file.path()).map_err(|error| failure(terminal, file, &error))
 }
 
 /// Prints every problem of a configuration that could not be loaded. Returns the failure.
-pub(super) fn failure(terminal: &mut Terminal, path: &Path, error: &LoadError) -> Failure {
+pub(super) fn failure(terminal: &mut Terminal, file: &ConfigFile, error: &LoadError) -> Failure {
     match error {
         LoadError::Wrong(report) => {
             render(terminal, report);
-            Failure::config(summary(path, report))
+            Failure::config(summary(file, report))
         }
-        LoadError::Unreadable { .. } => unreadable(error),
+        LoadError::Unreadable { .. } => unreadable(file, error),
     }
 }
 
@@ -37,22 +119,18 @@ pub(super) fn render(terminal: &mut Terminal, report: &Report) {
     }
 }
 
-/// The failure for a configuration that cannot be read. The error contains the cause and the advice.
-pub(super) fn unreadable(error: &LoadError) -> Failure {
-    Failure::config(error.to_string())
+/// The failure for a configuration that cannot be read.
+pub(super) fn unreadable(file: &ConfigFile, error: &LoadError) -> Failure {
+    if error.is_missing(file.path()) { file.missing() } else { Failure::config(error.to_string()) }
 }
 
 /// The number of errors and warnings, as a text.
-pub(super) fn summary(path: &Path, report: &Report) -> String {
+pub(super) fn summary(file: &ConfigFile, report: &Report) -> String {
     let (errors, warnings) = (report.errors().count(), report.warnings().count());
     let errors = (errors > 0).then(|| counted(errors, "error"));
     let warnings = (warnings > 0).then(|| counted(warnings, "warning"));
     let both: Vec<_> = errors.into_iter().chain(warnings).collect();
-    format!(
-        "{} has {}",
-        path.display(),
-        if both.is_empty() { "no problem".to_owned() } else { both.join(" and ") }
-    )
+    format!("{file} has {}", if both.is_empty() { "no problem".to_owned() } else { both.join(" and ") })
 }
 
 /// A number with its noun: `1 route`, `2 routes`.
@@ -113,6 +191,24 @@ mod tests {
             [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
         {
             assert_eq!(reachable(listens.parse().unwrap()), reached.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_first_of_option_variable_folder_and_system_names_the_configuration() {
+        let named = Some(Path::new("named.toml"));
+        let variable = || Some(OsString::from("variable.toml"));
+        for (named, variable, there, want, chosen) in [
+            (named, variable(), &["gateway.toml"][..], "named.toml", Chosen::ByArgument),
+            (None, variable(), &["gateway.toml"], "variable.toml", Chosen::ByVariable),
+            (None, Some(OsString::new()), &["gateway.toml"], "gateway.toml", Chosen::Found),
+            (None, None, &USUAL, "gateway.toml", Chosen::Found),
+            (None, None, &["/etc/hookgate/gateway.toml"], "/etc/hookgate/gateway.toml", Chosen::Found),
+            (None, None, &[], "gateway.toml", Chosen::Nowhere),
+        ] {
+            let exists = |path: &Path| there.iter().any(|other| path == Path::new(other));
+            let file = ConfigFile::choose(named, variable, exists);
+            assert_eq!(file, ConfigFile { path: want.into(), chosen });
         }
     }
 

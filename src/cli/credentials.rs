@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::cli::args::{Origins, SecretPlace, Stamp, Whose};
+use crate::cli::configuration::ConfigFile;
 use crate::cli::exit::Failure;
 use crate::cli::request_args::{self, RequestArgs};
 use crate::cli::terminal::Terminal;
@@ -32,7 +33,11 @@ pub(super) struct Identity {
 ///
 /// # Errors
 /// A [`Failure`] if the configuration has errors, or the arguments are ambiguous.
-pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Result<Identity, Failure> {
+pub(super) fn resolve(
+    terminal: &mut Terminal,
+    file: &ConfigFile,
+    whose: &Whose,
+) -> Result<Identity, Failure> {
     match whose.means() {
         Origins::Flags { scheme, secret: place, encoding } => {
             let text = input::secret(terminal, place)?;

@@ -5,26 +5,25 @@
 //! the configuration. An error that is made in the file after the start does not affect the running
 //! configuration, and is reported elsewhere.
 
-use std::path::Path;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::cli::admin;
+use crate::cli::admin::AdminClient;
 use crate::cli::args::Check;
+use crate::cli::configuration::ConfigFile;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::http_exchange::{Answer, NoAnswer};
 use crate::cli::terminal::{Terminal, printable};
-use crate::upstream::origin::Origin;
 
 /// Requests `/readyz`.
 ///
 /// # Errors
 /// A [`Failure`] if the configuration has no admin listener, or the gateway is not ready.
-pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Result<Exit, Failure> {
-    let admin = admin::origin(terminal, file, asked.admin.as_ref())?;
+pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Result<Exit, Failure> {
+    let admin = AdminClient::of(terminal, file, asked.admin.as_ref())?;
     let standing = readiness(&admin, asked.timeout);
     if asked.json {
         let (ready, detail) = match &standing {
@@ -43,12 +42,12 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
 ///
 /// # Errors
 /// A sentence that says why the gateway is not ready.
-pub(super) fn readiness(admin: &Origin, limit: Duration) -> Result<String, String> {
-    standing(admin, admin::page(admin, "/readyz", limit))
+pub(super) fn readiness(admin: &AdminClient, limit: Duration) -> Result<String, String> {
+    standing(admin, admin.page("/readyz", limit))
 }
 
 /// The result as a sentence: `Ok` if the gateway is ready, and `Err` if it is not.
-fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, String> {
+fn standing(admin: &AdminClient, answer: Result<Answer, NoAnswer>) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Readiness {
         status: String,
@@ -72,9 +71,6 @@ fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, 
                 detail.map(|detail| format!(": {}", printable(detail.as_bytes()))).unwrap_or_default();
             Err(format!("not ready: the gateway at {admin} says: {status}{route}{detail}"))
         }
-        (status, _) => Err(format!(
-            "not ready: the server at {admin} ({}) is no admin listener of hookgate",
-            status.as_u16()
-        )),
+        (_, _) => Err(format!("not ready: {}", admin.stranger(&answer.content))),
     }
 }

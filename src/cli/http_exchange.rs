@@ -177,7 +177,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
 }
 
 /// Trusts the authorities that the system trusts.
-fn system_trust() -> io::Result<Option<Arc<ClientConfig>>> {
+pub(super) fn system_trust() -> io::Result<Option<Arc<ClientConfig>>> {
     let authorities = Authorities::of_system(rustls_native_certs::load_native_certs().certs);
     let connector = authorities.map(|authorities| Connector::new(authorities, None)).transpose();
     Ok(connector.map_err(io::Error::other)?.map(|connector| Arc::clone(connector.config())))

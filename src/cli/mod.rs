@@ -17,6 +17,7 @@ pub mod health;
 pub mod http_exchange;
 mod input;
 mod issued_certificates;
+mod listeners;
 pub mod request_args;
 pub mod rotation_status;
 mod run;
@@ -32,12 +33,14 @@ mod verdict;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 
-use args::{Command, Typed};
+use args::{Check, Command, Typed};
+use configuration::ConfigFile;
 use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
 
@@ -86,7 +89,11 @@ fn repeated(argv: &[OsString]) -> Vec<String> {
 }
 
 fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
-    let file = &typed.config;
+    let named = match &typed.command {
+        Some(Command::Check(Check { file: Some(file), .. })) => Some(file),
+        None | Some(_) => typed.config.as_ref(),
+    };
+    let file = &ConfigFile::of_process(named.map(PathBuf::as_path));
     let result = match &typed.command {
         None | Some(Command::Run) => run::run(terminal, file),
         Some(Command::Check(asked)) if asked.live => health::check(terminal, file, asked),

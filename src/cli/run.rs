@@ -1,14 +1,13 @@
 //! Shell. `hookgate run`: serves and reloads until a signal arrives, and then drains.
 
 use std::io::{self, ErrorKind};
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-use super::configuration;
+use super::configuration::{self, ConfigFile};
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
@@ -29,13 +28,13 @@ use crate::telemetry;
 ///
 /// # Errors
 /// A [`Failure`] if the configuration has errors or an address cannot be bound.
-pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
+pub(super) fn run(terminal: &mut Terminal, file: &ConfigFile) -> Result<Exit, Failure> {
     let inherited = inherit::sockets().map_err(|error| {
         Failure::failed("cannot use the sockets that were passed on (LISTEN_FDS)").because(error)
     })?;
     let mut watch = Watch::default();
     let loaded = watch
-        .load(file, Source::FileOrPipe)
+        .load(file.path(), Source::FileOrPipe)
         .map_err(|error| configuration::failure(terminal, file, &error))?;
     telemetry::init(&loaded.config.log);
     process::log_panics();
@@ -69,7 +68,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     }
 
     let print = move |report: &Report| tell(&mut Terminal::of_process(), report);
-    let reloader = reload::start(Arc::clone(handle.control()), file.to_owned(), watch, print);
+    let reloader = reload::start(Arc::clone(handle.control()), file.path().to_owned(), watch, print);
     let reloader =
         reloader.map_err(|error| Failure::failed("cannot watch the configuration").because(error))?;
     systemd::ready();

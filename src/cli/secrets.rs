@@ -1,25 +1,24 @@
 //! Shell. `hookgate secrets`: prints which secrets a running gateway still needs.
 
-use std::path::Path;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::admin;
+use super::admin::{self, AdminClient};
 use super::args::Secrets;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
 use crate::admin::SecretsReport;
+use crate::cli::configuration::ConfigFile;
 use crate::cli::rotation_status::{self, RotationStatus};
-use crate::upstream::origin::Origin;
 
 /// Requests the secrets from the gateway's admin listener, and prints the status of each.
 ///
 /// # Errors
 /// A [`Failure`] if there is no answer.
-pub(super) fn secrets(terminal: &mut Terminal, file: &Path, asked: &Secrets) -> Result<Exit, Failure> {
-    let admin = admin::origin(terminal, file, asked.admin.as_ref())?;
+pub(super) fn secrets(terminal: &mut Terminal, file: &ConfigFile, asked: &Secrets) -> Result<Exit, Failure> {
+    let admin = AdminClient::of(terminal, file, asked.admin.as_ref())?;
     let report = fetch(&admin)?;
     if asked.json {
         print_json(terminal, &report);
@@ -29,13 +28,13 @@ pub(super) fn secrets(terminal: &mut Terminal, file: &Path, asked: &Secrets) -> 
     Ok(Exit::Done)
 }
 
-fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
-    let answer = admin::page(admin, "/secrets", PATIENCE).map_err(|error| {
+fn fetch(admin: &AdminClient) -> Result<SecretsReport, Failure> {
+    let answer = admin.page("/secrets", PATIENCE).map_err(|error| {
         Failure::failed(format!("no answer from the admin listener at {admin}"))
             .because(error)
             .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
     })?;
-    let other_server = || Failure::failed(format!("the server at {admin} is no admin listener of hookgate"));
+    let other_server = || Failure::failed(admin.stranger(&answer.content));
     if let Some(why) = admin::refusal(&answer) {
         return Err(Failure::failed(format!("the admin listener at {admin} does not tell: {why}")));
     }

@@ -1,6 +1,5 @@
 //! Shell. `hookgate send`: sends an event through a running gateway, and prints the result.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +13,7 @@ use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{configuration, input};
+use crate::cli::configuration::ConfigFile;
 use crate::cli::credentials;
 use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::request_args::{Lines, RequestArgs};
@@ -33,7 +33,7 @@ use crate::upstream::origin::Origin;
 ///
 /// # Errors
 /// A [`Failure`] if the event cannot be made, or gets no answer.
-pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result<Exit, Failure> {
+pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> Result<Exit, Failure> {
     let target = target(&asked.target)?;
     let plan = plan(terminal, file, asked, &target)?;
     credentials::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);
@@ -94,7 +94,12 @@ struct Plan {
     public_url: String,
 }
 
-fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuery) -> Result<Plan, Failure> {
+fn plan(
+    terminal: &mut Terminal,
+    file: &ConfigFile,
+    asked: &Send,
+    target: &PathAndQuery,
+) -> Result<Plan, Failure> {
     let named = match asked.whose.means() {
         Origins::Flags { .. } => Some(credentials::resolve(terminal, file, &asked.whose)?.verifier),
         Origins::Config { .. } => None,

@@ -1,12 +1,11 @@
 //! Shell. `hookgate sign`: prints the fields that a sender would add to a body.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::args::Sign;
 use super::exit::{Exit, Failure};
 use super::terminal::Terminal;
+use crate::cli::configuration::ConfigFile;
 use crate::cli::request_args::{Lines, RequestArgs};
 use crate::cli::{credentials, input};
 
@@ -14,7 +13,7 @@ use crate::cli::{credentials, input};
 ///
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
-pub(super) fn sign(terminal: &mut Terminal, file: &Path, asked: &Sign) -> Result<Exit, Failure> {
+pub(super) fn sign(terminal: &mut Terminal, file: &ConfigFile, asked: &Sign) -> Result<Exit, Failure> {
     let identity = credentials::resolve(terminal, file, &asked.whose)?;
     let besides = &asked.besides;
     let (url, method) = (besides.url.is_some(), besides.method.is_some());

@@ -1,6 +1,5 @@
 //! Shell. `hookgate verify`: says whether a body and its signature verify, and if not, why.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,6 +8,7 @@ use serde_json::json;
 use super::args::Verify;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
+use crate::cli::configuration::ConfigFile;
 use crate::cli::credentials::Identity;
 use crate::cli::request_args::{Lines, RequestArgs};
 use crate::cli::{credentials, input};
@@ -20,7 +20,7 @@ use crate::signature::{ClaimError, Context, Fields, Verifier};
 ///
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
-pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Result<Exit, Failure> {
+pub(super) fn verify(terminal: &mut Terminal, file: &ConfigFile, asked: &Verify) -> Result<Exit, Failure> {
     let identity = credentials::resolve(terminal, file, &asked.whose)?;
     let (besides, scheme) = (&asked.besides, identity.verifier.scheme());
     let (url, method) = (besides.url.is_some(), besides.method.is_some());

@@ -42,7 +42,7 @@ pub(super) fn moment(date: &Datetime) -> Result<SystemTime, DateError> {
 }
 
 /// Writes a time as RFC 3339, to the second.
-pub(super) fn show(moment: SystemTime) -> String {
+pub(crate) fn show(moment: SystemTime) -> String {
     let whole = Timestamp::try_from(moment).and_then(|moment| moment.round(Unit::Second));
     whole.map_or_else(|_beyond| "a time beyond the year 9999".to_owned(), |moment| moment.to_string())
 }

@@ -21,7 +21,7 @@ use crate::signature::window::Unit;
 use forms::{LISTENERS, ORIGIN, words};
 
 pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
-pub(super) use tls::{ACME, CLIENT_NAMES, KEY_PAIR, TLS};
+pub(super) use tls::{ACME, ADMIN_KEY_PAIR, CLIENT_NAMES, KEY_PAIR, TLS};
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
@@ -195,6 +195,7 @@ pub(super) const ADMIN: &[Key] = &[
         "Tokens to read and manage events. Without a token, only programs on the gateway's own machine may \
      do this.",
     ),
+    tls::ADMIN_TLS,
 ];
 
 /// An element of `tokens` of `[admin]`.
@@ -461,6 +462,7 @@ pub(super) const TABLES: [(&str, &[Key]); 24] = [
     ("a route's `client_certificate`", CLIENT_NAMES),
     ("`verify_token`", VERIFY_TOKEN),
     ("an element of `tokens`", TOKEN),
+    ("`tls` of `[admin]`", ADMIN_KEY_PAIR),
 ];
 
 const SIGNED: Value = Value::Table(SIGNATURE);

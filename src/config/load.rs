@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
-use super::Admin;
+use super::Address;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
@@ -18,7 +19,7 @@ use super::problem::{Report, Style};
 use crate::config::bounded_read::{self, Content, ReadError};
 use crate::config::reader::{Loaded, read, read_admin};
 
-/// Reads a configuration file and the secrets that it names. The file may be a pipe.
+/// Reads a configuration file and the secrets that it names. The file may be a pipe. `-` is standard input.
 ///
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or if it has an error.
@@ -33,6 +34,9 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// The errors of [`load`].
 pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
     let content = match source {
+        Source::FileOrPipe if path == Path::new("-") => {
+            bounded_read::read_once(Path::new("/dev/stdin"), LARGEST_CONFIG)
+        }
         Source::FileOrPipe => bounded_read::read_once(path, LARGEST_CONFIG),
         Source::File => bounded_read::read_regular(path, LARGEST_CONFIG),
     };
@@ -43,13 +47,37 @@ pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -
     read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
 }
 
-/// Reads only `[admin]` of a configuration file, and none of its secrets.
+/// How a running gateway's admin listener is reached.
+#[derive(Debug)]
+pub struct AdminListener {
+    /// The addresses of the listener.
+    pub listen: Vec<Address>,
+    /// The certificate that the listener shows. `None` if the listener speaks plain HTTP.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+/// Reads only `[admin]` of a configuration file, and none of its secrets. `None` if the admin listener is off.
 ///
 /// # Errors
-/// [`LoadError`] if the file cannot be read, or `[admin]` has an error.
-pub fn load_admin(path: &Path) -> Result<Option<Admin>, LoadError> {
+/// [`LoadError`] if the file or the certificate cannot be read, or `[admin]` has an error.
+pub fn load_admin(path: &Path) -> Result<Option<AdminListener>, LoadError> {
     let content = bounded_read::read_once(path, LARGEST_CONFIG).map_err(|error| unreadable(path, error))?;
-    read_admin(&path.to_string_lossy(), text(path, &content.bytes)?).map_err(LoadError::Wrong)
+    let text = text(path, &content.bytes)?;
+    let Some(admin) = read_admin(&path.to_string_lossy(), text).map_err(LoadError::Wrong)? else {
+        return Ok(None);
+    };
+    let certificate = admin.certificate.as_deref().map(certificate).transpose()?;
+    Ok(Some(AdminListener { listen: admin.listen, certificate }))
+}
+
+/// The first certificate of a file.
+fn certificate(path: &Path) -> Result<CertificateDer<'static>, LoadError> {
+    let content =
+        bounded_read::read_regular(path, MOST_CERTIFICATES).map_err(|error| unreadable(path, error))?;
+    CertificateDer::from_pem_slice(&content.bytes).map_err(|_what| {
+        let source = io::Error::new(io::ErrorKind::InvalidData, "it has no certificate in PEM");
+        LoadError::Unreadable { path: path.to_owned(), source }
+    })
 }
 
 fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, LoadError> {
@@ -178,11 +206,22 @@ pub enum LoadError {
     Wrong(Report),
 }
 
+impl LoadError {
+    /// Whether the error is that this file does not exist.
+    #[must_use]
+    pub fn is_missing(&self, file: &Path) -> bool {
+        match self {
+            Self::Unreadable { path, source } => path == file && source.kind() == io::ErrorKind::NotFound,
+            Self::Wrong(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                write!(f, "there is no {}\n\n{HOW_TO_START}", path.display())
+                write!(f, "there is no {}", path.display())
             }
             Self::Unreadable { path, source } => write!(f, "{} cannot be read: {source}", path.display()),
             Self::Wrong(report) => f.write_str(report.render(Style::Plain).trim_end()),
@@ -198,22 +237,6 @@ impl std::error::Error for LoadError {
         }
     }
 }
-
-/// The advice for a user without a configuration.
-const HOW_TO_START: &str = "\
-to see hookgate at work without one: hookgate demo
-to name another file: hookgate --config FILE
-to start one, put this into gateway.toml and set PROPIFY_WEBHOOK_SECRET:
-
-    [signature]
-    scheme = \"propify\"
-    secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }]
-
-    [[routes]]
-    path = \"/webhook\"
-    upstream = \"http://127.0.0.1:3000\"
-
-every key is explained in the gateway.toml that comes with hookgate";
 
 fn secret_file(read: Result<Content, ReadError>) -> Result<SecretFile, FileError> {
     let Content { bytes, metadata } = read.map_err(file_error)?;
@@ -257,21 +280,13 @@ mod tests {
     const MACHINE: Machine<'_> = Machine { observer: &|_read| {} };
 
     #[test]
-    fn a_missing_file_says_how_to_start() {
+    fn a_missing_file_is_told_from_a_file_that_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
-        let error = load(&folder.path().join("gateway.toml")).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("gateway.toml") && text.contains("hookgate demo"), "{text}");
-    }
-
-    #[test]
-    fn the_file_suggested_for_a_missing_one_is_valid() {
-        let example: Vec<&str> = HOW_TO_START.lines().filter_map(|line| line.strip_prefix("    ")).collect();
-        let environment = super::super::environment::Fixed::new(NonZeroUsize::MIN)
-            .with_variable("PROPIFY_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef");
-        let loaded = read("gateway.toml", &example.join("\n"), &environment, SystemTime::UNIX_EPOCH).unwrap();
-        assert!(loaded.report.problems.is_empty());
-        assert_eq!(loaded.config.routes.len(), 1);
+        let path = folder.path().join("gateway.toml");
+        let error = load(&path).unwrap_err();
+        assert!(error.is_missing(&path) && !error.is_missing(folder.path()));
+        assert_eq!(error.to_string(), format!("there is no {}", path.display()));
+        assert!(!load(folder.path()).unwrap_err().is_missing(folder.path()));
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod bounds;
 mod choices;
 mod client_checks;
 mod cross_checks;
-mod date;
+pub(crate) mod date;
 mod delivery_checks;
 mod json_pointer;
 mod key_description;
@@ -35,7 +35,8 @@ mod toml_value;
 pub use crate::signature::Mode;
 
 pub use reader::{Loaded, read};
-pub use settings::{AccessLog, AckContent, Address, Admin, Config, DeliveryMode, DeliveryOptions, Forward};
+pub use settings::{AccessLog, AckContent, Address, Admin, AdminAddress, Config, DeliveryMode};
+pub use settings::{DeliveryOptions, Forward};
 pub use settings::{Limits, Log, LogFormat, LogLevel, OrderBy, ProxyProtocol, Queue, Retry, Role, Route};
 pub use settings::{PostgresAddress, Server, ServerTls, Sharing, StoreAddress};
 pub use settings::{Tls, Token, Upstream, XForwarded};

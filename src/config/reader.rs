@@ -15,7 +15,7 @@ use crate::config::sections::routes;
 use crate::config::sections::secret::Context;
 use crate::config::sections::upstream::Settings;
 use crate::config::toml_table::Table;
-use crate::config::{Admin, Config, address, keys, sections, sections::schemes, toml_syntax};
+use crate::config::{AdminAddress, Config, address, keys, sections, sections::schemes, toml_syntax};
 
 /// A configuration, with its warnings and notes.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub fn read(
     environment: &dyn Environment,
     now: SystemTime,
 ) -> Result<Loaded, Report> {
-    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let folder = folder_of(name);
     let context = Context { environment, now, folder, schemes: &[] };
     let (document, errors) = DeTable::parse_recoverable(text);
     let problems = Problems::default();
@@ -66,12 +66,12 @@ pub fn read(
     Err(Report::new(name, shown, found))
 }
 
-/// Reads only `[admin]`, for commands that ask a running gateway. Errors in other tables and missing secrets
-/// are ignored. `None` if the admin listener is off.
+/// Reads only how the admin listener is reached, for commands that ask a running gateway. Errors in other tables
+/// and missing secrets are ignored. `None` if the admin listener is off.
 ///
 /// # Errors
 /// The [`Report`], if the text is not TOML or `[admin]` has an error.
-pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report> {
+pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<AdminAddress>, Report> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
@@ -82,10 +82,15 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report
     let problems = Problems::default();
     let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &problems);
     let elsewhere = problems.len();
-    let (admin, _places) = sections::admin::read(&root, None);
+    let admin = sections::admin::read_address(&root, folder_of(name));
     let problems = problems.into_vec().split_off(elsewhere);
     let report = Report::new(name, redact_secrets(text, document.get_ref(), Syntax::Sound), problems);
     if report.has_errors() { Err(report) } else { Ok(admin) }
+}
+
+/// The directory in which relative paths of a configuration file start.
+fn folder_of(name: &str) -> &Path {
+    Path::new(name).parent().unwrap_or(Path::new(""))
 }
 
 /// Problems that may be false: a file can seem to have them because lines with errors were removed.
@@ -114,7 +119,7 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
     let (server, mut listen) = sections::server::read(&root, context.environment.cores(), &tls_listen);
     listen.extend(tls_listen);
     let limits = sections::limits::read(&root);
-    let (admin, admin_listen) = sections::admin::read(&root, Some(context));
+    let (admin, admin_listen) = sections::admin::read(&root, context);
     address::distinct(listen.iter().chain(&admin_listen), problems);
     let log = sections::log::read(&root);
     let declared = schemes::read(&root);

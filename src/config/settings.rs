@@ -180,6 +180,18 @@ pub struct Admin {
     /// The tokens of the clients that may read or manage events. No two tokens have the same name or the same
     /// key.
     pub tokens: Arc<[Token]>,
+    /// `tls`: the settings with which the TCP addresses speak TLS. `None` if they speak plain HTTP. Unix sockets
+    /// never speak TLS.
+    pub tls: Option<server_config::Settings>,
+}
+
+/// The part of `[admin]` that commands need to reach the admin listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminAddress {
+    /// The addresses of the listener.
+    pub listen: Vec<Address>,
+    /// `tls`: the file with the listener's certificate. `None` if the listener speaks plain HTTP.
+    pub certificate: Option<PathBuf>,
 }
 
 /// A token of `[admin]`.

@@ -89,8 +89,7 @@ pub(crate) const EMPTY_LINES: &str = "there are too many empty lines before the 
 
 /// The first byte of a TLS connection (RFC 8446, section 5.1), and what the log says of one on a plain listener.
 const TLS_HANDSHAKE: u8 = 0x16;
-const TLS_ON_PLAIN: &str =
-    "TLS came to a plain HTTP listener: the URL must begin with http://, or use a port of [tls] listen";
+const TLS_ON_PLAIN: &str = "TLS came to a plain HTTP listener: write http:// in the URL, or use a port of [tls] listen (without [tls], no port speaks TLS)";
 
 const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
 

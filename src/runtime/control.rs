@@ -30,7 +30,7 @@ use crate::telemetry::metric::Meters;
 use crate::telemetry::repeated_log_line::Repeated;
 use crate::tls::acme;
 use crate::tls::acme::issued::Issued;
-use crate::tls::server_config::{Acceptor, Issuing};
+use crate::tls::server_config::{self, Acceptor, Issuing};
 
 /// A compiled configuration and its number. The first has the number 1, and each reload adds one.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub struct Generation {
     pub acceptor: Option<Arc<Acceptor>>,
     /// `[tls.acme]`, if certificates come from an authority.
     pub acme: Option<Arc<acme::settings::Settings>>,
+    /// What clients of the admin listener shake hands with, if the listener speaks TLS.
+    pub admin_acceptor: Option<Arc<Acceptor>>,
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,
     /// The limits and times in `[queue]`, if the configuration has that table.
@@ -90,6 +92,8 @@ impl Generation {
                 (Some(Arc::new(made.map_err(CompileError::Tls)?)), acme)
             }
         };
+        let tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+        let admin_acceptor = next_acceptor(tls, before.and_then(|before| before.admin_acceptor.as_ref()))?;
         let limits = connection::Limits {
             max_header_bytes: config.limits.max_header_bytes,
             header_timeout: config.limits.header_timeout,
@@ -115,9 +119,21 @@ impl Generation {
             queue: config.queue.as_ref().map(store_limits::Settings::of),
             acceptor,
             acme,
+            admin_acceptor,
             tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
         }))
     }
+}
+
+/// The acceptor of a generation with these settings of TLS. Listeners remain until a restart. If a reload removes
+/// the settings, the acceptor of the generation before remains, too.
+fn next_acceptor(
+    settings: Option<&server_config::Settings>,
+    before: Option<&Arc<Acceptor>>,
+) -> Result<Option<Arc<Acceptor>>, CompileError> {
+    let Some(settings) = settings else { return Ok(before.cloned()) };
+    let made = Acceptor::new(settings.clone(), before.map(Arc::as_ref)).map_err(CompileError::Tls)?;
+    Ok(Some(Arc::new(made)))
 }
 
 /// Why a configuration cannot be compiled. A configuration from [`crate::config::read`] has no conflicts.

@@ -7,7 +7,7 @@ use crate::config::{Address, Admin, Config, Log, Queue, Server, StoreAddress};
 pub(crate) struct Fixed {
     server: Server,
     tls: Option<Vec<Address>>,
-    admin: Option<(Vec<Address>, u32)>,
+    admin: Option<(Vec<Address>, u32, bool)>,
     store: Option<StoreAddress>,
     log: Log,
 }
@@ -64,9 +64,14 @@ fn tls(config: &Config) -> Option<Vec<Address>> {
     config.tls.as_ref().map(|tls| tls.listen.clone())
 }
 
-/// The addresses of the admin listener, and the mode of its sockets. Its tokens need no restart.
-fn admin(config: &Config) -> Option<(Vec<Address>, u32)> {
-    config.admin.as_ref().map(|Admin { listen, unix_mode, tokens: _ }| (listen.clone(), *unix_mode))
+/// The addresses of the admin listener, the mode of its sockets, and whether it speaks TLS. Its tokens and its
+/// certificate need no restart.
+fn admin(config: &Config) -> Option<(Vec<Address>, u32, bool)> {
+    let part = |admin: &Admin| {
+        let Admin { listen, unix_mode, tokens: _, tls } = admin;
+        (listen.clone(), *unix_mode, tls.is_some())
+    };
+    config.admin.as_ref().map(part)
 }
 
 /// The place of the store. A change of its limits needs no restart.
@@ -116,6 +121,7 @@ mod tests {
             ("admin.listen = \"127.0.0.1:2\"", &["admin"]),
             ("admin = { listen = \"unix:/run/a\", unix_mode = \"0660\" }", &["admin"]),
             ("admin = { tokens = [{ name = \"a\", env = \"KEY\" }], listen = \"127.0.0.1:2\" }", &["admin"]),
+            ("admin = { tls = { cert = \"a\", key = \"b\" }, listen = \"127.0.0.1:2\" }", &["admin"]),
             (
                 "tls = { listen = \"127.0.0.1:4\", certificates = [{ cert = \"a\", key = \"b\" }] }",
                 &["tls.listen"],

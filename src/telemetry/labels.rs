@@ -14,7 +14,7 @@ pub struct Labels {
     pub routes: Vec<RouteName>,
     /// The secrets, in the order of their signatures in the configuration.
     pub secrets: Vec<SecretName>,
-    /// The certificates of `[tls]`, by name. Of several for one name, the one that expires first.
+    /// The certificates of `[tls]` and `[admin]`, by name. Of several for one name, the one that expires first.
     pub certificates: BTreeMap<Arc<str>, SystemTime>,
 }
 
@@ -83,7 +83,9 @@ impl Labels {
             }
         }
         let mut labels = Self { routes, secrets, certificates: BTreeMap::new() };
-        for pair in config.tls.iter().flat_map(|tls| &tls.settings.certificates) {
+        let clients = config.tls.iter().map(|tls| &tls.settings);
+        let operators = config.admin.iter().filter_map(|admin| admin.tls.as_ref());
+        for pair in clients.chain(operators).flat_map(|settings| &settings.certificates) {
             labels.add_certificate(&pair.label, pair.facts.not_after);
         }
         labels

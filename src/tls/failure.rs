@@ -170,6 +170,9 @@ pub fn explain(error: &io::Error) -> Option<String> {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 format!("its certificate is for another name ({error})")
             }
+            CertificateError::ApplicationVerificationFailure => {
+                "its certificate is none of those that gateway.toml names".to_owned()
+            }
             _ => format!("its certificate does not verify ({error})"),
         },
         Error::InvalidMessage(_) => "it does not speak TLS on this port".to_owned(),

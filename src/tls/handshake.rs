@@ -27,8 +27,11 @@ pub(crate) const MOST_ENCRYPTED: usize = 16 * 1024;
 const HANDSHAKE_RECORD: u8 = 0x16;
 
 /// The answer to plain HTTP, in plain HTTP.
-const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 51\r\n\
-                            connection: close\r\n\r\nThis port speaks TLS: the URL begins with https://\n";
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 48\r\n\
+                            connection: close\r\n\r\nThis port speaks TLS: write https:// in the URL\n";
+
+/// The content of the answer to plain HTTP.
+pub(crate) const SPEAKS_TLS: &[u8] = b"This port speaks TLS: write https:// in the URL\n";
 
 /// How long a client may take to read why it is refused.
 const LINGER: Duration = Duration::from_secs(1);
@@ -131,5 +134,6 @@ mod tests {
         let text = std::str::from_utf8(PLAIN_HTTP).unwrap();
         let (head, content) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}\r\n", content.len())), "{}", content.len());
+        assert_eq!(content.as_bytes(), SPEAKS_TLS);
     }
 }

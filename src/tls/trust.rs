@@ -52,7 +52,8 @@ impl ServerCertVerifier for Trust {
     ) -> Result<ServerCertVerified, Error> {
         match self {
             Self::Known(certificates) if !certificates.contains(end_entity) => {
-                Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+                // No verification of rustls ends like this.
+                Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
             Self::Known(_) | Self::Any => Ok(ServerCertVerified::assertion()),
         }

@@ -18,6 +18,7 @@ mod support;
 mod acme;
 mod admin;
 mod admin_socket;
+mod admin_tls;
 mod answers;
 mod challenges;
 mod cli;

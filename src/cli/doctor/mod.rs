@@ -10,14 +10,13 @@ mod checks;
 mod finding;
 mod probe;
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use http::Method;
 
-use super::admin;
+use super::admin::{self, AdminClient};
 use super::args::Doctor;
-use super::configuration;
+use super::configuration::{self, ConfigFile};
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal, printable};
 use crate::admin::State;
@@ -40,8 +39,8 @@ use finding::{Finding, Level};
 ///
 /// # Errors
 /// A [`Failure`] if the configuration has errors.
-pub(super) fn doctor(terminal: &mut Terminal, file: &Path, asked: &Doctor) -> Result<Exit, Failure> {
-    let Loaded { config, report } = match load::load(file) {
+pub(super) fn doctor(terminal: &mut Terminal, file: &ConfigFile, asked: &Doctor) -> Result<Exit, Failure> {
+    let Loaded { config, report } = match load::load(file.path()) {
         Ok(loaded) => loaded,
         Err(LoadError::Wrong(report)) if asked.json => {
             terminal.out.json(&finding::report(&of_report(file, &report), asked.strict));
@@ -60,7 +59,7 @@ pub(super) fn doctor(terminal: &mut Terminal, file: &Path, asked: &Doctor) -> Re
 }
 
 /// The findings that `check` has for the file.
-fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
+fn of_report(file: &ConfigFile, report: &Report) -> Vec<Finding> {
     let of = |problem: &Problem| {
         let to_do = problem.help.clone().unwrap_or_else(|| "`hookgate check` shows the place".to_owned());
         let what = problem.message.clone();
@@ -71,18 +70,18 @@ fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
         };
         let before = report.source.get(..problem.span.start).unwrap_or_default();
         let line = before.matches('\n').count().saturating_add(1);
-        Some(finding.of(format!("{}:{line}", file.display())))
+        Some(finding.of(format!("{file}:{line}")))
     };
     let findings: Vec<_> = report.problems.iter().filter_map(of).collect();
     if findings.is_empty() {
-        return vec![Finding::ok(CONFIGURATION, "no problems found").of(file.display().to_string())];
+        return vec![Finding::ok(CONFIGURATION, "no problems found").of(file.to_string())];
     }
     findings
 }
 
 /// The inputs that all checks share.
 struct Round<'r> {
-    file: &'r Path,
+    file: &'r ConfigFile,
     config: &'r Config,
     asked: &'r Doctor,
 }
@@ -103,14 +102,14 @@ impl Round<'_> {
     }
 
     /// The admin listener and the state of the gateway, if the listener answers.
-    fn admin(&self, findings: &mut Vec<Finding>) -> Option<(Origin, State)> {
+    fn admin(&self, findings: &mut Vec<Finding>) -> Option<(AdminClient, State)> {
         let configured = self.config.admin.as_ref();
         for address in configured.iter().flat_map(|admin| &admin.listen).filter_map(Address::tcp) {
             if !address.ip().is_loopback() {
                 findings.push(checks::admin_is_open(&address.to_string()));
             }
         }
-        let admin = self.asked.admin.clone().or_else(|| admin::of_config(configured));
+        let admin = AdminClient::of_config(configured, self.asked.admin.as_ref());
         let Some(admin) = admin else {
             let what = "the configuration does not say where it is: the running gateway cannot be asked";
             findings.push(Finding::problem(ADMIN, what, admin::HOW_TO_TURN_IT_ON));
@@ -130,7 +129,7 @@ impl Round<'_> {
         }
     }
 
-    fn readiness(&self, admin: &Origin, findings: &mut Vec<Finding>) {
+    fn readiness(&self, admin: &AdminClient, findings: &mut Vec<Finding>) {
         findings.push(match health::readiness(admin, self.asked.timeout) {
             Ok(words) => Finding::ok(ADMIN, words),
             Err(words) => {
@@ -141,7 +140,7 @@ impl Round<'_> {
     }
 
     fn state(&self, state: &State, findings: &mut Vec<Finding>) {
-        let file = self.file.display().to_string();
+        let file = self.file.to_string();
         findings.extend(checks::configuration(state, env!("CARGO_PKG_VERSION"), &file));
         findings.push(checks::descriptors(state));
         findings.extend(state.acme.iter().map(|of| checks::certificate(of, state.now)));
@@ -188,7 +187,7 @@ impl Round<'_> {
         }
     }
 
-    fn secrets(&self, admin: &Origin, findings: &mut Vec<Finding>) {
+    fn secrets(&self, admin: &AdminClient, findings: &mut Vec<Finding>) {
         for route in self.paths() {
             // An expired secret verifies nothing, and `check` warns about it.
             let counts = |end: Option<SystemTime>| end.is_none_or(|end| SystemTime::now() < end);
@@ -200,8 +199,8 @@ impl Round<'_> {
     }
 
     /// Signs an event with a secret of the file. Asks the gateway to examine the event.
-    fn probe(&self, admin: &Origin, route: &Route, secret: &str) -> Probed {
-        if route.verifier.scheme().algorithm == Algorithm::Token && !bypass::is_loopback(admin) {
+    fn probe(&self, admin: &AdminClient, route: &Route, secret: &str) -> Probed {
+        if route.verifier.scheme().algorithm == Algorithm::Token && !bypass::is_loopback(admin.origin()) {
             return Probed::TokenStaysHere;
         }
         let scheme = route.verifier.scheme();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::admin::{Compared, Examination, State};
 use crate::admission::client::ClientAddress;
-use crate::cli::admin;
+use crate::cli::admin::{self, AdminClient};
 use crate::cli::bypass_probe::BypassProbe;
 use crate::cli::doctor::bypass::Behind;
 use crate::cli::doctor::checks::Heard;
@@ -49,13 +49,16 @@ pub(super) fn reach(origin: &Origin, tls: Option<&Arc<ClientConfig>>, limit: Dur
 ///
 /// # Errors
 /// The text says which server answers instead, or why there is no answer.
-pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<State, String> {
+pub(super) fn state(admin: &AdminClient, config: &Config, limit: Duration) -> Result<State, String> {
     let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts: digest::parts(config) };
     let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
-    let page = Outgoing::get(admin, PathAndQuery::from_static("/doctor"), Patience::of(limit));
+    let page = admin.get(PathAndQuery::from_static("/doctor"), limit);
     let answer = http_exchange::now(Outgoing { method: Method::POST, content, ..page }).map_err(no_answer)?;
-    let other_server =
-        || format!("the server ({}) is not this hookgate's admin listener", answer.status.as_u16());
+    let other_server = || {
+        admin.wants_https(&answer.content).unwrap_or_else(|| {
+            format!("the server ({}) is not this hookgate's admin listener", answer.status.as_u16())
+        })
+    };
     if let Some(why) = admin::refusal(&answer) {
         return Err(format!("it lets us not look closer: {why}"));
     }
@@ -70,7 +73,7 @@ pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<
 /// # Errors
 /// The text says which server answers instead, or why there is no answer.
 pub(super) fn examination(
-    admin: &Origin,
+    admin: &AdminClient,
     method: &Method,
     target: &str,
     signature: &Signature,
@@ -83,7 +86,7 @@ pub(super) fn examination(
     };
     let fields = signature.lines().map(line).collect::<Option<Vec<_>>>().ok_or_else(unsendable)?;
     let target = format!("/verify{target}").parse().map_err(|_why| unsendable())?;
-    let page = Outgoing::get(admin, target, Patience::of(limit));
+    let page = admin.get(target, limit);
     let event = Outgoing { method: method.clone(), fields, content: content.to_vec(), ..page };
     let answer = http_exchange::now(event).map_err(no_answer)?;
     serde_json::from_slice(&answer.content).map_err(|_other| format!("it answers {}", answer.status.as_u16()))

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,8 +18,10 @@ use tokio::time::timeout;
 
 use super::args::Gateway;
 use crate::admin::body::read_bounded;
-use crate::cli::admin;
+use crate::cli::admin::AdminClient;
+use crate::cli::configuration::ConfigFile;
 use crate::cli::exit::Failure;
+use crate::cli::http_exchange;
 use crate::cli::terminal::{Terminal, printable};
 use crate::config::bounded_read;
 use crate::listen::stream::Stream;
@@ -45,7 +46,7 @@ const LARGEST_TOKEN: usize = 4096;
 
 /// The API of a running gateway.
 pub(super) struct Api {
-    origin: Origin,
+    listener: AdminClient,
     authorization: Option<HeaderValue>,
 }
 
@@ -58,8 +59,8 @@ struct Refused {
 
 impl Api {
     /// The API of the gateway in the options, or else of the gateway in the configuration.
-    pub(super) fn of(terminal: &mut Terminal, file: &Path, gateway: &Gateway) -> Result<Self, Failure> {
-        let origin = admin::origin(terminal, file, gateway.admin.as_ref())?;
+    pub(super) fn of(terminal: &mut Terminal, file: &ConfigFile, gateway: &Gateway) -> Result<Self, Failure> {
+        let listener = AdminClient::of(terminal, file, gateway.admin.as_ref())?;
         let token = match (&gateway.token_env, &gateway.token_file) {
             (Some(name), _) => Some(env::var(name).map_err(|error| {
                 Failure::usage(format!("the environment variable {name} has no token")).because(error)
@@ -79,7 +80,7 @@ impl Api {
         if let Some(authorization) = &mut authorization {
             authorization.set_sensitive(true);
         }
-        Ok(Self { origin, authorization })
+        Ok(Self { listener, authorization })
     }
 
     /// Requests a document.
@@ -106,7 +107,7 @@ impl Api {
         if cut {
             return Err(self.broken());
         }
-        serde_json::from_slice(&content).map_err(|error| self.no_gateway().because(error))
+        serde_json::from_slice(&content).map_err(|error| self.no_gateway(&content).because(error))
     }
 
     /// Requests lines. `take` gets them in pieces as they arrive. It returns whether it takes further pieces.
@@ -141,13 +142,13 @@ impl Api {
         document: Option<&Value>,
     ) -> Result<(JoinSet<()>, Incoming), Failure> {
         let request = self.request(method, target, document)?;
-        let address = self.origin.to_string();
+        let address = self.listener.to_string();
         let unreachable = |error: io::Error| {
             Failure::failed(format!("no answer from the admin listener at {address}"))
                 .because(error)
                 .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
         };
-        let stream = match timeout(CONNECT, connect(&self.origin)).await {
+        let stream = match timeout(CONNECT, connect(&self.listener)).await {
             Ok(connected) => connected.map_err(unreachable)?,
             Err(_elapsed) => return Err(unreachable(io::ErrorKind::TimedOut.into())),
         };
@@ -184,7 +185,7 @@ impl Api {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1/{target}"))
-            .header(HOST, self.origin.authority())
+            .header(HOST, self.listener.origin().authority())
             .header(USER_AGENT, concat!("hookgate/", env!("CARGO_PKG_VERSION")));
         if document.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -198,13 +199,13 @@ impl Api {
 
     fn refused(&self, status: StatusCode, content: &[u8]) -> Failure {
         let Ok(Refused { error, reason }) = serde_json::from_slice(content) else {
-            return self.no_gateway();
+            return self.no_gateway(content);
         };
         let error = printable(error.as_bytes());
         match reason.as_deref() {
             Some("no_queue") => Failure::config(error),
             Some(_) | None if status == StatusCode::UNAUTHORIZED => {
-                Failure::failed(format!("the admin listener at {} refuses: {error}", self.origin))
+                Failure::failed(format!("the admin listener at {} refuses: {error}", self.listener))
                     .hint("name a token of its `[admin]` with --token-env or --token-file")
             }
             Some(_) | None => Failure::failed(error),
@@ -212,16 +213,19 @@ impl Api {
     }
 
     fn broken(&self) -> Failure {
-        Failure::failed(format!("the answer of the admin listener at {} broke off", self.origin))
+        Failure::failed(format!("the answer of the admin listener at {} broke off", self.listener))
     }
 
-    fn no_gateway(&self) -> Failure {
-        Failure::failed(format!("the server at {} is no admin listener of this hookgate", self.origin))
+    fn no_gateway(&self, content: &[u8]) -> Failure {
+        Failure::failed(self.listener.stranger(content))
     }
 }
 
-/// Connects to an admin listener, which speaks plain HTTP. A URL with `https://` is not reached: no token is sent in the clear
-/// where it asks for TLS.
-async fn connect(origin: &Origin) -> io::Result<Stream> {
-    secure(dial(origin, CONNECT).await?, origin, None).await
+async fn connect(listener: &AdminClient) -> io::Result<Stream> {
+    let origin = listener.origin();
+    let tls = match (listener.tls(), origin) {
+        (None, Origin::Tls(_)) => http_exchange::system_trust()?,
+        (tls, Origin::Tcp(_) | Origin::Tls(_) | Origin::Unix(_)) => tls.cloned(),
+    };
+    secure(dial(origin, CONNECT).await?, origin, tls.as_ref()).await
 }

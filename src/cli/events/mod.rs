@@ -5,7 +5,6 @@ mod client;
 mod rendering;
 
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,6 +16,7 @@ use super::exit::{Exit, Failure};
 use super::signals::{self, Signals};
 use super::terminal::{Paint, Terminal};
 use crate::admin::api::filter::{Asked, MOST_IDS, MOST_IDS_IN_QUERY, when, written};
+use crate::cli::configuration::ConfigFile;
 use crate::queue::time::Time;
 use args::{Discard, Export, List, Replay, Replays, Route, Show, Verb, Which, too_many};
 use client::Api;
@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// A [`Failure`] if the gateway does not answer, or refuses the request.
-pub(super) fn events(terminal: &mut Terminal, file: &Path, verb: &Verb) -> Result<Exit, Failure> {
+pub(super) fn events(terminal: &mut Terminal, file: &ConfigFile, verb: &Verb) -> Result<Exit, Failure> {
     let gateway = match verb {
         Verb::List(List { gateway, .. })
         | Verb::Show(Show { gateway, .. })

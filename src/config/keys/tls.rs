@@ -14,9 +14,7 @@ pub(crate) const TLS: &[Key] = &[
         "Certificates with their keys. The one is shown that covers the name that the client asks for (SNI); \
          otherwise the first. Needed without [tls.acme].",
     ),
-    Key::new("min_version", Value::Word(|| words(&TLS_VERSIONS)))
-        .or("\"1.2\"")
-        .about("The lowest version of TLS that is spoken."),
+    MIN_VERSION,
     Key::new("handshake_timeout", Value::Duration)
         .or("\"10s\"")
         .about("Against clients that do not finish a handshake: time for all of it."),
@@ -61,12 +59,25 @@ const DOMAIN: Value =
 const MAIL: Value = Value::Text("^[^@\\s]+@[^@\\s]+$");
 
 /// A certificate and its key.
-pub(crate) const KEY_PAIR: &[Key] = &[
-    Key::new("cert", Value::Text("."))
-        .required()
-        .about("The file with the certificate and the chain behind it, in PEM (fullchain.pem)."),
-    Key::new("key", Value::Text(".")).required().about("The file with the private key, in PEM."),
-];
+pub(crate) const KEY_PAIR: &[Key] = &[CERT, KEY];
+
+const CERT: Key = Key::new("cert", Value::Text("."))
+    .required()
+    .about("The file with the certificate and the chain behind it, in PEM (fullchain.pem).");
+
+const KEY: Key = Key::new("key", Value::Text(".")).required().about("The file with the private key, in PEM.");
+
+const MIN_VERSION: Key = Key::new("min_version", Value::Word(|| words(&TLS_VERSIONS)))
+    .or("\"1.2\"")
+    .about("The lowest version of TLS that is spoken.");
+
+/// `tls` of `[admin]`
+pub(crate) const ADMIN_TLS: Key = Key::new("tls", Value::Table(ADMIN_KEY_PAIR)).about(
+    "The certificate with which the admin listener speaks TLS. Unix sockets do not speak TLS. Default: plain HTTP.",
+);
+
+/// The value of `tls` of `[admin]`.
+pub(crate) const ADMIN_KEY_PAIR: &[Key] = &[CERT, KEY, MIN_VERSION];
 
 /// The certificate that hookgate shows to upstreams.
 pub(crate) const OWN_CERTIFICATE: Key = Key::new("client_certificate", Value::Table(KEY_PAIR))

@@ -20,6 +20,11 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 pub(crate) fn key_pair(item: &Item<'_>, context: Context<'_>) -> Option<KeyPair> {
     let help = item.write_this(EXAMPLE);
     let table = Table::of(item, "a certificate", &help, keys::KEY_PAIR)?;
+    key_pair_in(&table, context)
+}
+
+/// Reads the certificate and its key that a table names with `cert` and `key`.
+pub(crate) fn key_pair_in(table: &Table<'_>, context: Context<'_>) -> Option<KeyPair> {
     let cert = table.required("cert", "\"tls/fullchain.pem\"");
     let key = table.required("key", "\"tls/privkey.pem\"");
     let certificates = cert.as_ref().and_then(|cert| certificates(cert, context));
@@ -61,7 +66,7 @@ pub(crate) fn key_pair(item: &Item<'_>, context: Context<'_>) -> Option<KeyPair>
             at.error(code, error.to_string())
                 .related(other.span.clone(), "the other file")
                 .help(help)
-                .refuse(item.problems)
+                .refuse(table.problems)
         }
     }
 }
