@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::bypass_probe::BypassProbe;
 use super::events::args as events;
+use super::init::values as init;
 use crate::cli::sample_event::Forgery;
 use crate::config::size_and_duration;
+use crate::routing::router::Pattern;
 use crate::signature::scheme::{PRESETS, Scheme};
 use crate::signature::secret::SecretEncoding;
-use crate::upstream::origin::Origin;
+use crate::upstream::origin::{Origin, OriginError};
 
 /// A reverse proxy that verifies webhooks: only authentic events reach your app, byte for byte as they were sent.
 #[derive(Debug, Parser)]
@@ -30,6 +32,9 @@ pub(super) enum Command {
     /// Serve (the default command)
     #[command(after_help = SIGNALS)]
     Run,
+    /// Write a commented gateway.toml for a sender
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
     /// Read the configuration and print its routes, or every problem in it. With --live, ask a running gateway whether it is ready
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
@@ -71,6 +76,37 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The sender, by its name in `hookgate schemes`
+    #[arg(value_name = "SENDER", default_value = "propify", value_parser = sender_parser(), ignore_case = true, hide_possible_values = true)]
+    pub(super) sender: String,
+    /// The file to write, `-` for standard output [default: the file of --config, or else gateway.toml]
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// The app: http://HOST:PORT, https://HOST:PORT or unix:/PATH
+    #[arg(long, value_name = "URL", value_parser = upstream, default_value = "http://127.0.0.1:3000")]
+    pub(super) upstream: String,
+    /// The path of the URL that the sender calls [default: /hooks/SENDER]
+    #[arg(long, value_parser = route_path)]
+    pub(super) path: Option<String>,
+    /// The name under which senders reach this machine (repeatable). hookgate then obtains certificates itself (ACME)
+    #[arg(long = "domain", value_name = "NAME", value_parser = init::domain)]
+    pub(super) domains: Vec<String>,
+    /// The mail address that the certificate authority may write to
+    #[arg(long, value_name = "MAIL", requires = "domains", value_parser = init::contact)]
+    pub(super) contact: Option<String>,
+    /// Store events before they are acknowledged, and deliver them when the app is ready
+    #[arg(long)]
+    pub(super) queue: bool,
+    /// The address of the admin listener, or `off`
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901", value_parser = init::admin)]
+    pub(super) admin: init::AdminOption,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -318,6 +354,20 @@ fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The names of the senders, and `-`, which stands for the default sender and standard output.
+fn sender_parser() -> PossibleValuesParser {
+    let names = PRESETS.iter().map(|scheme| PossibleValue::new(scheme.name.as_ref()));
+    names.chain([PossibleValue::new("-").hide(true)]).collect::<Vec<_>>().into()
+}
+
+fn upstream(text: &str) -> Result<String, OriginError> {
+    Origin::parse(text).map(|_origin| text.to_owned())
+}
+
+fn route_path(text: &str) -> Result<String, String> {
+    Pattern::parse(text).map(|_pattern| text.to_owned()).map_err(|error| error.fault.to_string())
+}
+
 fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = &'static Scheme> {
     let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name.as_ref()));
     names.try_map(|name| Scheme::preset(&name).ok_or("there is no such scheme"))
@@ -360,6 +410,13 @@ Examples:
   hookgate check --strict
   hookgate check --live                       for the HEALTHCHECK of a container
   hookgate check --live --admin http://127.0.0.1:9901 --timeout 1s";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  hookgate init github
+  hookgate init stripe --upstream http://127.0.0.1:4000 --queue
+  hookgate init github --domain hooks.example.com --contact ops@example.com
+  hookgate init slack -                       print the file";
 
 const SIGN_EXAMPLES: &str = "\
 Examples:
@@ -444,6 +501,12 @@ mod tests {
             "hookgate send /a --forge nonesuch",
             "hookgate send /a --header nocolon",
             "hookgate send /a --url http://h/path",
+            "hookgate init nonesuch",
+            "hookgate init github --path hooks",
+            "hookgate init github --upstream localhost",
+            "hookgate init github --domain *.example.com",
+            "hookgate init github --contact a@example.com",
+            "hookgate init github --admin nowhere",
         ] {
             assert!(typed(line).is_err(), "{line}");
         }

@@ -70,7 +70,9 @@ fn row(scheme: &Scheme) -> Option<[String; 8]> {
 }
 
 fn document(scheme: &Scheme) -> Option<Value> {
-    let Source::Shipped { sender, documentation, confirmed, note } = scheme.source else { return None };
+    let Source::Shipped { sender, documentation, confirmed, note, secret: _ } = scheme.source else {
+        return None;
+    };
     let (prefix, tag) = match &scheme.notation.format {
         Format::Plain { prefix } => (Some(prefix), None),
         Format::List { tag, .. } => (None, Some(tag)),

@@ -63,6 +63,8 @@ impl Scheme {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::scheme::SecretOrigin::{Chosen, Given};
+    use crate::signature::scheme::Source;
 
     #[test]
     fn every_preset_goes_together_and_has_a_name_of_its_own() {
@@ -70,6 +72,10 @@ mod tests {
             assert_eq!(scheme.fault(), None, "{}", scheme.name);
             let first = PRESETS.iter().position(|other| other.name == scheme.name);
             assert_eq!(first, Some(index), "{} is there twice", scheme.name);
+            let Source::Shipped { secret: Chosen(place) | Given(place), .. } = scheme.source else {
+                panic!()
+            };
+            assert!(!place.is_empty() && !place.ends_with('.'), "{} has a secret", scheme.name);
             for field in scheme.fields() {
                 assert_eq!(http::HeaderName::try_from(field).unwrap().as_str(), field, "{}", scheme.name);
             }

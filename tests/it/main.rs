@@ -33,6 +33,7 @@ mod drain;
 mod events;
 mod forwarding;
 mod framing;
+mod init;
 mod limits;
 mod load;
 mod log;

@@ -152,7 +152,9 @@ fn table() -> String {
     );
     let mut notes = String::new();
     for scheme in PRESETS.iter() {
-        let Source::Shipped { sender, documentation, confirmed, note } = scheme.source else { panic!() };
+        let Source::Shipped { sender, documentation, confirmed, note, secret: _ } = scheme.source else {
+            panic!()
+        };
         let name = &scheme.name;
         let sender = match documentation.starts_with("https://") {
             true => format!("[{sender}]({documentation})"),

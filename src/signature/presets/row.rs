@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Format, Notation, Separator};
-use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Scheme, Source};
+use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Scheme, SecretOrigin, Source};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::template::Template;
 use crate::signature::window::{Place, Timestamp, Unit};
@@ -32,6 +32,7 @@ pub(super) struct Row {
     pub(super) documentation: &'static str,
     pub(super) confirmed: bool,
     pub(super) note: &'static str,
+    pub(super) origin: SecretOrigin,
 }
 
 impl Row {
@@ -58,6 +59,7 @@ impl Row {
                 documentation: self.documentation,
                 confirmed: self.confirmed,
                 note: self.note,
+                secret: self.origin,
             },
         }
     }

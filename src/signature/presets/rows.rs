@@ -4,6 +4,7 @@ use super::row::{Row, content_challenge, field_time, json, key_time, list, plain
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
+use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
@@ -31,6 +32,7 @@ fn usual() -> Row {
         documentation: "",
         confirmed: true,
         note: "",
+        origin: Given(""),
     }
 }
 
@@ -69,6 +71,7 @@ pub(super) fn rows() -> Vec<Row> {
             model: &["/meta/object", "/data/object"],
             integration: &["/meta/integration_id", "/data/integration_id"],
             documentation: "Propify, webhooks: hex HMAC-SHA256 of the raw body in `propify-signature`",
+            origin: Given("the secret of the integration, in its webhook settings"),
             ..usual()
         },
         Row {
@@ -78,6 +81,7 @@ pub(super) fn rows() -> Vec<Row> {
             model: &["/meta/object", "/data/object"],
             integration: &["/meta/integration_id", "/data/integration_id"],
             documentation: "Propexo (Propify under its other name), webhooks",
+            origin: Given("the secret of the integration, in its webhook settings"),
             ..usual()
         },
         Row {
@@ -88,6 +92,7 @@ pub(super) fn rows() -> Vec<Row> {
             redelivery: Redelivery::Never,
             documentation: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
             note: "its older `x-hub-signature` (SHA-1) comes beside it, and is not looked at",
+            origin: Chosen("the field Secret of the webhook (Settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -97,6 +102,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::Token,
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
             note: "a shared token: it does not cover the body, and a program that sees one request can make others",
+            origin: Chosen("the field Secret token of the webhook (Settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -104,6 +110,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "GitLab (signing token)",
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
             note: "GitLab's newer signing token, `whsec_...`: Standard Webhooks",
+            origin: Given("the signing token of the webhook (Settings, Webhooks)"),
             ..standard_webhooks()
         },
         Row {
@@ -115,6 +122,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://docs.stripe.com/webhooks/signature",
             note: "the key is the whole text of the secret, `whsec_` and all",
+            origin: Given("the signing secret of the endpoint (Developers, Webhooks)"),
             ..usual()
         },
         Row {
@@ -133,6 +141,7 @@ pub(super) fn rows() -> Vec<Row> {
             // them.
             answer_use: AnswerUse::Sometimes,
             documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
+            origin: Given("the Signing Secret of the app (Basic Information, App Credentials)"),
             ..usual()
         },
         Row {
@@ -142,6 +151,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
             note: "the key is the app's API secret key; what other fields say is not signed",
+            origin: Given("the app's API secret key, or the key under Settings, Notifications, Webhooks"),
             ..usual()
         },
         Row {
@@ -155,6 +165,7 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Always,
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
             note: "forms; the key is the auth token; the URL must be the one at Twilio, port and all; where a name ends and its value begins is not signed",
+            origin: Given("the Auth Token of the account (Console, Account Info)"),
             ..usual()
         },
         Row {
@@ -166,6 +177,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{url}{digest:bodySHA256}",
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
             note: "events with `bodySHA256` in their query; the key is the auth token; the URL must be the one at Twilio, port and all",
+            origin: Given("the Auth Token of the account (Console, Account Info)"),
             ..usual()
         },
         Row {
@@ -179,6 +191,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("x-twilio-email-event-webhook-timestamp", Unit::Seconds, 300),
             documentation: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
             note: "the secret is the public verification key that SendGrid shows; the tolerance is ours",
+            origin: Given("the Verification Key of the Event Webhook (Settings, Mail Settings)"),
             ..usual()
         },
         Row {
@@ -189,6 +202,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{url}{body}",
             documentation: "https://developer.squareup.com/docs/webhooks/step3validate",
             note: "the URL must be the one that is registered at Square, to the letter",
+            origin: Given("the Signature Key of the webhook subscription (Developer Console, Webhooks)"),
             ..usual()
         },
         Row {
@@ -206,6 +220,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.zoom.us/docs/api/webhooks/",
             note: "the key is the app's secret token; unit and tolerance are ours",
+            origin: Given("the Secret Token of the app (its page at the App Marketplace)"),
             ..usual()
         },
         Row {
@@ -215,6 +230,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://linear.app/developers/webhooks",
             note: "the time stands in the body and is not checked: a captured event can be replayed",
+            origin: Given("the signing secret of the webhook (Settings, API)"),
             ..usual()
         },
         Row {
@@ -225,6 +241,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha1="),
             documentation: "https://developers.intercom.com/docs/webhooks",
             note: "the key is the app's client secret",
+            origin: Given("the client secret of the app (Developer Hub, Basic information)"),
             ..usual()
         },
         Row {
@@ -236,6 +253,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("x-hubspot-request-timestamp", Unit::Milliseconds, 300),
             documentation: "https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation",
             note: "version 3 of its signatures; of the URL, those percent-encodings are decoded that its documentation lists",
+            origin: Given("the client secret of the app (its page, Auth)"),
             ..usual()
         },
         Row {
@@ -245,6 +263,7 @@ pub(super) fn rows() -> Vec<Row> {
             challenge: query_challenge(None, "challenge", None),
             documentation: "https://www.dropbox.com/developers/reference/webhooks",
             note: "the key is the app secret",
+            origin: Given("the App secret of the app (App Console, Settings)"),
             ..usual()
         },
         Row {
@@ -255,6 +274,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
             note: "base64 behind `sha256=`, where others write hexadecimal",
+            origin: Chosen("the field Secret of the webhook (Connect, Webhooks)"),
             ..usual()
         },
         Row {
@@ -267,6 +287,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
             confirmed: false,
             note: "the rule is third parties'; they agree on it",
+            origin: Chosen("`signing_key` in the request that makes the webhook subscription"),
             ..usual()
         },
         Row {
@@ -278,6 +299,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("x-zendesk-webhook-signature-timestamp", Unit::Rfc3339, 300),
             documentation: "https://developer.zendesk.com/documentation/webhooks/verifying/",
             note: "the secret is used as text, though it looks like base64; the tolerance is ours",
+            origin: Given("the signing secret of the webhook (Admin Center, Webhooks)"),
             ..usual()
         },
         Row {
@@ -294,6 +316,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::EmptyOk,
             documentation: "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
             note: "the key is used as text, though it looks like base64; do not observe: wrong signatures are sent on purpose",
+            origin: Given("the webhooks key of the app (Developer portal, Webhooks)"),
             ..usual()
         },
         Row {
@@ -306,6 +329,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developer.paddle.com/webhooks/signature-verification",
             note: "Paddle Billing; five seconds are what its own libraries allow, and `tolerance` allows more",
+            origin: Given("the secret key of the notification destination (Developer tools, Notifications)"),
             ..usual()
         },
         Row {
@@ -314,6 +338,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-signature",
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+            origin: Chosen("the field Signing secret of the webhook (Settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -321,6 +346,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Standard Webhooks",
             documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
             note: "for every sender that follows it; the secret is decoded",
+            origin: Given("the signing secret of the endpoint, `whsec_...`"),
             ..standard_webhooks()
         },
         Row {
@@ -330,24 +356,28 @@ pub(super) fn rows() -> Vec<Row> {
             format: list(Separator::Space, ',', "v1a"),
             documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
             note: "version v1a, with a private key; the secret here is the public key, `whpk_...`",
+            origin: Given("the public key of the endpoint, `whpk_...`"),
             ..standard_webhooks()
         },
         Row {
             name: "svix",
             sender: "Svix",
             documentation: "https://docs.svix.com/receiving/verifying-payloads/how-manual",
+            origin: Given("the Signing Secret of the endpoint, `whsec_...`"),
             ..svix()
         },
         Row {
             name: "clerk",
             sender: "Clerk",
             documentation: "https://clerk.com/docs/guides/development/webhooks/syncing",
+            origin: Given("the Signing Secret of the endpoint (Dashboard, Webhooks)"),
             ..svix()
         },
         Row {
             name: "resend",
             sender: "Resend",
             documentation: "https://resend.com/docs/webhooks/verify-webhooks-requests",
+            origin: Given("the signing secret of the webhook (Dashboard, Webhooks)"),
             ..svix()
         },
         Row {
@@ -355,6 +385,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "OpenAI",
             documentation: "https://platform.openai.com/docs/guides/webhooks",
             note: "Standard Webhooks",
+            origin: Given("the signing secret of the webhook (Project settings, Webhooks), shown once"),
             ..standard_webhooks()
         },
         Row {
@@ -373,6 +404,7 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Always,
             documentation: "https://discord.com/developers/docs/interactions/overview",
             note: "interactions; the secret is the application's public key; do not observe: wrong signatures are sent on purpose",
+            origin: Given("the Public Key of the application (Developer Portal, General Information)"),
             ..usual()
         },
         Row {
@@ -390,6 +422,7 @@ pub(super) fn rows() -> Vec<Row> {
                 Reply::Text(Insert::Value),
             ),
             documentation: "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/",
+            origin: Chosen("`transport.secret` in the request that makes the subscription"),
             ..usual()
         },
         Row {
@@ -402,6 +435,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://airtable.com/developers/web/api/webhooks-overview",
             confirmed: false,
             note: "the secret is decoded; the rule was found in its forum",
+            origin: Given("`macSecretBase64` in the answer to the request that makes the webhook"),
             ..usual()
         },
         Row {
@@ -413,6 +447,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{body}{url}",
             documentation: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
             note: "the URL must be the callback URL as it was registered; the key is the application's secret; bodies beyond ASCII may not verify",
+            origin: Given("the Secret of the API key (Power-Up Admin Portal)"),
             ..usual()
         },
         Row {
@@ -422,6 +457,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://woocommerce.com/document/webhooks/",
             note: "saving a webhook sends an unsigned ping, which is refused; the webhook works all the same",
+            origin: Chosen("the field Secret of the webhook (WooCommerce, Settings, Advanced, Webhooks)"),
             ..usual()
         },
         Row {
@@ -432,6 +468,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/",
             confirmed: false,
             note: "Atlassian's page itself was not read; its example verifies",
+            origin: Chosen("the field Secret of the webhook (Repository settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -442,6 +479,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.atlassian.com/cloud/jira/platform/webhooks/#secure-admin-webhooks",
             confirmed: false,
             note: "webhooks of administrators; Atlassian's page itself was not read; its example verifies",
+            origin: Chosen("the field Secret of the webhook (System, WebHooks)"),
             ..usual()
         },
         Row {
@@ -450,6 +488,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "sentry-hook-signature",
             documentation: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
             note: "the key is the integration's client secret; the timestamp field is not signed",
+            origin: Given("the Client Secret of the integration (Settings, Developer Settings)"),
             ..usual()
         },
         Row {
@@ -459,6 +498,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: list(Separator::Comma, '=', "v1"),
             documentation: "https://developer.pagerduty.com/docs/verifying-webhook-signatures",
             note: "version 3 of its webhooks; the secret is used as text",
+            origin: Given("the secret of the webhook subscription, shown once when it is made"),
             ..usual()
         },
         Row {
@@ -474,6 +514,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started/",
             note: "Facebook, Messenger, Instagram, WhatsApp; the key is the app secret",
+            origin: Given("the App Secret of the app (App settings, Basic)"),
             ..usual()
         },
         Row {
@@ -492,6 +533,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://developers.docusign.com/platform/webhooks/connect/validate",
             note: "a field for each active key, of which the first eight are looked at; any may verify",
+            origin: Given("the Connect key of the account (Settings, Connect, Connect Keys)"),
             ..usual()
         },
         Row {
@@ -504,6 +546,7 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Always,
             documentation: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
             note: "outgoing webhooks; the secret is decoded",
+            origin: Given("the security token of the outgoing webhook, shown once when it is made"),
             ..usual()
         },
     ]

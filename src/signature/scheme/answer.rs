@@ -35,3 +35,12 @@ pub enum Redelivery {
     /// The sender does not repeat the event. An operator must ask for it.
     Never,
 }
+
+/// Who makes the secret of an integration. The text says where the sender shows it, or where it is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretOrigin {
+    /// The receiver chooses the secret, and tells it to the sender there.
+    Chosen(&'static str),
+    /// The sender makes the secret, and shows it there.
+    Given(&'static str),
+}

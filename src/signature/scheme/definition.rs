@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::answer::{Acknowledgment, AnswerUse, Redelivery};
+use super::answer::{Acknowledgment, AnswerUse, Redelivery, SecretOrigin};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
@@ -65,6 +65,8 @@ pub enum Source {
         confirmed: bool,
         /// What an operator must know to use the scheme. Often empty.
         note: &'static str,
+        /// Who makes the secret, and where.
+        secret: SecretOrigin,
     },
 }
 
