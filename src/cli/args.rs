@@ -1,9 +1,11 @@
 //! Pure. The command line arguments.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::bypass_probe::BypassProbe;
@@ -81,7 +83,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Init {
     /// The sender, by its name in `hookgate schemes`
-    #[arg(value_name = "SENDER", default_value = "propify", value_parser = sender_parser(), ignore_case = true, hide_possible_values = true)]
+    #[arg(value_name = "SENDER", default_value = "propify", value_parser = SenderParser, hide_possible_values = true)]
     pub(super) sender: String,
     /// The file to write, `-` for standard output [default: the file of --config, or else gateway.toml]
     #[arg(value_name = "FILE")]
@@ -354,10 +356,29 @@ fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The names of the senders, and `-`, which stands for the default sender and standard output.
-fn sender_parser() -> PossibleValuesParser {
-    let names = PRESETS.iter().map(|scheme| PossibleValue::new(scheme.name.as_ref()));
-    names.chain([PossibleValue::new("-").hide(true)]).collect::<Vec<_>>().into()
+/// Parses the name of a sender. Completions know the names, and errors suggest one.
+#[derive(Clone)]
+struct SenderParser;
+
+impl TypedValueParser for SenderParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        let error = |message: String| {
+            clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n")).with_cmd(command)
+        };
+        init::sender(&value.to_string_lossy()).map_err(error)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = PRESETS.iter().map(|scheme| PossibleValue::new(scheme.name.as_ref()));
+        Some(Box::new(names))
+    }
 }
 
 fn upstream(text: &str) -> Result<String, OriginError> {

@@ -28,13 +28,13 @@ pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -
         let warning = terminal.out.paint(Paint::Strong, "warning");
         terminal.out.line(format_args!("{warning}: {doubt}"));
     }
-    let tables = [listeners::lines(&loaded.config), listeners::certificate_lines(&loaded.config)];
+    let config = &loaded.config;
+    let tables =
+        [table::lines(&config.routes), listeners::lines(config), listeners::certificate_lines(config)];
     for table in tables.iter().filter(|table| !table.is_empty()) {
         terminal.out.table(table);
         terminal.out.line("");
     }
-    terminal.out.table(&table::lines(&loaded.config.routes));
-    terminal.out.line("");
     for line in issued_certificates::lines(&loaded.config) {
         terminal.out.line(line);
     }

@@ -26,7 +26,7 @@ mod reader;
 mod sections;
 mod settings;
 mod showable;
-mod suggest;
+pub(crate) mod suggest;
 mod tls_checks;
 mod toml_syntax;
 mod toml_table;

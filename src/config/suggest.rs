@@ -3,7 +3,7 @@
 use strsim::osa_distance;
 
 /// The known word nearest to `word`, if at most a third of its letters differ.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let allowed = word.chars().count().div_ceil(3).min(3);
     let word = word.to_lowercase();
     known

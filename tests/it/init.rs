@@ -124,7 +124,7 @@ fn the_file_can_be_printed_or_have_another_name() {
     }
     let printed = folder.run(&["init", "github", "-"], 0);
     assert!(printed.contains("env = \"GITHUB_WEBHOOK_SECRET\""), "{printed}");
-    let generated = printed.split("export GITHUB_WEBHOOK_SECRET=").nth(1).unwrap().split(',').next().unwrap();
+    let generated = printed.split("export GITHUB_WEBHOOK_SECRET=").nth(1).unwrap().split(' ').next().unwrap();
     assert_eq!(generated.len(), 32, "{printed}");
     assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 0);
     for arguments in [&["init", "GitHub", "one.toml"][..], &["--config", "two.toml", "init", "github"]] {
@@ -159,7 +159,9 @@ fn a_domain_makes_a_listener_whose_certificates_hookgate_obtains() {
 fn a_slip_in_the_name_of_a_sender_gets_a_suggestion() {
     let folder = Folder::new();
     let said = folder.run(&["init", "githb"], 2);
-    assert!(said.contains("'github'"), "{said}");
+    assert!(said.contains("Did you mean `github`?"), "{said}");
+    let said = folder.run(&["init", "paypal"], 2);
+    assert!(said.contains("PayPal signs"), "{said}");
     assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 0);
 }
 

@@ -124,19 +124,30 @@ fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> R
     let SenderFacts { sender, secret, .. } = SenderFacts::of(plan.scheme);
     let no_random = |error| Failure::failed("there are no random numbers").because(error);
     let url = plan.url();
-    let called = url.as_deref().map_or_else(String::new, |url| format!("the URL {url} and "));
+    let called = url.as_deref().map_or_else(String::new, |url| format!("tell {sender} the URL {url}; "));
+    let random = || -> Result<String, Failure> {
+        let random = input::random_secret().map_err(no_random)?;
+        Ok(random.get(..SECRET_LENGTH).unwrap_or(&random).to_owned())
+    };
+    let beside = |name: &str| file.unwrap_or(Path::new("")).with_file_name(name);
     let at_sender = match (secret, plan.secret) {
         (SecretOrigin::Chosen(place), SecretLocation::File(name)) => {
-            let path = file.unwrap_or(Path::new("")).with_file_name(name);
-            format!("tell {sender} {called}the secret in {}: {place}", path.display())
+            format!("tell {sender} the secret in {}: {place}", beside(name).display())
         }
         (SecretOrigin::Chosen(place), SecretLocation::Variable(name)) => {
-            let random = input::random_secret().map_err(no_random)?;
-            let random = random.get(..SECRET_LENGTH).unwrap_or(&random);
-            format!("export {name}={random}, and tell {sender} {called}this secret: {place}")
+            format!("export {name}={} and tell {sender} this secret: {place}", random()?)
         }
         (SecretOrigin::Given(place), SecretLocation::Variable(name) | SecretLocation::File(name)) => {
             format!("export {name}=... ({sender} has it: {place})")
+        }
+    };
+    let token = match plan.token {
+        None => String::new(),
+        Some(SecretLocation::File(name)) => {
+            format!("; tell {sender} the verify token in {}", beside(name).display())
+        }
+        Some(SecretLocation::Variable(name)) => {
+            format!("; export {name}={} and tell {sender} this verify token", random()?)
         }
     };
     let usual = file.is_none_or(|file| file == Path::new("gateway.toml"));
@@ -156,7 +167,7 @@ fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> R
         let wrote = stream.paint(Paint::Good, "wrote");
         stream.line(format_args!("{wrote} {}. Next:", file.display()));
     }
-    stream.line(format_args!("  1. {at_sender}"));
+    stream.line(format_args!("  1. {called}{at_sender}{token}"));
     stream.line(format_args!("  2. hookgate {option}check && hookgate {option}run"));
     stream.line(format_args!("  3. {try_it}"));
     Ok(())

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::config::suggest;
+use crate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme};
+
 /// The value of `--admin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AdminOption {
@@ -9,6 +12,22 @@ pub(crate) enum AdminOption {
     Off,
     /// The admin listener has this address.
     At(SocketAddr),
+}
+
+/// Parses the name of a sender's scheme, or `-`.
+pub(crate) fn sender(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    if text == "-" || Scheme::preset(&name).is_some() {
+        return Ok(name);
+    }
+    let is_meant =
+        |other: &&Inexpressible| other.sender.to_ascii_lowercase().split([' ', ',']).any(|word| word == name);
+    if let Some(known) = INEXPRESSIBLE.iter().find(is_meant) {
+        return Err(format!("no scheme can express how {} signs: it {}", known.sender, known.reason));
+    }
+    let meant = suggest::nearest(&name, PRESETS.iter().map(|scheme| &*scheme.name));
+    let meant = meant.map(|meant| format!(" Did you mean `{meant}`?")).unwrap_or_default();
+    Err(format!("there is no sender `{text}`.{meant} `hookgate schemes` lists all senders"))
 }
 
 /// Parses the address of the admin listener.
@@ -53,6 +72,22 @@ pub(crate) fn contact(text: &str) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sender_has_a_scheme_or_a_suggestion_or_a_reason() {
+        assert_eq!(sender("GitHub").unwrap(), "github");
+        assert_eq!(sender("-").unwrap(), "-");
+        for (text, want) in [
+            ("githb", "Did you mean `github`?"),
+            ("standard-webhook", "Did you mean `standard-webhooks`?"),
+            ("PayPal", "signs a CRC"),
+            ("plaid", "JWT"),
+            ("sns", "certificate"),
+            ("nonesuch", "`hookgate schemes` lists"),
+        ] {
+            assert!(sender(text).unwrap_err().contains(want), "{}", sender(text).unwrap_err());
+        }
+    }
 
     #[test]
     fn a_domain_is_a_name_that_a_certificate_authority_can_reach() {
