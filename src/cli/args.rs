@@ -125,7 +125,7 @@ pub(super) struct Check {
     /// Ask the running gateway's admin listener whether the gateway is ready. Only `[admin]` of the configuration is read
     #[arg(long, conflicts_with = "strict", help_heading = LIVE)]
     pub(super) live: bool,
-    /// The admin listener, also as unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// The admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse, requires = "live", help_heading = LIVE)]
     pub(super) admin: Option<Origin>,
     /// How long to wait for the answer
@@ -138,7 +138,7 @@ pub(super) struct Doctor {
     /// A URL at which the app itself may be reachable (repeatable); an unsigned POST is sent there
     #[arg(long, value_name = "URL", value_parser = BypassProbe::parse)]
     pub(super) bypass: Vec<BypassProbe>,
-    /// The gateway's admin listener, also as unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// The gateway's admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// How long to wait for each answer
@@ -235,7 +235,7 @@ pub(super) struct Send {
 
 #[derive(Debug, Args)]
 pub(super) struct Secrets {
-    /// The gateway's admin listener, also as unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// The gateway's admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// Print one JSON document

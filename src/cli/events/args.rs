@@ -178,7 +178,7 @@ pub(crate) struct Which {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The gateway")]
 pub(crate) struct Gateway {
-    /// Its admin listener, also as unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// Its admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// The environment variable with a token of `[admin]`. On the gateway's own machine, no token is needed
