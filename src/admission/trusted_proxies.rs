@@ -91,7 +91,7 @@ impl TrustedProxies {
     ///
     /// # Errors
     /// [`NoAddress`] if there is no address where the client's or a later one should be. Entries before the client's
-    /// are not read: anybody can have written them.
+    /// are not read: the client can have written them.
     pub fn arrival(&self, peer: ClientAddress, fields: &impl Fields) -> Result<Arrival, NoAddress> {
         if !self.trust(peer) {
             return Ok(Arrival { client: peer, last_hop: LastHop::Client, protocol: None });

@@ -33,7 +33,7 @@ pub(super) fn networks() -> Vec<String> {
         let count = set.networks().count().to_string();
         [set.name.to_owned(), count, set.date().to_owned(), set.source().to_owned()]
     };
-    let headings = ["SET FOR allow", "NETWORKS", "SEEN ON", "PUBLISHED AT"].map(str::to_owned);
+    let headings = ["SET FOR allow", "NETWORKS", "DATE", "PUBLISHED AT"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(headings).chain(NETWORK_SETS.iter().map(row)).collect();
     aligned(&rows)
 }
