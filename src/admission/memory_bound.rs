@@ -236,6 +236,7 @@ mod tests {
         assert_eq!(CONNECTION, (8 + 8 + 4 + 8 + 16) * KIB);
         assert_eq!(LOG, 8 * MIB);
         assert_eq!(TLS, (16 + 36 + 18 + 16 + 2) * KIB);
+        assert_eq!(ADMIN_TLS, 64 * (88 + 32) * KIB);
         let small = of("max_connections = 1000", "max_buffered = \"64MiB\"", "");
         let worker = MIB + 16 * KIB + 4 * KIB;
         assert_eq!(small.program, 14 * MIB + 2 * worker + 16 * KIB + 10 * KIB + 8 * MIB);

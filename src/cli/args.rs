@@ -389,12 +389,12 @@ fn route_path(text: &str) -> Result<String, String> {
     Pattern::parse(text).map(|_pattern| text.to_owned()).map_err(|error| error.fault.to_string())
 }
 
-fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = &'static Scheme> {
+fn scheme_parser() -> impl TypedValueParser<Value = &'static Scheme> {
     let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name.as_ref()));
     names.try_map(|name| Scheme::preset(&name).ok_or("there is no such scheme"))
 }
 
-fn encoding_parser() -> impl clap::builder::TypedValueParser<Value = SecretEncoding> {
+fn encoding_parser() -> impl TypedValueParser<Value = SecretEncoding> {
     let names = PossibleValuesParser::new(SecretEncoding::ALL.map(|(name, _)| name));
     names.try_map(|typed| {
         let found = SecretEncoding::ALL.into_iter().find(|(name, _)| *name == typed);

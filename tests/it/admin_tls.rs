@@ -146,6 +146,12 @@ fn the_commands_ask_over_https_and_believe_exactly_the_certificate_of_the_file()
     folder.ask(&["check", "--live", "--admin", &https], true);
     folder.ask(&["secrets"], true);
     folder.ask(&["events", "list"], true);
+    // Content of many records arrives whole.
+    let body = format!("{{\"meta\":{{\"object\":\"leases\"}},\"pad\":\"{}\"}}", "x".repeat(900_000));
+    fs::write(folder.folder.path().join("body"), body).unwrap();
+    folder.ask(&["send", PATH, "--body", "body"], true);
+    let exported = folder.ask(&["events", "export"], true);
+    assert!(exported.len() > 900_000 && exported.ends_with("}\n"), "{} bytes", exported.len());
     let doctor = folder.ask(&["doctor"], true);
     assert!(doctor.contains(&https) && doctor.contains("0 problems"), "{doctor}");
     for arguments in [
