@@ -80,6 +80,8 @@ const fn advice(outcome: Outcome) -> Option<&'static str> {
         | Outcome::TimedOut
         | Outcome::Closed
         | Outcome::Evicted
+        | Outcome::AcmeChallenge
+        | Outcome::NoCertificate
         | Outcome::Failed => None,
     }
 }
