@@ -42,6 +42,7 @@ pub mod config;
 pub mod diagnosis;
 pub mod gateway;
 pub mod http1;
+pub mod http2;
 pub mod listen;
 pub mod message;
 pub mod queue;

@@ -43,6 +43,7 @@ fn of_server(server: &Server) -> String {
     let Server {
         listen,
         sharing,
+        h2c,
         unix_mode,
         proxy_protocol,
         client_address,
@@ -53,7 +54,7 @@ fn of_server(server: &Server) -> String {
         shutdown_grace,
     } = server;
     format!(
-        "{listen:?} {sharing:?} {unix_mode} {proxy_protocol:?} {client_address:?} {max_connections} \
+        "{listen:?} {sharing:?} {h2c} {unix_mode} {proxy_protocol:?} {client_address:?} {max_connections} \
          {max_connections_per_client:?} {drain_delay:?} {shutdown_grace:?}"
     )
 }

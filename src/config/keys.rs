@@ -54,6 +54,9 @@ pub(super) const SERVER: &[Key] = &[
     Key::new("reuse_port", Value::Flag)
         .or("false")
         .about("Whether a second hookgate may listen on the same addresses, for an upgrade."),
+    Key::new("h2c", Value::Flag).or("false").about(
+        "Whether clients may speak HTTP/2 without TLS on these listeners, with prior knowledge. HTTP/1.1 is always served.",
+    ),
     Key::new("unix_mode", Value::Text("^0?[0-7]{3}$"))
         .or("\"0660\"")
         .about("The mode of the unix sockets' files, in octal. A client needs write permission to connect."),

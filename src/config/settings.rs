@@ -65,6 +65,8 @@ pub struct Server {
     pub listen: Vec<Address>,
     /// Whether other processes may listen on the same addresses.
     pub sharing: Sharing,
+    /// Whether clients may speak HTTP/2 without TLS.
+    pub h2c: bool,
     /// The mode of a unix socket's file. A client needs write permission to connect.
     pub unix_mode: u32,
     /// The listeners on which proxies announce the client, and the trusted proxies.

@@ -27,8 +27,6 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The same time while the gateway drains, or while other connections wait for a place.
 const SHORT_LINGER: Duration = Duration::from_secs(1);
-/// How long an idle connection waits, during a drain, for a request in transit.
-const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Serves a connection until either side ends it. `drain` ends it after the current request.
 pub async fn serve<IO: Transport + 'static>(
@@ -64,7 +62,7 @@ pub async fn serve_rest<IO: Transport + 'static>(
             biased;
             ended = exchanges.as_mut() => ended,
             () = WakeGated::new(drained) => {
-                connection.drain(last_call(&worker));
+                connection.drain(worker.last_call());
                 exchanges.await
             }
         }
@@ -162,12 +160,6 @@ async fn exchange<IO: Transport + 'static>(
     let Some(reply) = reply else { return Err(Abandoned.into()) };
     let (keeps_open, guard) = writer::write(connection, reply, guard).await?;
     Ok((keeps_open, guard.filter(|_| connection.has_unsent()).map(Box::new)))
-}
-
-/// At most half of the drain's time. So the drain does not cut off an idle connection.
-pub(crate) fn last_call(worker: &Worker) -> Duration {
-    let grace = worker.view().generation().grace;
-    LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
@@ -17,6 +18,8 @@ use crate::admission::connections::{ClientIsFull, ConnectionLimit, Place};
 use crate::http1::buffer::Buffer;
 use crate::http1::connection::Transport as _;
 use crate::http1::serve;
+use crate::http2;
+use crate::http2::preface::{self, Spoken};
 use crate::listen::listener::{Listener, Speaks};
 use crate::listen::proxy_header::{self, Patience};
 use crate::listen::stream::Stream;
@@ -29,6 +32,9 @@ use crate::tls::handshake::{self, Failed};
 
 /// How many connections beyond the free places are accepted when a drain begins.
 const EXTRA_ACCEPTS: usize = 64;
+
+/// How many bytes are read to see whether the client speaks HTTP/2.
+const FIRST: usize = 1024;
 
 /// The wait after a failed accept (no descriptors, no memory): the first wait and the longest wait.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -274,7 +280,7 @@ async fn connect_at(
     }
     let (peer, mut unread) = if announces {
         let limit = worker.view().limits().header_timeout;
-        let patience = Patience { limit, last_call: serve::last_call(&worker) };
+        let patience = Patience { limit, last_call: worker.last_call() };
         let announced = tokio::select! {
             biased;
             announced = proxy_header::client(&mut stream, peer, patience, &drain, worker.control().unannounced()) => announced,
@@ -289,21 +295,68 @@ async fn connect_at(
     } else {
         (peer, Buffer::default())
     };
-    let stream = match secured {
-        Speaks::Plain => stream,
+    let (stream, is_http2) = match secured {
+        Speaks::Plain if worker.view().generation().h2c => {
+            let spoken = Box::pin(listen_for_preface(&worker, &mut stream, &mut unread, &drain, place));
+            let Some(is_http2) = spoken.await else { return };
+            (stream, is_http2)
+        }
+        Speaks::Plain => (stream, false),
         Speaks::Tls => {
             // Boxed: it would enlarge the future of every plain connection.
             let shaken = Box::pin(shake_hands(&worker, stream, mem::take(&mut unread), peer, &drain, place));
             let Some(stream) = shaken.await else { return };
-            stream
+            let is_http2 = stream.has_chosen_http2();
+            (stream, is_http2)
         }
     };
+    if is_http2 {
+        // Boxed for the same reason.
+        return Box::pin(http2::serve::serve(worker, stream, unread, peer, drain, place.entry())).await;
+    }
     match front_end {
         FrontEnd::Http1 => serve::serve_rest(worker, stream, unread, peer, drain, place.entry()).await,
         FrontEnd::Other(serve) => {
             let entry = Arc::clone(place.entry());
             serve(AcceptedConnection { worker, stream, unread, peer, drain, entry }).await;
         }
+    }
+}
+
+/// Reads the first bytes of a client that may speak HTTP/2 with prior knowledge. Returns whether it does; `None`
+/// if the connection has ended.
+async fn listen_for_preface(
+    worker: &Worker,
+    stream: &mut Stream,
+    unread: &mut Buffer,
+    drain: &CancellationToken,
+    place: &Place,
+) -> Option<bool> {
+    let limit = worker.view().limits().header_timeout;
+    let listening = async {
+        loop {
+            match preface::spoken(unread.as_slice()) {
+                Spoken::Http2 => return Some(true),
+                Spoken::Other => return Some(false),
+                Spoken::Unknown => {}
+            }
+            let mut bytes = Vec::with_capacity(FIRST);
+            if stream.read_buf(&mut bytes).await.ok()? == 0 {
+                // What has arrived is served: the client may have ended only its own side.
+                return (!unread.is_empty()).then_some(false);
+            }
+            unread.append(&bytes);
+        }
+    };
+    let too_late = async {
+        drain.cancelled().await;
+        let _time_is_up = timeout(worker.last_call(), std::future::pending::<()>()).await;
+    };
+    tokio::select! {
+        biased;
+        spoken = timeout(limit, listening) => spoken.ok().flatten(),
+        () = place.entry().evicted() => None,
+        () = too_late => None,
     }
 }
 
@@ -322,7 +375,7 @@ async fn shake_hands(
     let accepting = handshake::accept(&acceptor, stream, unread, reservation);
     let too_late = async {
         drain.cancelled().await;
-        let _time_is_up = timeout(serve::last_call(worker), std::future::pending::<()>()).await;
+        let _time_is_up = timeout(worker.last_call(), std::future::pending::<()>()).await;
     };
     let failed = |outcome| Failed { outcome, error: None };
     let shaken = tokio::select! {

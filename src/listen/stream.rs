@@ -91,6 +91,15 @@ impl Stream {
         }
     }
 
+    /// Whether the client has chosen HTTP/2 in its TLS handshake.
+    #[must_use]
+    pub fn has_chosen_http2(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tls(stream) => stream.protocol() == Some(b"h2"),
+        }
+    }
+
     fn in_kernel(&self) -> Arrived {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = match self {

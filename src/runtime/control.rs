@@ -47,6 +47,8 @@ pub struct Generation {
     pub drain_delay: Duration,
     /// The longest time for a drain.
     pub grace: Duration,
+    /// Whether clients may speak HTTP/2 without TLS.
+    pub h2c: bool,
     /// How often the log warns that an old secret is in use; zero for never.
     pub old_secret_warning: Duration,
     /// Digests of the configuration's parts, without its secrets.
@@ -112,6 +114,7 @@ impl Generation {
             per_client: ConnectionsPerClient::of(config),
             drain_delay: config.server.drain_delay,
             grace: config.server.shutdown_grace,
+            h2c: config.server.h2c,
             old_secret_warning: config.log.old_secret_warning,
             parts: digest::parts(config),
             fixed,

@@ -33,6 +33,7 @@ impl Fixed {
             max_connections,
             unix_mode,
             sharing,
+            h2c: _,
             proxy_protocol,
             max_connections_per_client: _,
             client_address: _,

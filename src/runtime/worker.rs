@@ -20,6 +20,9 @@ use crate::telemetry;
 use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};
 
+/// How long an idle connection waits, during a drain, for a request in transit.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// The state of one worker thread. It shares only counters and the current configuration with other threads.
 #[derive(Debug)]
 pub struct Worker {
@@ -160,6 +163,14 @@ impl Worker {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.control.signals().drain.is_cancelled()
+    }
+
+    /// How long an idle connection waits, during a drain, for a request in transit: at most half of the
+    /// drain's time, so the drain does not cut off an idle connection.
+    #[must_use]
+    pub fn last_call(&self) -> Duration {
+        let grace = self.view().generation().grace;
+        LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
     }
 
     /// Writes a request that has just ended to the log and the metrics.

@@ -30,7 +30,7 @@ pub struct Settings {
     pub min_version: MinVersion,
     /// The time for a handshake.
     pub handshake_timeout: Duration,
-    /// Whether HTTP/2 is offered. It is not served yet, and so not offered either.
+    /// Whether HTTP/2 is offered.
     pub http2: bool,
     /// The authorities of client certificates, if clients are asked for one.
     pub client_ca: Option<Authorities>,
@@ -93,7 +93,8 @@ impl Acceptor {
         let mut config = builder
             .with_client_cert_verifier(client_verifier(settings.client_ca.as_ref())?)
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let protocols: &[&[u8]] = if settings.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         if certificates.issuing.is_some() {
             // The last: it is taken only if the client offers none of the others.
             config.alpn_protocols.push(challenge::PROTOCOL.to_vec());

@@ -43,6 +43,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         self.session.as_ref()
     }
 
+    /// The protocol that was agreed on in the handshake (RFC 7301).
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        self.inner.get_ref().1.alpn_protocol()
+    }
+
     /// The socket.
     pub(crate) fn socket(&self) -> &IO {
         &self.inner.get_ref().0.io

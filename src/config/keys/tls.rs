@@ -20,7 +20,7 @@ pub(crate) const TLS: &[Key] = &[
         .about("Against clients that do not finish a handshake: time for all of it."),
     Key::new("http2", Value::Flag)
         .or("true")
-        .about("Whether HTTP/2 may be offered. This version serves HTTP/1.1 only."),
+        .about("Whether HTTP/2 is offered, beside HTTP/1.1."),
     Key::new("client_ca", Value::Text(".")).about(
         "A file with the certificate authorities of clients. Clients are then asked for a certificate, and one \
          that does not verify ends the handshake. A route requires one with client_certificate.",

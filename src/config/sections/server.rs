@@ -21,6 +21,7 @@ pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize, further: &[Listen]) ->
     let server = Server {
         listen: listen.iter().map(|listen| listen.address.clone()).collect(),
         sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
+        h2c: table.flag("h2c", false),
         unix_mode: address::unix_mode(&table, UNIX_MODE),
         proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy_protocol::read(&item, &all)),
         client_address: table.get("client_address").and_then(|item| client_address::read(&item)),

@@ -1,0 +1,57 @@
+//! Pure. The limits of an HTTP/2 connection. Each says what it guards against.
+
+use std::time::Duration;
+
+use crate::message::head::MAX_FIELD_LINES;
+
+/// The most streams that a client may have open at the same time. Guards against one connection with more
+/// requests than many connections of HTTP/1.1 have.
+pub const MAX_STREAMS: u32 = 32;
+
+/// The most requests of one connection that are under way. There can be more of them than open streams: an
+/// authentic request goes on when its stream is reset. Guards against a client that resets each stream and
+/// opens another.
+pub const MOST_REQUESTS: usize = 64;
+
+/// The most content of a stream that may arrive before it is read, in bytes. Guards against content that
+/// arrives faster than the memory budget has room for it.
+pub const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// The same for all streams of a connection together.
+pub const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// The content of a frame, at most, in bytes. RFC 9113, section 4.2, allows no smaller limit.
+pub const MAX_FRAME: u32 = 16 * 1024;
+
+/// The most content of a response that is handed to the send queue of a stream at once, in bytes.
+pub const PIECE: usize = 16 * 1024;
+
+/// When this much of a response is in the send queue of a stream, no further piece is handed to it. Guards
+/// against clients that open a small window and read nothing.
+pub const SEND_BUFFER: usize = 16 * 1024;
+
+/// The most streams that a client may reset before they are served. Guards against "rapid reset"
+/// (CVE-2023-44487).
+pub const PENDING_RESETS: usize = 20;
+
+/// The most streams that are reset because of the client's own errors. Guards against "MadeYouReset"
+/// (CVE-2025-8671).
+pub const LOCAL_RESETS: usize = 64;
+
+/// How often the client must show that it is still there. Guards against connections whose client is gone.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the client may take to answer a ping.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The size of a field line in a header list, besides its name and its value (RFC 9113, section 6.5.2).
+const LINE: usize = 32;
+
+/// The most bytes of a header list, as RFC 9113 counts them. A head within `max_header_bytes` and the limit on
+/// its lines is within this limit, and a somewhat larger head too: so the gateway itself refuses it, and its
+/// refusal is in the log. hyper refuses larger ones.
+#[must_use]
+pub fn header_list(max_header_bytes: usize) -> u32 {
+    let lines = MAX_FIELD_LINES.saturating_mul(2).saturating_mul(LINE);
+    u32::try_from(max_header_bytes.saturating_add(lines)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,197 @@
+//! Shell. A reply in the form that hyper sends: fields, and content that comes piece by piece.
+
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
+
+use crate::gateway::rejection::Rejection;
+use crate::gateway::reply::{OwnReply, Reply};
+use crate::gateway::request_guard::RequestGuard;
+use crate::gateway::resources::UpstreamContent;
+use crate::http2::limits::PIECE;
+use crate::http2::streams::Stream;
+use crate::runtime::request_scope::Scope;
+use crate::upstream::body::ResponseBody;
+use crate::upstream::error::chain;
+use crate::upstream::response::SURPLUS;
+
+/// The guard of a request. The content of its response holds it.
+type Guard = RequestGuard<Scope>;
+
+/// The log text for an upstream's response with a field that no HTTP/2 response can have.
+const NO_FIELD: &str = "the upstream's response has a field that HTTP/2 cannot carry";
+
+/// The error that ends a stream early: the response has broken off.
+#[derive(Debug, thiserror::Error)]
+#[error("the response has broken off")]
+pub(crate) struct BrokenOff;
+
+/// The rest of a response's content.
+#[derive(Debug)]
+enum Rest {
+    Whole(Bytes),
+    Streaming(Box<ResponseBody>),
+}
+
+/// The content of a response. The request's record is emitted when the last piece is in the stream's send
+/// queue, or when the stream has ended before that.
+#[derive(Debug)]
+pub(crate) struct ResponseContent {
+    rest: Rest,
+    /// Whether there is no content. Then hyper asks for none.
+    is_empty: bool,
+    guard: Option<Guard>,
+    stream: Rc<Stream>,
+}
+
+/// The response that hyper sends. `is_for_head` says that the request's method is HEAD.
+///
+/// # Errors
+/// [`BrokenOff`]: the upstream's response cannot be sent over HTTP/2.
+pub(crate) fn of(
+    reply: Reply<ResponseBody>,
+    mut guard: Guard,
+    stream: Rc<Stream>,
+    is_for_head: bool,
+) -> Result<Response<ResponseContent>, BrokenOff> {
+    let (status, fields, rest) = match reply {
+        Reply::Own(reply) => own(reply, &guard, is_for_head),
+        Reply::Upstream { head, content } => {
+            let rest = match content {
+                UpstreamContent::Whole(content) => Rest::Whole(content),
+                UpstreamContent::Coming(body) => Rest::Streaming(body),
+            };
+            let Some(fields) = relayed(&head.text) else {
+                guard.record.reason = Rejection::UpstreamFailed.reason();
+                guard.record.detail = Some(NO_FIELD.to_owned());
+                return Err(BrokenOff);
+            };
+            (head.status, fields, rest)
+        }
+    };
+    let is_empty = match &rest {
+        Rest::Whole(content) => content.is_empty(),
+        Rest::Streaming(_) => false,
+    };
+    let mut response = Response::new(ResponseContent { rest, is_empty, guard: Some(guard), stream });
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    Ok(response)
+}
+
+/// A response of the gateway's own, with its `date` field and its length.
+fn own(reply: OwnReply, guard: &Guard, is_for_head: bool) -> (StatusCode, HeaderMap, Rest) {
+    let content = Bytes::from(reply.content.into_owned());
+    let mut fields = HeaderMap::new();
+    let mut own = reply.fields.into_iter().flatten();
+    let date = (header::DATE, guard.resources().date(guard.begun_at()));
+    for (name, value) in own.next().into_iter().chain([date]).chain(own) {
+        fields.append(name, value);
+    }
+    // A 204 has no length (RFC 9110, section 8.6).
+    if reply.status != StatusCode::NO_CONTENT {
+        fields.append(header::CONTENT_LENGTH, HeaderValue::from(content.len()));
+    }
+    (reply.status, fields, Rest::Whole(if is_for_head { Bytes::new() } else { content }))
+}
+
+/// The fields of an upstream's response, in their order. `text` is the status line and the end-to-end lines.
+fn relayed(text: &[u8]) -> Option<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    let lines = text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty());
+    for line in lines {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (name, value) = (parts.next()?, parts.next()?);
+        let name = HeaderName::from_bytes(name).ok()?;
+        fields.try_append(name, HeaderValue::from_bytes(value.trim_ascii()).ok()?).ok()?;
+    }
+    Some(fields)
+}
+
+impl ResponseContent {
+    /// Ends a response that no stream is left for.
+    pub(crate) fn abandon(mut self) {
+        self.is_empty = false;
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        let body = match &mut self.rest {
+            Rest::Whole(content) if content.is_empty() => return Poll::Ready(None),
+            Rest::Whole(content) => {
+                return Poll::Ready(Some(Ok(content.split_to(content.len().min(PIECE)))));
+            }
+            Rest::Streaming(body) => body,
+        };
+        self.stream.wait_for_more_of_upstream();
+        let next = ready!(body.poll_piece(cx));
+        let Some(RequestGuard { record, .. }) = &mut self.guard else { return Poll::Ready(None) };
+        if body.has_surplus() {
+            record.detail = Some(SURPLUS.to_owned());
+        }
+        Poll::Ready(match next {
+            Some(Ok(piece)) => Some(Ok(piece)),
+            Some(Err(error)) => {
+                record.reason = Rejection::from(&error).reason();
+                record.detail = Some(chain(&error));
+                Some(Err(BrokenOff))
+            }
+            None => None,
+        })
+    }
+}
+
+impl Body for ResponseContent {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let this = self.get_mut();
+        this.stream.taken_up();
+        let next = ready!(this.poll_piece(cx));
+        match (&next, &mut this.guard) {
+            (Some(Ok(piece)), Some(guard)) => {
+                let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+                guard.record.sent = guard.record.sent.saturating_add(length);
+                this.stream.wait_for_reader(piece.len());
+            }
+            // The request has ended.
+            (Some(_) | None, guard) => *guard = None,
+        }
+        Poll::Ready(next.map(|piece| piece.map(Frame::data)))
+    }
+
+    /// hyper asks once more after the last piece, so it is known when that piece is in the send queue.
+    fn is_end_stream(&self) -> bool {
+        self.is_empty
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.rest {
+            Rest::Whole(content) => SizeHint::with_exact(u64::try_from(content.len()).unwrap_or(u64::MAX)),
+            Rest::Streaming(body) => body.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+impl Drop for ResponseContent {
+    fn drop(&mut self) {
+        let Some(mut guard) = self.guard.take() else { return };
+        if self.is_empty {
+            return;
+        }
+        guard.is_evicted = self.stream.is_evicted();
+        guard.cut_short();
+        if let Rest::Streaming(body) = mem::replace(&mut self.rest, Rest::Whole(Bytes::new())) {
+            guard.resources().finish(body.drain());
+        }
+    }
+}

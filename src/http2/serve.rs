@@ -1,0 +1,296 @@
+//! Shell. One HTTP/2 connection, from its first bytes to its close.
+//!
+//! hyper reads and writes the frames. Each request is served by a task of its own (`exchange`), which goes on
+//! when the stream is reset or the connection ends: once verified, an event is delivered. Content that has not
+//! arrived by then is incomplete, so its request ends unverified.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use hyper::body::{Body as _, Incoming as HyperBody};
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::admission::client::ClientAddress;
+use crate::admission::connections::Entry;
+use crate::admission::memory::{FREE_HEAD, Reservation};
+use crate::gateway::{self, Incoming};
+use crate::http1::buffer::Buffer;
+use crate::http1::connection::Transport as _;
+use crate::http2::content::RequestContent;
+use crate::http2::head::{self, Parts};
+use crate::http2::limits::{
+    CONNECTION_WINDOW, LOCAL_RESETS, MAX_FRAME, MAX_STREAMS, MOST_REQUESTS, PENDING_RESETS, PING_INTERVAL,
+    PING_TIMEOUT, SEND_BUFFER, STREAM_WINDOW, header_list,
+};
+use crate::http2::response::{self, BrokenOff, ResponseContent};
+use crate::http2::streams::{Stream, Streams};
+use crate::http2::transport::{Socket, Transport};
+use crate::listen;
+use crate::message::content::Length;
+use crate::message::head::{Framing, HeadError, RequestHead};
+use crate::runtime::deadline::Deadline;
+use crate::runtime::request_scope::Scope;
+use crate::runtime::worker::Worker;
+use crate::runtime::worker_view::View;
+use crate::tls::session::Session;
+
+/// How long a client may take to read the last frames of its connection, and how long it may take to close the
+/// connection after GOAWAY.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What all requests of a connection share.
+#[derive(Clone)]
+struct Connection {
+    worker: Rc<Worker>,
+    streams: Rc<Streams>,
+    client: ClientAddress,
+    session: Option<Arc<Session>>,
+}
+
+/// Serves a connection until either side ends it. `unread` was already read from it. `drain` ends it after the
+/// requests under way. The future must be polled under [`Entry::watch`].
+pub async fn serve(
+    worker: Rc<Worker>,
+    stream: listen::stream::Stream,
+    unread: Buffer,
+    client: ClientAddress,
+    drain: CancellationToken,
+    entry: &Arc<Entry>,
+) {
+    let _open = worker.tally().open();
+    let limits = *worker.view().limits();
+    let (streams, session) = (Streams::new(entry), stream.session().cloned());
+    let socket = Socket::new(stream, unread, limits.write_timeout, limits.min_write_rate);
+    let connection = Connection { worker: Rc::clone(&worker), streams: Rc::clone(&streams), client, session };
+    let executor = Tasks { worker: Rc::clone(&worker), streams: Rc::clone(&streams) };
+    let mut builder = http2::Builder::new(executor);
+    builder
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(header_list(limits.max_header_bytes))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    let ended = {
+        let service = service_fn(|request| connection.call(request));
+        let served = builder.serve_connection(TokioIo::new(Transport(Rc::clone(&socket))), service);
+        let mut served = pin!(served);
+        let mut drained = pin!(drain.cancelled());
+        let mut life = Life::new(&worker, &streams, &socket);
+        poll_fn(|cx| {
+            loop {
+                streams.wake(cx.waker());
+                if let Poll::Ready(ended) = served.as_mut().poll(cx) {
+                    return Poll::Ready(ended.map_or_else(Ended::Failed, |()| Ended::Closed));
+                }
+                if entry.is_evicted() {
+                    streams.evict();
+                    served.as_mut().graceful_shutdown();
+                    // GOAWAY is written as far as the kernel takes it at once.
+                    let _ended = served.as_mut().poll(cx);
+                    return Poll::Ready(Ended::Evicted);
+                }
+                if !life.is_closing() && drained.as_mut().poll(cx).is_ready() {
+                    life.close();
+                    served.as_mut().graceful_shutdown();
+                    continue;
+                }
+                match life.poll_over(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) if life.is_closing() => return Poll::Ready(Ended::TimedOut),
+                    Poll::Ready(()) => {
+                        life.close();
+                        served.as_mut().graceful_shutdown();
+                    }
+                }
+            }
+        })
+        .await
+    };
+    match ended {
+        // An evicted connection does not linger: its place is for another one.
+        Ended::Evicted => debug!(peer = %client, "connection closed for another one"),
+        Ended::TimedOut => debug!(peer = %client, "connection timed out"),
+        Ended::Closed => socket.linger(LINGER).await,
+        Ended::Failed(error) => {
+            debug!(peer = %client, %error, "connection ended");
+            socket.linger(LINGER).await;
+        }
+    }
+}
+
+/// How a connection has ended.
+enum Ended {
+    Closed,
+    Failed(hyper::Error),
+    Evicted,
+    TimedOut,
+}
+
+/// The times of a connection.
+struct Life<'c> {
+    worker: &'c Worker,
+    streams: &'c Streams,
+    socket: &'c Socket,
+    closing_since: Option<Instant>,
+    deadline: Deadline,
+}
+
+impl<'c> Life<'c> {
+    fn new(worker: &'c Worker, streams: &'c Streams, socket: &'c Socket) -> Self {
+        Self { worker, streams, socket, closing_since: None, deadline: Deadline::default() }
+    }
+
+    /// Records that the client was told to open no more streams.
+    fn close(&mut self) {
+        self.closing_since = Some(Instant::now());
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing_since.is_some()
+    }
+
+    /// Ready when the client has made the gateway wait for too long.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.wait() {
+            Some((since, limit)) => self.deadline.set_at(since, limit),
+            None => self.deadline.clear(),
+        }
+        self.deadline.poll_passed(cx)
+    }
+
+    /// What the connection waits for: since when, and how long at most. `None` while requests are under way.
+    fn wait(&self) -> Option<(Instant, Duration)> {
+        let limits = *self.worker.view().limits();
+        let (quiet_since, in_head_since) = (self.streams.quiet_since(), self.socket.in_head_since());
+        match (self.closing_since, quiet_since, in_head_since) {
+            (Some(since), Some(quiet), _) => Some((since.max(quiet), self.worker.last_call())),
+            (Some(since), None, Some(in_head)) => Some((since.max(in_head), limits.header_timeout)),
+            (Some(_), None, None) => None,
+            (None, _, Some(in_head)) => Some((in_head, limits.header_timeout)),
+            (None, Some(quiet), None) if !self.streams.has_begun() => Some((quiet, limits.header_timeout)),
+            (None, Some(quiet), None) => Some((quiet, limits.idle_timeout)),
+            (None, None, None) => None,
+        }
+    }
+}
+
+/// Makes a task of each request that hyper serves.
+#[derive(Clone)]
+struct Tasks {
+    worker: Rc<Worker>,
+    streams: Rc<Streams>,
+}
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
+    /// The task ends early if the client does not take up its response. hyper then resets the stream.
+    fn execute(&self, future: F) {
+        let stream = self.streams.take_called();
+        self.worker.finish(async move {
+            let mut future = pin!(future);
+            let mut deadline = Deadline::default();
+            poll_fn(|cx| match (future.as_mut().poll(cx), &stream) {
+                (Poll::Pending, Some(stream)) => stream.poll_stuck(cx, &mut deadline),
+                (polled, _) => polled,
+            })
+            .await;
+        });
+    }
+}
+
+impl Connection {
+    /// Serves a request in a task of its own. The returned future waits for the response.
+    fn call(
+        &self,
+        request: Request<HyperBody>,
+    ) -> impl Future<Output = Result<Response<ResponseContent>, BrokenOff>> + 'static {
+        let at = Instant::now();
+        let view = self.worker.view();
+        let limits = view.limits();
+        let stream = self.streams.open(at, limits.write_timeout, limits.min_write_rate);
+        let (answer, answered) = oneshot::channel();
+        let exchange = exchange(self.clone(), view, stream, request, at);
+        self.worker.finish(async move {
+            // Without a response, hyper resets the stream.
+            let Some(response) = exchange.await else { return };
+            if let Err(response) = answer.send(response) {
+                response.into_body().abandon();
+            }
+        });
+        async { answered.await.map_err(|_none| BrokenOff) }
+    }
+}
+
+/// Serves one request. `None` if there is no response: the client has gone before its request was complete.
+async fn exchange(
+    connection: Connection,
+    view: Rc<View>,
+    stream: Rc<Stream>,
+    request: Request<HyperBody>,
+    at: Instant,
+) -> Option<Response<ResponseContent>> {
+    let Connection { worker, streams, client, session } = connection;
+    let is_for_head = request.method() == Method::HEAD;
+    let (mut head, body) = read(request, view.limits().max_header_bytes);
+    if streams.len() > MOST_REQUESTS {
+        head = Err(HeadError::Overloaded);
+    }
+    let mut memory = None;
+    if let Ok(large) = &head
+        && large.footprint() > FREE_HEAD
+    {
+        let mut reservation = worker.budget().reservation(client);
+        match reserve(&mut reservation, large.footprint(), view.limits().header_timeout).await {
+            true => memory = Some(reservation),
+            false => head = Err(HeadError::Overloaded),
+        }
+    }
+    let length = match head.as_ref().map(|head| head.facts().framing) {
+        Ok(Framing::Length(0)) if body.is_end_stream() => Length::None,
+        Ok(Framing::Length(length)) => Length::Known(length),
+        Ok(Framing::Chunked) => Length::Unknown,
+        Ok(Framing::None) | Err(_) => Length::None,
+    };
+    let content = RequestContent::new(body, Rc::clone(&stream), length);
+    let incoming = Incoming { head, content, client, session, at: at.into_std(), memory };
+    let (reply, guard) = {
+        let handled = pin!(gateway::handle(view.gateway(), Scope::new(&worker, &view), incoming));
+        handled.await
+    };
+    response::of(reply?, guard, stream, is_for_head).ok()
+}
+
+/// The head of a request, judged, and its content.
+fn read(
+    request: Request<HyperBody>,
+    max_header_bytes: usize,
+) -> (Result<RequestHead, HeadError>, HyperBody) {
+    let (parts, body) = request.into_parts();
+    let has_content = !body.is_end_stream();
+    let parts = Parts { method: &parts.method, uri: &parts.uri, fields: &parts.headers, has_content };
+    (head::read(&parts, max_header_bytes), body)
+}
+
+/// Reserves memory for a large head. Returns whether there was memory for it in time.
+async fn reserve(reservation: &mut Reservation, bytes: usize, limit: Duration) -> bool {
+    let grown = poll_fn(|cx| reservation.poll_grow_to(cx, bytes, Instant::now().into_std()));
+    matches!(timeout(limit, grown).await, Ok(Ok(())))
+}

@@ -1,0 +1,271 @@
+//! Shell. The streams of one connection, and what the connection's entry in the connection limit shows of
+//! them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::admission::connections::Entry;
+use crate::admission::rate::Uptake;
+use crate::runtime::deadline::{Deadline, LazyNow};
+
+/// What a stream waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// The upstream of an authentic request.
+    Upstream,
+    /// The upstream of an observed request.
+    Observed,
+    /// The content of a request.
+    Content,
+    /// The client, which is to read a response.
+    Unread,
+}
+
+/// How many streams wait for what.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    upstream: usize,
+    observed: usize,
+    content: usize,
+    unread: usize,
+}
+
+impl Counts {
+    fn of(&mut self, waits: Waits) -> &mut usize {
+        match waits {
+            Waits::Upstream => &mut self.upstream,
+            Waits::Observed => &mut self.observed,
+            Waits::Content => &mut self.content,
+            Waits::Unread => &mut self.unread,
+        }
+    }
+
+    fn total(self) -> usize {
+        let Self { upstream, observed, content, unread } = self;
+        [upstream, observed, content, unread].into_iter().fold(0, usize::saturating_add)
+    }
+
+    /// What the connection shows: the state of the stream that is best protected from eviction.
+    fn shown(mut self) -> Option<Waits> {
+        let order = [Waits::Upstream, Waits::Observed, Waits::Content, Waits::Unread];
+        order.into_iter().find(|waits| *self.of(*waits) > 0)
+    }
+}
+
+/// The streams of one connection.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    entry: Arc<Entry>,
+    counts: Cell<Counts>,
+    shown: Cell<Option<Waits>>,
+    /// How many bytes of content have arrived since the connection began to wait for content.
+    received: Cell<usize>,
+    has_begun: Cell<bool>,
+    /// When the last stream ended; before that, when the connection was accepted.
+    quiet_since: Cell<Instant>,
+    is_evicted: Cell<bool>,
+    /// The stream whose request was just handed over.
+    called: RefCell<Option<Rc<Stream>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Streams {
+    /// The streams of a connection that has none yet.
+    pub(crate) fn new(entry: &Arc<Entry>) -> Rc<Self> {
+        Rc::new(Self {
+            entry: Arc::clone(entry),
+            counts: Cell::default(),
+            shown: Cell::new(None),
+            received: Cell::new(0),
+            has_begun: Cell::new(false),
+            quiet_since: Cell::new(Instant::now()),
+            is_evicted: Cell::new(false),
+            called: RefCell::new(None),
+            waker: RefCell::new(None),
+        })
+    }
+
+    /// Begins a stream. Its request has arrived.
+    pub(crate) fn open(self: &Rc<Self>, at: Instant, write_timeout: Duration, min_write_rate: u64) -> Rc<Stream> {
+        self.has_begun.set(true);
+        let stream = Rc::new(Stream {
+            streams: Rc::clone(self),
+            waits: Cell::new(Waits::Content),
+            is_authentic: Cell::new(false),
+            handed: Cell::new(None),
+            uptake: RefCell::default(),
+            write_timeout,
+            min_write_rate,
+        });
+        self.change(None, Some(Waits::Content), at);
+        *self.called.borrow_mut() = Some(Rc::clone(&stream));
+        stream
+    }
+
+    /// The stream whose request was handed over last. hyper makes the task of a request right after that.
+    pub(crate) fn take_called(&self) -> Option<Rc<Stream>> {
+        self.called.borrow_mut().take()
+    }
+
+    /// How many requests are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.counts.get().total()
+    }
+
+    /// Whether there was a request.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.get()
+    }
+
+    /// Since when no request is under way; `None` if one is.
+    pub(crate) fn quiet_since(&self) -> Option<Instant> {
+        (self.len() == 0).then(|| self.quiet_since.get())
+    }
+
+    /// Ends all streams whose requests may be cut off: the connection is closed for another one.
+    pub(crate) fn evict(&self) {
+        self.is_evicted.set(true);
+    }
+
+    /// Wakes the connection's task when a stream has ended.
+    pub(crate) fn wake(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Records that a stream waits for something else, and shows it in the connection's entry.
+    fn change(&self, before: Option<Waits>, after: Option<Waits>, at: Instant) {
+        let mut counts = self.counts.get();
+        if let Some(before) = before {
+            let count = counts.of(before);
+            *count = count.saturating_sub(1);
+        }
+        if let Some(after) = after {
+            let count = counts.of(after);
+            *count = count.saturating_add(1);
+        }
+        self.counts.set(counts);
+        let shown = counts.shown();
+        if shown == self.shown.replace(shown) {
+            return;
+        }
+        match shown {
+            Some(Waits::Upstream) => self.entry.wait_for_upstream(),
+            Some(Waits::Observed) => self.entry.wait_for_observed(),
+            Some(Waits::Content) => {
+                self.received.set(0);
+                self.entry.wait_for_content(at);
+            }
+            Some(Waits::Unread) => self.entry.wait_for_reader(),
+            None => self.entry.wait_for_head(true, &mut LazyNow::known(at)),
+        }
+    }
+
+    fn ended(&self, waits: Waits) {
+        let now = Instant::now();
+        self.quiet_since.set(now);
+        self.change(Some(waits), None, now);
+        if self.len() == 0
+            && let Some(waker) = &*self.waker.borrow()
+        {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// A stream, from its request to the end of its response. It also lives while its request is under way after
+/// a reset.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    streams: Rc<Streams>,
+    waits: Cell<Waits>,
+    is_authentic: Cell<bool>,
+    /// The piece of the response that waits for the client's window: since when, and its bytes.
+    handed: Cell<Option<(Instant, usize)>>,
+    uptake: RefCell<Uptake>,
+    write_timeout: Duration,
+    min_write_rate: u64,
+}
+
+impl Stream {
+    /// Whether the connection was closed for another one.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.streams.is_evicted.get() || self.streams.entry.is_evicted()
+    }
+
+    /// Records that content has arrived.
+    pub(crate) fn take(&self, bytes: usize) {
+        self.streams.received.set(self.streams.received.get().saturating_add(bytes));
+    }
+
+    /// Records that the request waits for its content.
+    pub(crate) fn wait_for_content(&self) {
+        self.set(Waits::Content);
+        if self.streams.shown.get() == Some(Waits::Content) {
+            self.streams.entry.wait_for_more_content(self.streams.received.get());
+        }
+    }
+
+    /// Records that the request waits for its upstream.
+    pub(crate) fn wait_for_upstream(&self, is_authentic: bool) {
+        self.is_authentic.set(is_authentic);
+        if is_authentic {
+            self.streams.entry.authenticate();
+        }
+        self.wait_for_more_of_upstream();
+    }
+
+    /// Records that the response waits for its upstream.
+    pub(crate) fn wait_for_more_of_upstream(&self) {
+        self.taken_up();
+        self.set(if self.is_authentic.get() { Waits::Upstream } else { Waits::Observed });
+    }
+
+    /// Records that `bytes` of the response wait for the client to take them.
+    pub(crate) fn wait_for_reader(&self, bytes: usize) {
+        self.taken_up();
+        self.handed.set(Some((Instant::now(), bytes)));
+        self.set(Waits::Unread);
+    }
+
+    /// Records that the last piece is in the send queue.
+    pub(crate) fn taken_up(&self) {
+        if let Some((since, bytes)) = self.handed.take() {
+            let mut uptake = self.uptake.borrow_mut();
+            uptake.wait(since.elapsed());
+            uptake.take(bytes);
+        }
+    }
+
+    /// Ready when the client has not taken up a piece of the response in time.
+    pub(crate) fn poll_stuck(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<()> {
+        match self.handed.get() {
+            None => Poll::Pending,
+            Some((since, _)) => {
+                let patience = self.uptake.borrow().patience(self.write_timeout, self.min_write_rate);
+                deadline.set_at(since, patience);
+                deadline.poll_passed(cx)
+            }
+        }
+    }
+
+    fn set(&self, waits: Waits) {
+        let before = self.waits.replace(waits);
+        if before != waits {
+            self.streams.change(Some(before), Some(waits), Instant::now());
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.streams.ended(self.waits.get());
+    }
+}
