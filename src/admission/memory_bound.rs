@@ -18,6 +18,7 @@ use crate::diagnosis::sample::{LONGEST_CONTENT, LONGEST_HEAD};
 use crate::diagnosis::submitter::TOTAL_TOKENS;
 use crate::http1::connection::READ_SIZE;
 use crate::http1::writer::FULL;
+use crate::http2::limits;
 use crate::queue::destination::MOST_READY_BYTES;
 use crate::queue::event::MOST_KEPT_OF_RESPONSE;
 use crate::queue::handle::MOST_HANDED;
@@ -79,6 +80,10 @@ pub const TLS_AT_REST: u64 = 16 * KIB;
 /// content yet, the content of a record, and encrypted bytes that the kernel has not taken. A handshake takes no more
 /// memory outside the memory budget.
 pub const TLS: u64 = TLS_AT_REST + bytes(MOST_QUIET) + RECORD + bytes(MOST_ENCRYPTED) + 2 * KIB;
+
+/// The memory of an HTTP/2 connection, in addition to the memory of each connection. Further streams count towards
+/// the memory budget.
+pub const HTTP2: u64 = bytes(limits::CONNECTION);
 
 /// A TLS record with its header and its tag (RFC 8446, section 5.2).
 pub const RECORD: u64 = 18 * KIB;
@@ -163,7 +168,11 @@ impl Footprint {
             // A reload makes the next one while the current one is in use.
             if config.limits.max_failures_per_client.is_some() { 2 * failures::MEMORY } else { 0 },
         ];
-        let connection = CONNECTION.saturating_add(if config.tls.is_some() { TLS } else { 0 });
+        let tls = config.tls.as_ref();
+        let is_http2 = config.server.h2c || tls.is_some_and(|tls| tls.settings.http2);
+        let connection = CONNECTION
+            .saturating_add(if tls.is_some() { TLS } else { 0 })
+            .saturating_add(if is_http2 { HTTP2 } else { 0 });
         let connections = count(config.server.max_connections.get()).saturating_mul(connection);
         let kept = bytes(LONGEST_CONTENT)
             .saturating_add(bytes(LONGEST_HEAD))
@@ -237,6 +246,7 @@ mod tests {
         assert_eq!(LOG, 8 * MIB);
         assert_eq!(TLS, (16 + 36 + 18 + 16 + 2) * KIB);
         assert_eq!(ADMIN_TLS, 64 * (88 + 32) * KIB);
+        assert_eq!(HTTP2, (16 + 32 + 16 + 16 + 16 + 16) * KIB);
         let small = of("max_connections = 1000", "max_buffered = \"64MiB\"", "");
         let worker = MIB + 16 * KIB + 4 * KIB;
         assert_eq!(small.program, 14 * MIB + 2 * worker + 16 * KIB + 10 * KIB + 8 * MIB);
@@ -253,6 +263,8 @@ mod tests {
         let usual = of("max_connections = 1000", "max_buffered = \"64MiB\"", "");
         let more = of("max_connections = 1001", "max_buffered = \"64MiB\"", "");
         assert_eq!(more.connections - usual.connections, CONNECTION / 8 * 9);
+        let more = of("max_connections = 1000\nh2c = true", "max_buffered = \"64MiB\"", "");
+        assert_eq!(more.connections - usual.connections, 1000 * HTTP2 / 8 * 9);
         let more = of("max_connections = 1000", "max_buffered = \"72MiB\"", "");
         assert_eq!(more.buffered - usual.buffered, 9 * MIB / 8 * 9);
         let none = of("max_connections = 1000", "max_buffered = \"64MiB\"", "[log]\ndiagnose = false");

@@ -20,12 +20,14 @@ pub(crate) struct RequestContent {
     piece: Bytes,
     /// How many bytes have arrived.
     arrived: u64,
+    /// Whether the request must end, because the memory of its stream is needed for another one.
+    is_shed: bool,
 }
 
 impl RequestContent {
     /// The content of a request. `length` is what its head says.
     pub(crate) fn new(body: Incoming, stream: Rc<Stream>, length: Length) -> Self {
-        Self { body, stream, length, piece: Bytes::new(), arrived: 0 }
+        Self { body, stream, length, piece: Bytes::new(), arrived: 0, is_shed: false }
     }
 
     /// The end of the content. A reset of the stream can look like an end to hyper: then the stream has not
@@ -37,6 +39,7 @@ impl RequestContent {
             Length::Unknown => true,
         };
         if is_whole && self.body.is_end_stream() {
+            self.stream.complete_content();
             Ok(Progress::Complete)
         } else {
             Err(ContentError::Incomplete)
@@ -61,7 +64,11 @@ impl Content for RequestContent {
         place: &mut impl Append,
     ) -> Poll<Result<Progress, ContentError>> {
         while self.piece.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let polled = Pin::new(&mut self.body).poll_frame(cx);
+            if polled.is_pending() && !self.stream.may_wait(cx, self.arrived) {
+                self.is_shed = true;
+            }
+            match ready!(polled) {
                 // Trailers are not forwarded, and are not needed.
                 Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
                 // The connection was closed for another one: the request says so when it sees that it waits.
@@ -100,7 +107,7 @@ impl Content for RequestContent {
     }
 
     fn is_evicted(&self) -> bool {
-        self.stream.is_evicted()
+        self.is_shed || self.stream.is_evicted()
     }
 
     fn wait_for_more(&self, _received: usize) {

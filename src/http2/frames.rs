@@ -1,46 +1,60 @@
-//! Pure. Follows the frames that a client sends, as far as the limits on its connection need it.
+//! Pure. Follows the frames of a connection, as far as its limits need it.
 //!
-//! hyper reads the frames. It does not say whether a header block is unfinished. So the bytes are also looked
-//! at here: only the nine bytes at the beginning of each frame (RFC 9113, section 4.1).
+//! hyper reads and writes the frames. It does not say whether a header block is unfinished, how much content
+//! it holds, or whether the end of a response was sent. So the bytes are also looked at here: only the nine
+//! bytes at the beginning of each frame (RFC 9113, section 4.1).
 
+use crate::http2::limits::MAX_STREAMS;
 use crate::http2::preface::PREFACE;
 
 /// The bytes before the content of a frame.
 const HEADER: usize = 9;
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
+
+/// The flag of DATA and HEADERS.
+const END_STREAM: u8 = 1;
+/// The flag of HEADERS and CONTINUATION.
 const END_HEADERS: u8 = 4;
 
-/// What has arrived so far.
-#[derive(Clone, Debug)]
-pub struct Frames {
-    /// The bytes that are left of the preface.
-    preface: usize,
+/// A frame, without its content.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+/// Finds the frames in one direction, however their bytes are cut.
+#[derive(Clone, Debug, Default)]
+struct Walker {
+    /// The bytes before the first frame that are still to come.
+    before: usize,
     /// The header of the frame that is arriving, and how many of its bytes have arrived.
     header: [u8; HEADER],
     filled: usize,
     /// The bytes that are left of the frame's content.
     left: usize,
-    is_in_block: bool,
 }
 
-impl Default for Frames {
-    fn default() -> Self {
-        Self { preface: PREFACE.len(), header: [0; HEADER], filled: 0, left: 0, is_in_block: false }
-    }
-}
-
-impl Frames {
-    /// Takes note of further bytes.
-    pub fn read(&mut self, mut bytes: &[u8]) {
-        let preface = self.preface.min(bytes.len());
-        self.preface = self.preface.saturating_sub(preface);
-        bytes = bytes.get(preface..).unwrap_or_default();
+impl Walker {
+    /// Takes further bytes. Calls `each` for every frame that begins in them. Returns how many of the bytes
+    /// are content of DATA frames.
+    fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) -> usize {
+        let before = self.before.min(bytes.len());
+        self.before = self.before.saturating_sub(before);
+        bytes = bytes.get(before..).unwrap_or_default();
+        let mut data = 0usize;
         while !bytes.is_empty() {
             let content = self.left.min(bytes.len());
             self.left = self.left.saturating_sub(content);
             bytes = bytes.get(content..).unwrap_or_default();
+            if self.kind() == DATA {
+                data = data.saturating_add(content);
+            }
             let missing = self.header.get_mut(self.filled..).unwrap_or_default();
             let n = missing.len().min(bytes.len());
             if let (Some(place), Some(piece)) = (missing.get_mut(..n), bytes.get(..n)) {
@@ -50,26 +64,113 @@ impl Frames {
             bytes = bytes.get(n..).unwrap_or_default();
             if self.filled == HEADER {
                 self.filled = 0;
-                self.begin();
+                each(self.begin());
             }
         }
+        data
+    }
+
+    /// The kind of the frame whose content arrives.
+    fn kind(&self) -> u8 {
+        let [_, _, _, kind, ..] = self.header;
+        kind
     }
 
     /// Begins a frame whose header is complete.
-    fn begin(&mut self) {
-        let [high, middle, low, kind, flags, ..] = self.header;
+    fn begin(&mut self) -> Frame {
+        let [high, middle, low, kind, flags, a, b, c, d] = self.header;
         self.left = [high, middle, low].into_iter().fold(0, |length, byte| (length << 8) | usize::from(byte));
-        if matches!(kind, HEADERS | CONTINUATION) {
-            self.is_in_block = flags & END_HEADERS == 0;
-        }
+        // The first bit is reserved (RFC 9113, section 4.1).
+        Frame { kind, flags, stream: u32::from_be_bytes([a, b, c, d]) & !(1 << 31) }
+    }
+
+    /// Whether something has begun and is not finished: the bytes before the first frame, the header of a
+    /// frame, or a frame with fields.
+    fn is_in_head(&self) -> bool {
+        let is_in_fields = self.left > 0 && matches!(self.kind(), HEADERS | CONTINUATION);
+        self.before > 0 || self.filled > 0 || is_in_fields
+    }
+}
+
+/// The most streams whose ends are watched for. hyper resets the streams that are too many.
+const WATCHED: usize = {
+    #[expect(clippy::as_conversions, reason = "a small constant")]
+    {
+        2 * MAX_STREAMS as usize
+    }
+};
+
+/// The frames of a connection in both directions.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    received: Walker,
+    sent: Walker,
+    is_in_block: bool,
+    /// The streams that the client has opened, and that no side has ended yet.
+    open: Vec<u32>,
+    last: u32,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        let received = Walker { before: PREFACE.len(), ..Walker::default() };
+        Self { received, sent: Walker::default(), is_in_block: false, open: Vec::new(), last: 0 }
+    }
+}
+
+impl Frames {
+    /// Takes bytes of the client. Returns how many of them are content of DATA frames.
+    pub fn received(&mut self, bytes: &[u8]) -> usize {
+        let Self { received, is_in_block, open, last, .. } = self;
+        received.walk(bytes, |frame| match frame.kind {
+            HEADERS | CONTINUATION => {
+                *is_in_block = frame.flags & END_HEADERS == 0;
+                if frame.stream > *last {
+                    *last = frame.stream;
+                    if open.len() < WATCHED {
+                        open.push(frame.stream);
+                    }
+                }
+            }
+            RST_STREAM => open.retain(|stream| *stream != frame.stream),
+            _ => {}
+        })
+    }
+
+    /// Takes bytes that were sent to the client. Returns whether a stream has ended.
+    pub fn sent(&mut self, bytes: &[u8]) -> bool {
+        let before = self.open.len();
+        let Self { sent, open, .. } = self;
+        let _content = sent.walk(bytes, |frame| {
+            let is_last = match frame.kind {
+                DATA | HEADERS => frame.flags & END_STREAM != 0,
+                RST_STREAM => true,
+                _ => false,
+            };
+            if is_last {
+                open.retain(|stream| *stream != frame.stream);
+            }
+        });
+        self.open.len() < before
+    }
+
+    /// How many streams the client has opened whose end was not sent.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether a header block is unfinished, and its fields so far are held.
+    #[must_use]
+    pub fn is_in_block(&self) -> bool {
+        self.is_in_block
     }
 
     /// Whether the client has begun something that it has not finished: the preface, a header block, or the
     /// header of a frame.
     #[must_use]
     pub fn is_in_head(&self) -> bool {
-        let is_in_headers = self.left > 0 && matches!(self.header, [_, _, _, HEADERS | CONTINUATION, ..]);
-        self.preface > 0 || self.is_in_block || is_in_headers || self.filled > 0
+        self.is_in_block || self.received.is_in_head()
     }
 }
 
@@ -77,33 +178,65 @@ impl Frames {
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, flags: u8, content: &[u8]) -> Vec<u8> {
+    fn frame(kind: u8, flags: u8, stream: u8, content: &[u8]) -> Vec<u8> {
         let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags, 0, 0, 0, 1], content].concat()
+        [&length[1..], &[kind, flags, 0, 0, 0, stream], content].concat()
     }
 
     #[test]
     fn a_head_is_unfinished_until_its_last_byte_however_it_is_cut() {
-        let data = frame(0, 0, &[7; 300]);
-        let (first, next, last) = (frame(HEADERS, 0, b"abc"), frame(CONTINUATION, 0, b""), frame(CONTINUATION, END_HEADERS, b"d"));
-        let whole = frame(HEADERS, END_HEADERS, &[1; 70_000]);
-        let parts = [(PREFACE, true), (&data, false), (&first, true), (&next, true), (&last, true), (&whole, true), (&data, false)];
+        let data = frame(DATA, 0, 1, &[7; 300]);
+        let first = frame(HEADERS, 0, 1, b"abc");
+        let next = frame(CONTINUATION, 0, 1, b"");
+        let last = frame(CONTINUATION, END_HEADERS, 1, b"d");
+        let whole = frame(HEADERS, END_HEADERS, 3, &[1; 70_000]);
+        let parts = [PREFACE, &data, &first, &next, &last, &whole, &data];
         for step in [1, 2, 7, 100_000] {
             let mut frames = Frames::default();
             assert!(frames.is_in_head());
-            for (part, is_head) in parts {
-                let mut rest = part;
-                while !rest.is_empty() {
-                    let (now, later) = rest.split_at(step.min(rest.len()));
-                    frames.read(now);
-                    rest = later;
-                    if is_head && !rest.is_empty() {
+            let mut content = 0;
+            for part in parts {
+                let is_head = part != data;
+                for piece in part.chunks(step) {
+                    content += frames.received(piece);
+                    let is_end = piece.as_ptr_range().end == part.as_ptr_range().end;
+                    if is_head && !is_end {
                         assert!(frames.is_in_head(), "{step}");
                     }
                 }
-                let is_open = part == first || part == next;
-                assert_eq!(frames.is_in_head(), is_open, "{step}");
+                assert_eq!(frames.is_in_head(), part == first || part == next, "{step}");
+                assert_eq!(frames.is_in_block(), part == first || part == next, "{step}");
             }
+            assert_eq!(content, 600, "{step}");
         }
+    }
+
+    #[test]
+    fn a_stream_is_open_until_the_end_of_its_response_or_a_reset() {
+        let mut frames = Frames::default();
+        frames.received(PREFACE);
+        for stream in [1, 3, 5, 7] {
+            frames.received(&frame(HEADERS, END_HEADERS | END_STREAM, stream, b"x"));
+        }
+        // Trailers open no stream, and an end of the client's side ends none.
+        frames.received(&frame(HEADERS, END_HEADERS | END_STREAM, 5, b"x"));
+        assert_eq!(frames.open(), 4);
+        assert!(!frames.sent(&frame(HEADERS, END_HEADERS, 1, b"x")));
+        assert!(!frames.sent(&frame(DATA, 0, 1, b"x")));
+        assert!(frames.sent(&frame(DATA, END_STREAM, 1, b"")));
+        assert!(frames.sent(&frame(HEADERS, END_HEADERS | END_STREAM, 3, b"x")));
+        assert!(frames.sent(&frame(RST_STREAM, 0, 5, &[0; 4])));
+        frames.received(&frame(RST_STREAM, 0, 7, &[0; 4]));
+        assert_eq!(frames.open(), 0);
+    }
+
+    #[test]
+    fn what_is_watched_is_bounded() {
+        let mut frames = Frames::default();
+        frames.received(PREFACE);
+        for stream in (1..=u8::MAX).step_by(2) {
+            frames.received(&frame(HEADERS, END_HEADERS, stream, b""));
+        }
+        assert_eq!(frames.open(), WATCHED);
     }
 }

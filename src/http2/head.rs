@@ -128,3 +128,188 @@ fn line(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
         bytes.extend_from_slice(part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::head::{Expect, Framing};
+
+    const MAX: usize = 32 * 1024;
+
+    fn fields(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        for (name, value) in lines {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            fields.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        fields
+    }
+
+    fn of(
+        method: &str,
+        uri: &str,
+        lines: &[(&str, &str)],
+        has_content: bool,
+    ) -> Result<RequestHead, HeadError> {
+        let (method, uri) = (Method::from_bytes(method.as_bytes()).unwrap(), uri.parse().unwrap());
+        let fields = fields(lines);
+        read(&Parts { method: &method, uri: &uri, fields: &fields, has_content }, MAX)
+    }
+
+    fn lines(head: &RequestHead) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        head.lines().map(|(name, value)| (text(name), text(value))).collect()
+    }
+
+    #[track_caller]
+    fn assert_lines(head: &RequestHead, want: &[(&str, &str)]) {
+        let lines = lines(head);
+        let lines: Vec<_> = lines.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(lines, want);
+    }
+
+    #[track_caller]
+    fn assert_malformed(method: &str, uri: &str, lines: &[(&str, &str)]) {
+        let read = of(method, uri, lines, true);
+        assert!(matches!(read, Err(HeadError::Malformed(_))), "{method} {uri} {lines:?}: {read:?}");
+    }
+
+    #[test]
+    fn a_request_is_the_one_that_it_would_have_been_in_http_1_1() {
+        let given = [("propify-signature", "ab"), ("x", "1"), ("x", "2"), ("content-length", "3")];
+        let head = of("POST", "https://a.example:8443/w?q=%20", &given, true).unwrap();
+        assert_eq!((head.method(), head.target()), ("POST", &b"/w?q=%20"[..]));
+        assert_eq!(head.facts().framing, Framing::Length(3));
+        let host = [("host", "a.example:8443")];
+        assert_lines(&head, &[&host[..], &given].concat());
+    }
+
+    #[test]
+    fn content_without_a_length_is_chunked_and_no_content_is_none() {
+        let head = of("POST", "http://a/w", &[], true).unwrap();
+        assert_eq!(head.facts().framing, Framing::Chunked);
+        assert_lines(&head, &[("host", "a"), ("transfer-encoding", "chunked")]);
+        assert_eq!(of("POST", "http://a/w", &[], false).unwrap().facts().framing, Framing::None);
+        let head = of("POST", "http://a/w", &[("content-length", "0")], false).unwrap();
+        assert_eq!(head.facts().framing, Framing::Length(0));
+    }
+
+    #[test]
+    fn authority_and_host_agree_or_there_is_only_one_of_them() {
+        let host = |uri: &str, given: &[&str]| {
+            let given: Vec<_> = given.iter().map(|host| ("host", *host)).collect();
+            of("POST", uri, &given, false).map(|head| lines(&head))
+        };
+        let one = |name: &str| Ok(vec![("host".to_owned(), name.to_owned())]);
+        assert_eq!(host("http://a.example/w", &[]), one("a.example"));
+        assert_eq!(host("/w", &["a.example"]), one("a.example"));
+        assert_eq!(host("http://a.example/w", &["A.example"]), one("a.example"));
+        for (uri, given) in [
+            ("/w", &[][..]),
+            ("/w", &["a", "a"]),
+            ("http://a/w", &["b"]),
+            ("http://a/w", &["a", "a"]),
+            ("http://a/w", &["a", "b"]),
+            ("http://a/w", &["a:80"]),
+            ("http://a/w", &[""]),
+        ] {
+            assert!(matches!(host(uri, given), Err(HeadError::Malformed(_))), "{uri} {given:?}");
+        }
+        assert_malformed("POST", "http://u@a/w", &[]);
+    }
+
+    #[test]
+    fn cookie_lines_are_joined_where_the_first_is() {
+        let given = [("a", "1"), ("cookie", "x=1"), ("b", "2"), ("cookie", "y=2"), ("cookie", "z=3")];
+        let head = of("GET", "http://h/", &given, false).unwrap();
+        assert_lines(&head, &[("host", "h"), ("a", "1"), ("cookie", "x=1; y=2; z=3"), ("b", "2")]);
+    }
+
+    #[test]
+    fn fields_of_the_connection_are_malformed_and_te_may_only_be_trailers() {
+        for name in CONNECTION_FIELDS {
+            assert_malformed("POST", "http://a/w", &[(name, "x")]);
+        }
+        assert_malformed("POST", "http://a/w", &[("transfer-encoding", "chunked")]);
+        assert_malformed("POST", "http://a/w", &[("te", "gzip")]);
+        assert_malformed("POST", "http://a/w", &[("te", "trailers"), ("te", "gzip")]);
+        assert!(of("POST", "http://a/w", &[("te", "trailers")], false).is_ok());
+    }
+
+    #[test]
+    fn what_is_refused_in_http_1_1_is_refused() {
+        for given in [
+            &[("content-length", "1"), ("content-length", "1")][..],
+            &[("content-length", "+1")],
+            &[("content-length", "1, 1")],
+            &[("content_length", "1")],
+            &[("transfer_encoding", "chunked")],
+            &[("x", " 1")],
+            &[("x", "1\t")],
+        ] {
+            assert_malformed("POST", "http://a/w", given);
+        }
+        for uri in ["http://a/%zz", "http://a/w[1]", "http://a/w|"] {
+            assert_malformed("POST", uri, &[]);
+        }
+        assert_eq!(of("OPTIONS", "*", &[("host", "a")], false).unwrap_err(), HeadError::Asterisk);
+        assert_eq!(of("CONNECT", "a:80", &[], false).unwrap_err(), HeadError::Tunnel);
+        assert_malformed("CONNECT", "a", &[]);
+        assert_malformed("CONNECT", "http://a:80/w", &[]);
+        let expect = |value| of("POST", "http://a/w", &[("expect", value)], true).unwrap().facts().expect;
+        assert_eq!((expect("100-continue"), expect("x")), (Expect::Continue, Expect::Unknown));
+    }
+
+    /// The standard library of `http` drops a fragment. Nothing of it is forwarded.
+    #[test]
+    fn of_a_fragment_nothing_is_left() {
+        assert_eq!(of("POST", "http://a/w?q#f", &[], false).unwrap().target(), b"/w?q");
+    }
+
+    #[test]
+    fn sizes_are_bounded_as_in_http_1_1() {
+        let frame = "POST /w HTTP/1.1\r\nhost: a\r\nx: \r\n\r\n".len();
+        for (size, is_fine) in [(MAX, true), (MAX + 1, false)] {
+            let read = of("POST", "http://a/w", &[("x", &"y".repeat(size - frame))], false);
+            assert_eq!(read.as_ref().err(), (!is_fine).then_some(&HeadError::TooLarge), "{size}");
+            assert!(read.is_err() || read.unwrap().size() == MAX);
+        }
+        let long = format!("http://a/{}", "y".repeat(17 * 1024));
+        assert_eq!(of("POST", &long, &[], false).unwrap_err(), HeadError::LineTooLong);
+        let many: Vec<_> = (0..head::MAX_FIELD_LINES).map(|_| ("x", "y")).collect();
+        assert!(of("POST", "http://a/w", &many[1..], false).is_ok());
+        assert_eq!(of("POST", "http://a/w", &many, false).unwrap_err(), HeadError::TooLarge);
+    }
+
+    proptest! {
+        /// Whatever hyper can hand over: no byte of a field or of the target becomes part of another one.
+        #[test]
+        fn what_passes_has_the_lines_that_were_given(
+            target in "/[ -~é]{0,12}",
+            given in proptest::collection::vec(("[!-~]{1,8}", proptest::collection::vec(any::<u8>(), 0..8)), 0..6),
+        ) {
+            let Ok(uri) = format!("http://a{target}").parse::<Uri>() else { return Ok(()) };
+            let mut fields = HeaderMap::new();
+            for (name, value) in &given {
+                if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+                    fields.append(name, value);
+                }
+            }
+            let parts = Parts { method: &Method::POST, uri: &uri, fields: &fields, has_content: false };
+            if let Ok(head) = read(&parts, MAX) {
+                prop_assert_eq!(head.target(), uri.path_and_query().unwrap().as_str().as_bytes());
+                prop_assert_eq!(head.facts().framing != Framing::Chunked, true);
+                let mut lines: Vec<_> = head.lines().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+                prop_assert_eq!(lines.remove(0), (b"host".to_vec(), b"a".to_vec()));
+                let is_line = |name: &HeaderName| name != HOST && name != COOKIE;
+                let want: Vec<_> = fields.iter().filter(|(name, _)| is_line(name))
+                    .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
+                lines.retain(|(name, _)| name != b"cookie");
+                prop_assert_eq!(lines, want);
+            }
+        }
+    }
+}

@@ -44,6 +44,23 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the client may take to answer a ping.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The content of a connection that may wait to be read without being counted, in bytes. More of it counts
+/// towards the memory budget.
+pub const FREE_UNREAD: usize = 16 * 1024;
+
+/// The steps in which memory for more unread content is reserved, in bytes.
+pub const UNREAD_STEP: usize = 32 * 1024;
+
+/// The memory of a stream, besides its head and its content, in bytes: its tasks, and what hyper and h2 keep
+/// of it. The first stream of a connection is part of the memory of each connection. Further streams count
+/// towards the memory budget.
+pub const STREAM: usize = 16 * 1024;
+
+/// The memory of a connection besides its streams, in bytes: the state of hyper and h2, a frame that is being
+/// read, frames that are being written, the tables of HPACK in both directions, unread content that is not
+/// counted, and a piece of a response behind the send queue.
+pub const CONNECTION: usize = 16 * 1024 + 2 * 16 * 1024 + 16 * 1024 + 16 * 1024 + FREE_UNREAD + PIECE;
+
 /// The size of a field line in a header list, besides its name and its value (RFC 9113, section 6.5.2).
 const LINE: usize = 32;
 

@@ -32,7 +32,7 @@ use crate::http2::content::RequestContent;
 use crate::http2::head::{self, Parts};
 use crate::http2::limits::{
     CONNECTION_WINDOW, LOCAL_RESETS, MAX_FRAME, MAX_STREAMS, MOST_REQUESTS, PENDING_RESETS, PING_INTERVAL,
-    PING_TIMEOUT, SEND_BUFFER, STREAM_WINDOW, header_list,
+    PING_TIMEOUT, SEND_BUFFER, STREAM, STREAM_WINDOW, header_list,
 };
 use crate::http2::response::{self, BrokenOff, ResponseContent};
 use crate::http2::streams::{Stream, Streams};
@@ -72,7 +72,8 @@ pub async fn serve(
     let _open = worker.tally().open();
     let limits = *worker.view().limits();
     let (streams, session) = (Streams::new(entry), stream.session().cloned());
-    let socket = Socket::new(stream, unread, limits.write_timeout, limits.min_write_rate);
+    let reservation = worker.budget().reservation(client);
+    let socket = Socket::new(stream, unread, &limits, &streams, reservation);
     let connection = Connection { worker: Rc::clone(&worker), streams: Rc::clone(&streams), client, session };
     let executor = Tasks { worker: Rc::clone(&worker), streams: Rc::clone(&streams) };
     let mut builder = http2::Builder::new(executor);
@@ -177,19 +178,24 @@ impl<'c> Life<'c> {
         self.deadline.poll_passed(cx)
     }
 
-    /// What the connection waits for: since when, and how long at most. `None` while requests are under way.
+    /// What the connection waits for: since when, and how long at most. `None` while requests are under way,
+    /// and the client does its part.
     fn wait(&self) -> Option<(Instant, Duration)> {
         let limits = *self.worker.view().limits();
-        let (quiet_since, in_head_since) = (self.streams.quiet_since(), self.socket.in_head_since());
-        match (self.closing_since, quiet_since, in_head_since) {
-            (Some(since), Some(quiet), _) => Some((since.max(quiet), self.worker.last_call())),
-            (Some(since), None, Some(in_head)) => Some((since.max(in_head), limits.header_timeout)),
-            (Some(_), None, None) => None,
-            (None, _, Some(in_head)) => Some((in_head, limits.header_timeout)),
-            (None, Some(quiet), None) if !self.streams.has_begun() => Some((quiet, limits.header_timeout)),
-            (None, Some(quiet), None) => Some((quiet, limits.idle_timeout)),
-            (None, None, None) => None,
-        }
+        let closing = self.closing_since;
+        let later = |since: Instant| closing.map_or(since, |closing| closing.max(since));
+        let quiet = self.streams.quiet_since().map(|since| match closing {
+            Some(_) => (later(since), self.worker.last_call()),
+            None if self.streams.has_begun() => (since, limits.idle_timeout),
+            None => (since, limits.header_timeout),
+        });
+        let in_head = self.socket.in_head_since().map(|since| (later(since), limits.header_timeout));
+        let unsent = self.socket.unsent_since().map(|since| (later(since), limits.write_timeout));
+        // Each of these ends the connection. Times that overflow never pass.
+        [quiet, in_head, unsent].into_iter().flatten().min_by_key(|(since, limit)| {
+            let end = since.checked_add(*limit);
+            (end.is_none(), end)
+        })
     }
 }
 
@@ -203,8 +209,10 @@ struct Tasks {
 impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
     /// The task ends early if the client does not take up its response. hyper then resets the stream.
     fn execute(&self, future: F) {
-        let stream = self.streams.take_called();
+        let (stream, streams) = (self.streams.take_called(), Rc::clone(&self.streams));
+        streams.begin_task();
         self.worker.finish(async move {
+            let _ended = EndTask(streams);
             let mut future = pin!(future);
             let mut deadline = Deadline::default();
             poll_fn(|cx| match (future.as_mut().poll(cx), &stream) {
@@ -213,6 +221,15 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
             })
             .await;
         });
+    }
+}
+
+/// Ends the count of a task when the task is dropped, also in a panic.
+struct EndTask(Rc<Streams>);
+
+impl Drop for EndTask {
+    fn drop(&mut self) {
+        self.0.end_task();
     }
 }
 
@@ -253,14 +270,20 @@ async fn exchange(
     if streams.len() > MOST_REQUESTS {
         head = Err(HeadError::Overloaded);
     }
+    let limit = view.limits().header_timeout;
+    if streams.len() > 1 {
+        match reserve(&worker, client, STREAM, limit).await {
+            Some(reservation) => stream.keep(reservation),
+            None => head = Err(HeadError::Overloaded),
+        }
+    }
     let mut memory = None;
     if let Ok(large) = &head
         && large.footprint() > FREE_HEAD
     {
-        let mut reservation = worker.budget().reservation(client);
-        match reserve(&mut reservation, large.footprint(), view.limits().header_timeout).await {
-            true => memory = Some(reservation),
-            false => head = Err(HeadError::Overloaded),
+        memory = reserve(&worker, client, large.footprint(), limit).await;
+        if memory.is_none() {
+            head = Err(HeadError::Overloaded);
         }
     }
     let length = match head.as_ref().map(|head| head.facts().framing) {
@@ -279,18 +302,21 @@ async fn exchange(
 }
 
 /// The head of a request, judged, and its content.
-fn read(
-    request: Request<HyperBody>,
-    max_header_bytes: usize,
-) -> (Result<RequestHead, HeadError>, HyperBody) {
+fn read(request: Request<HyperBody>, max_header_bytes: usize) -> (Result<RequestHead, HeadError>, HyperBody) {
     let (parts, body) = request.into_parts();
     let has_content = !body.is_end_stream();
     let parts = Parts { method: &parts.method, uri: &parts.uri, fields: &parts.headers, has_content };
     (head::read(&parts, max_header_bytes), body)
 }
 
-/// Reserves memory for a large head. Returns whether there was memory for it in time.
-async fn reserve(reservation: &mut Reservation, bytes: usize, limit: Duration) -> bool {
-    let grown = poll_fn(|cx| reservation.poll_grow_to(cx, bytes, Instant::now().into_std()));
-    matches!(timeout(limit, grown).await, Ok(Ok(())))
+/// Reserves memory. `None` if there is none for this client in time.
+async fn reserve(
+    worker: &Worker,
+    client: ClientAddress,
+    bytes: usize,
+    limit: Duration,
+) -> Option<Reservation> {
+    let mut reservation = worker.budget().reservation(client);
+    let grown = timeout(limit, poll_fn(|cx| reservation.poll_grow_to(cx, bytes, Instant::now().into_std())));
+    matches!(grown.await, Ok(Ok(()))).then_some(reservation)
 }

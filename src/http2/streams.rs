@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::admission::connections::Entry;
+use crate::admission::memory::Reservation;
 use crate::admission::rate::Uptake;
+use crate::http2::limits::{CONNECTION_WINDOW, FREE_UNREAD};
 use crate::runtime::deadline::{Deadline, LazyNow};
 
 /// What a stream waits for.
@@ -65,6 +67,10 @@ pub(crate) struct Streams {
     shown: Cell<Option<Waits>>,
     /// How many bytes of content have arrived since the connection began to wait for content.
     received: Cell<usize>,
+    /// How many bytes of content hyper holds: they have arrived, and no request has taken them.
+    unread: Cell<usize>,
+    /// How many tasks of hyper serve a stream.
+    tasks: Cell<usize>,
     has_begun: Cell<bool>,
     /// When the last stream ended; before that, when the connection was accepted.
     quiet_since: Cell<Instant>,
@@ -82,6 +88,8 @@ impl Streams {
             counts: Cell::default(),
             shown: Cell::new(None),
             received: Cell::new(0),
+            unread: Cell::new(0),
+            tasks: Cell::new(0),
             has_begun: Cell::new(false),
             quiet_since: Cell::new(Instant::now()),
             is_evicted: Cell::new(false),
@@ -91,7 +99,12 @@ impl Streams {
     }
 
     /// Begins a stream. Its request has arrived.
-    pub(crate) fn open(self: &Rc<Self>, at: Instant, write_timeout: Duration, min_write_rate: u64) -> Rc<Stream> {
+    pub(crate) fn open(
+        self: &Rc<Self>,
+        at: Instant,
+        write_timeout: Duration,
+        min_write_rate: u64,
+    ) -> Rc<Stream> {
         self.has_begun.set(true);
         let stream = Rc::new(Stream {
             streams: Rc::clone(self),
@@ -99,6 +112,8 @@ impl Streams {
             is_authentic: Cell::new(false),
             handed: Cell::new(None),
             uptake: RefCell::default(),
+            reservation: RefCell::new(None),
+            at,
             write_timeout,
             min_write_rate,
         });
@@ -110,6 +125,33 @@ impl Streams {
     /// The stream whose request was handed over last. hyper makes the task of a request right after that.
     pub(crate) fn take_called(&self) -> Option<Rc<Stream>> {
         self.called.borrow_mut().take()
+    }
+
+    /// Records that hyper serves one more stream.
+    pub(crate) fn begin_task(&self) {
+        self.tasks.set(self.tasks.get().saturating_add(1));
+    }
+
+    /// Records that hyper serves one stream less.
+    pub(crate) fn end_task(&self) {
+        self.tasks.set(self.tasks.get().saturating_sub(1));
+    }
+
+    /// How many tasks of hyper serve a stream.
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.get()
+    }
+
+    /// Records that content has arrived. Its request has not taken it yet.
+    pub(crate) fn arrive(&self, bytes: usize) {
+        // Content that no request wants is not held.
+        let most = usize::try_from(CONNECTION_WINDOW).unwrap_or(usize::MAX);
+        self.unread.set(self.unread.get().saturating_add(bytes).min(most));
+    }
+
+    /// How many bytes of content hyper holds, at most.
+    pub(crate) fn unread(&self) -> usize {
+        self.unread.get()
     }
 
     /// How many requests are under way.
@@ -172,9 +214,15 @@ impl Streams {
         let now = Instant::now();
         self.quiet_since.set(now);
         self.change(Some(waits), None, now);
-        if self.len() == 0
-            && let Some(waker) = &*self.waker.borrow()
-        {
+        if self.len() == 0 {
+            // What a request has left unread is gone with it.
+            self.unread.set(0);
+            self.rouse();
+        }
+    }
+
+    fn rouse(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
     }
@@ -190,19 +238,53 @@ pub(crate) struct Stream {
     /// The piece of the response that waits for the client's window: since when, and its bytes.
     handed: Cell<Option<(Instant, usize)>>,
     uptake: RefCell<Uptake>,
+    /// The memory of the stream itself, if it is not the only one of its connection.
+    reservation: RefCell<Option<Reservation>>,
+    /// When the request arrived.
+    at: Instant,
     write_timeout: Duration,
     min_write_rate: u64,
 }
 
 impl Stream {
-    /// Whether the connection was closed for another one.
+    /// Whether the connection was closed for another one, or the stream's memory is needed for another one.
     pub(crate) fn is_evicted(&self) -> bool {
-        self.streams.is_evicted.get() || self.streams.entry.is_evicted()
+        let is_shed = self.reservation.borrow().as_ref().is_some_and(Reservation::is_shed);
+        is_shed || self.streams.is_evicted.get() || self.streams.entry.is_evicted()
+    }
+
+    /// Keeps the memory of the stream itself reserved until the stream ends.
+    pub(crate) fn keep(&self, reservation: Reservation) {
+        *self.reservation.borrow_mut() = Some(reservation);
+    }
+
+    /// Records that the request waits for content, of which `received` bytes have arrived: its memory can be
+    /// shed for others. Returns whether it may go on.
+    pub(crate) fn may_wait(&self, cx: &Context<'_>, received: u64) -> bool {
+        let mut reservation = self.reservation.borrow_mut();
+        let Some(reservation) = &mut *reservation else { return true };
+        let received = usize::try_from(received).unwrap_or(usize::MAX);
+        let now = Instant::now().into_std();
+        let held = reservation.hold_while_waiting(cx, received, self.at.into_std(), now);
+        held.is_ok() && !reservation.is_shed()
+    }
+
+    /// Records that all content has arrived.
+    pub(crate) fn complete_content(&self) {
+        if let Some(reservation) = &mut *self.reservation.borrow_mut() {
+            reservation.complete_content();
+        }
     }
 
     /// Records that content has arrived.
     pub(crate) fn take(&self, bytes: usize) {
-        self.streams.received.set(self.streams.received.get().saturating_add(bytes));
+        let Streams { received, unread, .. } = &*self.streams;
+        received.set(received.get().saturating_add(bytes));
+        let before = unread.replace(unread.get().saturating_sub(bytes));
+        if before > FREE_UNREAD && unread.get() <= FREE_UNREAD {
+            // Reading may have stopped for it.
+            self.streams.rouse();
+        }
     }
 
     /// Records that the request waits for its content.

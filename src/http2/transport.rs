@@ -1,5 +1,7 @@
-//! Shell. The socket of an HTTP/2 connection, as hyper reads and writes it: what the client sends is followed,
-//! and a client that reads nothing is given up.
+//! Shell. The socket of an HTTP/2 connection, as hyper reads and writes it.
+//!
+//! The frames are followed in both directions. What hyper holds of them counts towards the memory budget, and
+//! nothing more is read while there is no memory for it. A client that reads nothing is given up.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -12,9 +14,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::admission::memory::{Exhausted, Reservation};
 use crate::admission::rate::Uptake;
 use crate::http1::buffer::Buffer;
+use crate::http1::connection::Limits;
 use crate::http2::frames::Frames;
+use crate::http2::limits::{FREE_UNREAD, UNREAD_STEP, header_list};
+use crate::http2::streams::Streams;
 use crate::listen::stream::Stream;
 use crate::runtime::deadline::Deadline;
 
@@ -30,6 +36,12 @@ struct Inner {
     stream: Stream,
     unread: Buffer,
     frames: Frames,
+    streams: Rc<Streams>,
+    /// The memory of unread content over [`FREE_UNREAD`], and of an unfinished header block.
+    reservation: Reservation,
+    header_list: usize,
+    /// Since when at least one response is finished whose end was not sent.
+    unsent_since: Option<Instant>,
     /// Since when the client is in the middle of a head.
     in_head_since: Option<Instant>,
     has_ended: bool,
@@ -42,15 +54,25 @@ struct Inner {
 
 impl Socket {
     /// The socket of an accepted connection. `unread` was already read from it.
-    pub(crate) fn new(stream: Stream, unread: Buffer, write_timeout: Duration, min_write_rate: u64) -> Rc<Self> {
+    pub(crate) fn new(
+        stream: Stream,
+        unread: Buffer,
+        limits: &Limits,
+        streams: &Rc<Streams>,
+        reservation: Reservation,
+    ) -> Rc<Self> {
         Rc::new(Self(RefCell::new(Inner {
             stream,
             unread,
             frames: Frames::default(),
+            streams: Rc::clone(streams),
+            reservation,
+            header_list: usize::try_from(header_list(limits.max_header_bytes)).unwrap_or(usize::MAX),
+            unsent_since: None,
             in_head_since: Some(Instant::now()),
             has_ended: false,
-            write_timeout,
-            min_write_rate,
+            write_timeout: limits.write_timeout,
+            min_write_rate: limits.min_write_rate,
             stuck_since: None,
             writing: Deadline::default(),
             uptake: Uptake::default(),
@@ -60,6 +82,15 @@ impl Socket {
     /// Since when the client is in the middle of a head: of the preface, or of a header block.
     pub(crate) fn in_head_since(&self) -> Option<Instant> {
         self.0.borrow().in_head_since
+    }
+
+    /// Since when the end of a response waits for the client to open its window.
+    pub(crate) fn unsent_since(&self) -> Option<Instant> {
+        let mut inner = self.0.borrow_mut();
+        // hyper is finished with all other streams.
+        let is_unsent = inner.frames.open() > inner.streams.tasks();
+        inner.unsent_since = is_unsent.then(|| inner.unsent_since.unwrap_or_else(Instant::now));
+        inner.unsent_since
     }
 
     /// Reads and discards the bytes that the client still sends, for at most `limit`. Otherwise the kernel
@@ -86,9 +117,14 @@ impl Socket {
 
 impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_admit(cx))?;
         let before = buffer.filled().len();
         if self.unread.is_empty() {
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+            let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            if read.is_pending() {
+                self.hold(cx)?;
+            }
+            let read = ready!(read);
             self.has_ended |= read.is_err() || buffer.filled().len() == before;
             read?;
         } else {
@@ -98,10 +134,55 @@ impl Inner {
             let n = bytes.len();
             self.unread.consume(n);
         }
-        self.frames.read(buffer.filled().get(before..).unwrap_or_default());
+        let content = self.frames.received(buffer.filled().get(before..).unwrap_or_default());
+        self.streams.arrive(content);
         self.in_head_since =
             self.frames.is_in_head().then(|| self.in_head_since.unwrap_or_else(Instant::now));
         Poll::Ready(Ok(()))
+    }
+
+    /// Reserves memory for what hyper holds, before it is given more.
+    fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let unread = self.streams.unread().saturating_sub(FREE_UNREAD);
+        let block = if self.frames.is_in_block() { self.header_list } else { 0 };
+        let held = unread.div_ceil(UNREAD_STEP).saturating_mul(UNREAD_STEP).saturating_add(block);
+        if held < self.reservation.bytes() || (held == 0 && !self.reservation.is_empty()) {
+            // A smaller reservation takes the place of this one.
+            self.reservation = self.reservation.another();
+        }
+        match ready!(self.reservation.poll_grow_to(cx, held, Instant::now().into_std())) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Exhausted) => Poll::Ready(Err(self.shed())),
+        }
+    }
+
+    /// The client makes the gateway wait, and holds memory meanwhile. It can be shed for others.
+    fn hold(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        if self.reservation.bytes() == 0 {
+            return Ok(());
+        }
+        let now = Instant::now().into_std();
+        let held = self.reservation.hold_while_waiting(cx, self.reservation.bytes(), now, now);
+        if held.is_err() || self.reservation.is_shed() { Err(self.shed()) } else { Ok(()) }
+    }
+
+    /// The end of a connection for whose unread content there is no memory.
+    fn shed(&mut self) -> io::Error {
+        self.streams.evict();
+        self.reservation = self.reservation.another();
+        io::ErrorKind::OutOfMemory.into()
+    }
+
+    /// Takes note of the first `n` bytes of these pieces, which were sent.
+    fn sent(&mut self, pieces: &[IoSlice<'_>], mut n: usize) {
+        for piece in pieces {
+            let piece = piece.get(..n).unwrap_or(piece);
+            n = n.saturating_sub(piece.len());
+            if self.frames.sent(piece) {
+                // The client reads its responses.
+                self.unsent_since = None;
+            }
+        }
     }
 
     /// Gives up if the client reads nothing, or too little for too long.
@@ -148,6 +229,9 @@ impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut inner = self.0.0.borrow_mut();
         let written = Pin::new(&mut inner.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(n)) = written {
+            inner.sent(&[IoSlice::new(bytes)], n);
+        }
         inner.watched(cx, written)
     }
 
@@ -158,6 +242,9 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         let mut inner = self.0.0.borrow_mut();
         let written = Pin::new(&mut inner.stream).poll_write_vectored(cx, pieces);
+        if let Poll::Ready(Ok(n)) = written {
+            inner.sent(pieces, n);
+        }
         inner.watched(cx, written)
     }
 

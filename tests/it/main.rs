@@ -33,6 +33,7 @@ mod drain;
 mod events;
 mod forwarding;
 mod framing;
+mod http2;
 mod init;
 mod limits;
 mod load;
