@@ -30,6 +30,13 @@ struct Http2 {
     connection: JoinHandle<Result<(), h2::Error>>,
 }
 
+async fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    // Otherwise the end of each window would wait for an acknowledgement.
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
 /// A response with all of its content.
 #[derive(Debug)]
 struct Answer {
@@ -51,13 +58,13 @@ impl Answer {
 
 impl Http2 {
     async fn to(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.unwrap()).await
+        Self::over(connect(address).await).await
     }
 
     async fn over_tls(address: SocketAddr, setup: ClientSetup) -> Self {
         let mut config = Arc::unwrap_or_clone(setup.config());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = connect(address).await;
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
@@ -209,7 +216,7 @@ fn http2_over_tls_is_chosen_by_alpn_unless_it_is_turned_off() {
     run(async {
         let mut config = Arc::unwrap_or_clone(authority.client().config());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let stream = TcpStream::connect(without.tls_address()).await.unwrap();
+        let stream = connect(without.tls_address()).await;
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -570,7 +577,7 @@ fn a_client_that_opens_no_window_does_not_hold_a_response_for_ever() {
     let gateway = h2c().limits("write_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
     run(async {
         for (window, ends) in [(0, false), (5, true)] {
-            let stream = TcpStream::connect(gateway.address()).await.unwrap();
+            let stream = connect(gateway.address()).await;
             let mut client = Http2::built(Builder::new().initial_window_size(window), stream).await;
             let (response, mut content) = client.begin(forged(), false).await;
             push(&mut content, FIXTURE, true).await.unwrap();
