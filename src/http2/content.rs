@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes};
 use hyper::body::{Body as _, Incoming};
@@ -43,6 +43,19 @@ impl RequestContent {
             Ok(Progress::Complete)
         } else {
             Err(ContentError::Incomplete)
+        }
+    }
+}
+
+impl Drop for RequestContent {
+    /// Takes from hyper what the request has left unread, so it is no longer counted.
+    fn drop(&mut self) {
+        self.stream.discard(self.piece.len());
+        let mut cx = Context::from_waker(Waker::noop());
+        while self.stream.has_much_unread()
+            && let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.body).poll_frame(&mut cx)
+        {
+            self.stream.discard(frame.into_data().map_or(0, |piece| piece.len()));
         }
     }
 }

@@ -38,22 +38,24 @@ struct Walker {
     filled: usize,
     /// The bytes that are left of the frame's content.
     left: usize,
+    /// Whether the frame's content counts.
+    counts: bool,
 }
 
 impl Walker {
-    /// Takes further bytes. Calls `each` for every frame that begins in them. Returns how many of the bytes
-    /// are content of DATA frames.
-    fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) -> usize {
+    /// Takes further bytes. Calls `each` for every frame that begins in them; it says whether the content of
+    /// the frame counts. Returns how many of the bytes are content that counts.
+    fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame) -> bool) -> usize {
         let before = self.before.min(bytes.len());
         self.before = self.before.saturating_sub(before);
         bytes = bytes.get(before..).unwrap_or_default();
-        let mut data = 0usize;
+        let mut counted = 0usize;
         while !bytes.is_empty() {
             let content = self.left.min(bytes.len());
             self.left = self.left.saturating_sub(content);
             bytes = bytes.get(content..).unwrap_or_default();
-            if self.kind() == DATA {
-                data = data.saturating_add(content);
+            if self.counts {
+                counted = counted.saturating_add(content);
             }
             let missing = self.header.get_mut(self.filled..).unwrap_or_default();
             let n = missing.len().min(bytes.len());
@@ -64,10 +66,11 @@ impl Walker {
             bytes = bytes.get(n..).unwrap_or_default();
             if self.filled == HEADER {
                 self.filled = 0;
-                each(self.begin());
+                let frame = self.begin();
+                self.counts = each(frame);
             }
         }
-        data
+        counted
     }
 
     /// The kind of the frame whose content arrives.
@@ -109,31 +112,39 @@ pub struct Frames {
     /// The streams that the client has opened, and that no side has ended yet.
     open: Vec<u32>,
     last: u32,
+    /// How many frames the client has begun, without those that go on with a header block.
+    begun: u64,
 }
 
 impl Default for Frames {
     fn default() -> Self {
         let received = Walker { before: PREFACE.len(), ..Walker::default() };
-        Self { received, sent: Walker::default(), is_in_block: false, open: Vec::new(), last: 0 }
+        Self { received, sent: Walker::default(), is_in_block: false, open: Vec::new(), last: 0, begun: 0 }
     }
 }
 
 impl Frames {
-    /// Takes bytes of the client. Returns how many of them are content of DATA frames.
+    /// Takes bytes of the client. Returns how many of them are content of open streams, with its padding.
     pub fn received(&mut self, bytes: &[u8]) -> usize {
-        let Self { received, is_in_block, open, last, .. } = self;
-        received.walk(bytes, |frame| match frame.kind {
-            HEADERS | CONTINUATION => {
-                *is_in_block = frame.flags & END_HEADERS == 0;
-                if frame.stream > *last {
-                    *last = frame.stream;
-                    if open.len() < WATCHED {
-                        open.push(frame.stream);
+        let Self { received, is_in_block, open, last, begun, .. } = self;
+        received.walk(bytes, |frame| {
+            if !*is_in_block {
+                *begun = begun.wrapping_add(1);
+            }
+            match frame.kind {
+                HEADERS | CONTINUATION => {
+                    *is_in_block = frame.flags & END_HEADERS == 0;
+                    if frame.stream > *last {
+                        *last = frame.stream;
+                        if open.len() < WATCHED {
+                            open.push(frame.stream);
+                        }
                     }
                 }
+                RST_STREAM => open.retain(|stream| *stream != frame.stream),
+                _ => {}
             }
-            RST_STREAM => open.retain(|stream| *stream != frame.stream),
-            _ => {}
+            frame.kind == DATA && open.contains(&frame.stream)
         })
     }
 
@@ -150,8 +161,16 @@ impl Frames {
             if is_last {
                 open.retain(|stream| *stream != frame.stream);
             }
+            false
         });
         self.open.len() < before
+    }
+
+    /// How many frames the client has begun, without those that go on with a header block. While this number
+    /// stays the same, the client is in the same head.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// How many streams the client has opened whose end was not sent.
@@ -190,7 +209,8 @@ mod tests {
         let next = frame(CONTINUATION, 0, 1, b"");
         let last = frame(CONTINUATION, END_HEADERS, 1, b"d");
         let whole = frame(HEADERS, END_HEADERS, 3, &[1; 70_000]);
-        let parts = [PREFACE, &data, &first, &next, &last, &whole, &data];
+        // The content before the stream is open does not count.
+        let parts = [PREFACE, &data, &first, &next, &last, &data, &whole, &data];
         for step in [1, 2, 7, 100_000] {
             let mut frames = Frames::default();
             assert!(frames.is_in_head());
@@ -207,7 +227,7 @@ mod tests {
                 assert_eq!(frames.is_in_head(), part == first || part == next, "{step}");
                 assert_eq!(frames.is_in_block(), part == first || part == next, "{step}");
             }
-            assert_eq!(content, 600, "{step}");
+            assert_eq!((content, frames.begun()), (600, 5), "{step}");
         }
     }
 

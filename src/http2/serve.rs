@@ -293,7 +293,7 @@ async fn exchange(
         Ok(Framing::None) | Err(_) => Length::None,
     };
     let content = RequestContent::new(body, Rc::clone(&stream), length);
-    let incoming = Incoming { head, content, client, session, at: at.into_std(), memory };
+    let incoming = Incoming { head, content, peer: client, session, at: at.into_std(), memory };
     let (reply, guard) = {
         let handled = pin!(gateway::handle(view.gateway(), Scope::new(&worker, &view), incoming));
         handled.await

@@ -276,10 +276,21 @@ impl Stream {
         }
     }
 
-    /// Records that content has arrived.
+    /// Records that the request has taken content.
     pub(crate) fn take(&self, bytes: usize) {
-        let Streams { received, unread, .. } = &*self.streams;
+        let received = &self.streams.received;
         received.set(received.get().saturating_add(bytes));
+        self.discard(bytes);
+    }
+
+    /// Whether hyper holds much content of this connection.
+    pub(crate) fn has_much_unread(&self) -> bool {
+        self.streams.unread.get() > FREE_UNREAD
+    }
+
+    /// Records that hyper holds so much less.
+    pub(crate) fn discard(&self, bytes: usize) {
+        let unread = &self.streams.unread;
         let before = unread.replace(unread.get().saturating_sub(bytes));
         if before > FREE_UNREAD && unread.get() <= FREE_UNREAD {
             // Reading may have stopped for it.

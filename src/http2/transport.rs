@@ -134,8 +134,12 @@ impl Inner {
             let n = bytes.len();
             self.unread.consume(n);
         }
+        let begun = self.frames.begun();
         let content = self.frames.received(buffer.filled().get(before..).unwrap_or_default());
         self.streams.arrive(content);
+        if self.frames.begun() != begun {
+            self.in_head_since = None;
+        }
         self.in_head_since =
             self.frames.is_in_head().then(|| self.in_head_since.unwrap_or_else(Instant::now));
         Poll::Ready(Ok(()))

@@ -569,6 +569,32 @@ fn an_event_of_a_route_that_stores_is_acknowledged() {
     assert_eq!(upstream.only_request().content, FIXTURE);
 }
 
+#[test]
+fn streams_that_hold_memory_are_shed_for_an_event_and_all_memory_is_given_back() {
+    let upstream = Upstream::ok();
+    let setup = h2c().limits("max_body = \"64KiB\"\nmax_buffered = \"128KiB\"\nbody_timeout = \"60s\"");
+    let gateway = setup.route(PATH, &upstream.url()).start();
+    let event = vec![b'x'; 30_000];
+    run(async {
+        let mut holders = Http2::to(gateway.address()).await;
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            let (response, mut stream) = holders.begin(signed(&event), false).await;
+            let _is_refused = push(&mut stream, &event[..20_000], false).await;
+            held.push((response, stream));
+        }
+        let mut client = Http2::to(gateway.address()).await;
+        for _ in 0..3 {
+            client.event(&event).await.unwrap().assert(200, "ok");
+        }
+        let (response, _stream) = held.remove(0);
+        answer(response).await.unwrap().assert(503, "overloaded");
+        drop(held);
+        client.event(&event).await.unwrap().assert(200, "ok");
+        until("all memory is given back", || gateway.control().budget().held() == 0).await;
+    });
+}
+
 /// The gateway resets the stream whose response is not taken up. If only the end of a response is left, hyper
 /// has forgotten the stream: then the connection ends.
 #[test]
