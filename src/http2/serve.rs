@@ -130,11 +130,21 @@ pub async fn serve(
         // An evicted connection does not linger: its place is for another one.
         Ended::Evicted => debug!(peer = %client, "connection closed for another one"),
         Ended::TimedOut => debug!(peer = %client, "connection timed out"),
-        Ended::Closed => socket.linger(LINGER).await,
+        Ended::Closed => linger(&socket, entry).await,
         Ended::Failed(error) => {
             debug!(peer = %client, %error, "connection ended");
-            socket.linger(LINGER).await;
+            linger(&socket, entry).await;
         }
+    }
+}
+
+/// Lets the client read the last frames, unless the place is needed.
+async fn linger(socket: &Socket, entry: &Entry) {
+    entry.linger();
+    tokio::select! {
+        biased;
+        () = entry.evicted() => {}
+        () = socket.linger(LINGER) => {}
     }
 }
 

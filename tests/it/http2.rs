@@ -340,6 +340,26 @@ fn a_refusal_comes_before_any_content_and_the_content_is_stopped() {
     assert_eq!(upstream.requests().len(), 1);
 }
 
+#[test]
+fn a_head_that_is_too_large_is_refused_and_the_connection_goes_on() {
+    let upstream = Upstream::ok();
+    let gateway = before(&upstream);
+    run(async {
+        let mut client = Http2::to(gateway.address()).await;
+        // The gateway refuses the first two itself, and h2 refuses the third, which is far larger.
+        for (path, field, status, title) in
+            [(17 * 1024, 1, 414, "long"), (1, 33 * 1024, 431, "large"), (1, 80 * 1024, 431, "")]
+        {
+            let request = Request::post(format!("http://localhost/{}", "p".repeat(path)))
+                .header("x", "y".repeat(field))
+                .body(())
+                .unwrap();
+            client.send(request, b"").await.unwrap().assert(status, title);
+        }
+        client.event(FIXTURE).await.unwrap().assert(200, "ok");
+    });
+}
+
 /// hyper takes a reset with NO_ERROR for the end of the content.
 #[test]
 fn content_that_is_cut_by_a_reset_is_never_forwarded_even_if_the_part_is_signed() {
