@@ -285,6 +285,41 @@ fn a_reload_adds_names_and_removes_them() {
 }
 
 #[test]
+fn a_reload_adds_an_authority_to_files() {
+    let (authority, upstream, folder) = (AcmeAuthority::start(LONG), Upstream::ok(), TempDir::new().unwrap());
+    let file = authority.issuer.issue(&["file.example"]);
+    let gateway = gateway()
+        .file("a.pem", file.cert.as_str())
+        .file("a.key", file.key.as_str())
+        .tls("certificates = [{ cert = \"a.pem\", key = \"a.key\" }]")
+        .route(PATH, &upstream.url())
+        .start();
+    authority.validates_at(gateway.tls_address());
+    assert_eq!(gateway.reload(setup(&authority, folder.path(), &[NAME], &upstream)), [""; 0]);
+    until("the name is known", || !gateway.control().issued().orders().is_empty());
+    obtained(&gateway, NAME, 1);
+    assert_eq!(send(&gateway, NAME, &authority.issuer.client().config()), Some(200));
+}
+
+#[test]
+fn two_gateways_with_one_storage_order_one_certificate() {
+    let (authority, upstream, folder) = (AcmeAuthority::start(LONG), Upstream::ok(), TempDir::new().unwrap());
+    let first = setup(&authority, folder.path(), &[NAME], &upstream).start();
+    until("the first one orders", || authority.ordered().len() == 1);
+    let second = setup(&authority, folder.path(), &[NAME], &upstream).start();
+    until("the second one waits", || {
+        orders(&second, NAME).next.is_some_and(|next| next > SystemTime::now() + Duration::from_secs(30))
+    });
+    authority.validates_at(first.tls_address());
+    obtained(&first, NAME, 1);
+    drop(second);
+    // It finds the certificate when it looks again, or when it starts.
+    let second = setup(&authority, folder.path(), &[NAME], &upstream).start();
+    assert_eq!(certificate(&second, NAME), certificate(&first, NAME));
+    assert_eq!((orders(&second, NAME).failed, authority.ordered().len()), (0, 1));
+}
+
+#[test]
 fn a_name_that_fails_does_not_keep_others_from_a_certificate() {
     let authority = AcmeAuthority::start(Conduct::CannotConnect);
     let (upstream, folder) = (Upstream::ok(), TempDir::new().unwrap());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 use crate::tls::provider::provider;
 
@@ -14,7 +15,7 @@ pub const PROTOCOL: &[u8] = b"acme-tls/1";
 /// The key and the request of a new certificate.
 pub struct Request {
     /// The key, in PEM.
-    pub key: String,
+    pub key: Zeroizing<String>,
     /// The request (PKCS#10), in DER.
     pub request: Vec<u8>,
 }
@@ -55,5 +56,5 @@ pub fn request(domain: &str) -> Result<Request, NotMade> {
     params.distinguished_name = DistinguishedName::new();
     let key = KeyPair::generate()?;
     let request = params.serialize_request(&key)?;
-    Ok(Request { key: key.serialize_pem(), request: request.der().to_vec() })
+    Ok(Request { key: Zeroizing::new(key.serialize_pem()), request: request.der().to_vec() })
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -154,10 +154,7 @@ impl Thread {
             match first {
                 Some((index, Duration::ZERO)) => self.order(index).await,
                 Some((_, wait)) => {
-                    tokio::select! {
-                        () = sleep(wait.min(LOOK_EVERY)) => {}
-                        _ = self.in_force.changed() => {}
-                    }
+                    let _time_is_up = timeout(wait.min(LOOK_EVERY), self.in_force.changed()).await;
                     for index in 0..self.names.len() {
                         self.look(index, Folder::Known);
                     }
@@ -190,7 +187,10 @@ impl Thread {
                 }
             }
             Ok(None) => {}
-            Err(error) => debug!(name = %domain, %error, "no certificate is read from storage"),
+            Err(error) if folder == Folder::New => {
+                warn!(name = %domain, %error, "the certificate in storage cannot be used: another one is ordered");
+            }
+            Err(error) => debug!(name = %domain, %error, "the certificate in storage cannot be used"),
         }
     }
 
@@ -255,7 +255,7 @@ impl Thread {
                 );
             }
             Err(error) if error.is_cancelled() => {
-                debug!(name = %domain, "the order is given up: the settings changed")
+                debug!(name = %domain, "the order is given up: the settings changed");
             }
             Err(_panic) => self.failed(index, &Failure::new(Kind::Defect, "the order has panicked")),
         }
