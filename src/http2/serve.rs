@@ -102,7 +102,7 @@ pub async fn serve(
                 if let Poll::Ready(ended) = served.as_mut().poll(cx) {
                     return Poll::Ready(ended.map_or_else(Ended::Failed, |()| Ended::Closed));
                 }
-                if entry.is_evicted() {
+                if streams.is_evicted() {
                     streams.evict();
                     served.as_mut().graceful_shutdown();
                     // GOAWAY is written as far as the kernel takes it at once.

@@ -75,6 +75,7 @@ pub(crate) struct Streams {
     /// When the last stream ended; before that, when the connection was accepted.
     quiet_since: Cell<Instant>,
     is_evicted: Cell<bool>,
+    is_stopped: Cell<bool>,
     /// The stream whose request was just handed over.
     called: RefCell<Option<Rc<Stream>>>,
     waker: RefCell<Option<Waker>>,
@@ -93,6 +94,7 @@ impl Streams {
             has_begun: Cell::new(false),
             quiet_since: Cell::new(Instant::now()),
             is_evicted: Cell::new(false),
+            is_stopped: Cell::new(false),
             called: RefCell::new(None),
             waker: RefCell::new(None),
         })
@@ -174,6 +176,21 @@ impl Streams {
         self.is_evicted.set(true);
     }
 
+    /// Whether the connection must end, because its place or its memory is needed for another one.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.is_evicted.get() || self.entry.is_evicted()
+    }
+
+    /// Whether an authentic request waits for its upstream.
+    pub(crate) fn is_at_upstream(&self) -> bool {
+        self.shown.get() == Some(Waits::Upstream)
+    }
+
+    /// Records that the connection reads nothing until hyper holds less.
+    pub(crate) fn stop_reading(&self) {
+        self.is_stopped.set(true);
+    }
+
     /// Wakes the connection's task when a stream has ended.
     pub(crate) fn wake(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
@@ -214,6 +231,9 @@ impl Streams {
         let now = Instant::now();
         self.quiet_since.set(now);
         self.change(Some(waits), None, now);
+        if self.is_stopped.take() {
+            self.rouse();
+        }
         if self.len() == 0 {
             // What a request has left unread is gone with it.
             self.unread.set(0);
@@ -250,7 +270,7 @@ impl Stream {
     /// Whether the connection was closed for another one, or the stream's memory is needed for another one.
     pub(crate) fn is_evicted(&self) -> bool {
         let is_shed = self.reservation.borrow().as_ref().is_some_and(Reservation::is_shed);
-        is_shed || self.streams.is_evicted.get() || self.streams.entry.is_evicted()
+        is_shed || self.streams.is_evicted()
     }
 
     /// Keeps the memory of the stream itself reserved until the stream ends.
@@ -290,9 +310,9 @@ impl Stream {
 
     /// Records that hyper holds so much less.
     pub(crate) fn discard(&self, bytes: usize) {
-        let unread = &self.streams.unread;
+        let Streams { unread, is_stopped, .. } = &*self.streams;
         let before = unread.replace(unread.get().saturating_sub(bytes));
-        if before > FREE_UNREAD && unread.get() <= FREE_UNREAD {
+        if (before > FREE_UNREAD && unread.get() <= FREE_UNREAD) || is_stopped.take() {
             // Reading may have stopped for it.
             self.streams.rouse();
         }

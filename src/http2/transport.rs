@@ -117,12 +117,12 @@ impl Socket {
 
 impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_admit(cx))?;
+        ready!(self.poll_admit(cx));
         let before = buffer.filled().len();
         if self.unread.is_empty() {
             let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
             if read.is_pending() {
-                self.hold(cx)?;
+                self.hold(cx);
             }
             let read = ready!(read);
             self.has_ended |= read.is_err() || buffer.filled().len() == before;
@@ -146,7 +146,7 @@ impl Inner {
     }
 
     /// Reserves memory for what hyper holds, before it is given more.
-    fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let unread = self.streams.unread().saturating_sub(FREE_UNREAD);
         let block = if self.frames.is_in_block() { self.header_list } else { 0 };
         let held = unread.div_ceil(UNREAD_STEP).saturating_mul(UNREAD_STEP).saturating_add(block);
@@ -155,26 +155,35 @@ impl Inner {
             self.reservation = self.reservation.another();
         }
         match ready!(self.reservation.poll_grow_to(cx, held, Instant::now().into_std())) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(Exhausted) => Poll::Ready(Err(self.shed())),
+            Ok(()) => return Poll::Ready(()),
+            Err(Exhausted) if self.reservation.is_shed() => self.shed(),
+            // Nothing more is read until a request has taken some of the content, or has ended.
+            Err(Exhausted) => self.streams.stop_reading(),
         }
+        Poll::Pending
     }
 
-    /// The client makes the gateway wait, and holds memory meanwhile. It can be shed for others.
-    fn hold(&mut self, cx: &Context<'_>) -> io::Result<()> {
+    /// The client makes the gateway wait, and holds memory meanwhile. It can be shed for others, unless one of its
+    /// authentic requests waits for its upstream.
+    fn hold(&mut self, cx: &Context<'_>) {
         if self.reservation.bytes() == 0 {
-            return Ok(());
+            return;
+        }
+        if self.streams.is_at_upstream() {
+            self.reservation.complete_content();
+            return;
         }
         let now = Instant::now().into_std();
         let held = self.reservation.hold_while_waiting(cx, self.reservation.bytes(), now, now);
-        if held.is_err() || self.reservation.is_shed() { Err(self.shed()) } else { Ok(()) }
+        if held.is_err() || self.reservation.is_shed() {
+            self.shed();
+        }
     }
 
-    /// The end of a connection for whose unread content there is no memory.
-    fn shed(&mut self) -> io::Error {
+    /// Gives the memory back: the connection must end.
+    fn shed(&mut self) {
         self.streams.evict();
         self.reservation = self.reservation.another();
-        io::ErrorKind::OutOfMemory.into()
     }
 
     /// Takes note of the first `n` bytes of these pieces, which were sent.
