@@ -11,6 +11,7 @@ pub mod attempt_log;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
+use std::mem;
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::rc::Rc;
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::http1::connection::{self, Scratch};
 use crate::queue::circuit::Turned;
 use crate::queue::counts::DeliveryCounts;
-use crate::queue::destination::{End, Now, Settings};
+use crate::queue::destination::{Now, Settings};
 use crate::queue::event::{RouteName, Upstream};
 use crate::queue::handle::{DeliveryEnd, Handed, Queue, UnderWay};
 use crate::queue::retry::Clocks;
@@ -123,8 +124,10 @@ struct Thread {
     queue: Queue,
     scheduler: Scheduler,
     attempts: JoinSet<Attempted>,
-    /// The outcomes that are being recorded.
-    records: JoinSet<Recorded>,
+    /// The attempts that have ended and whose outcomes are not on their way to the store yet.
+    finished: Vec<Finished>,
+    /// The outcomes that are being recorded, in groups.
+    records: JoinSet<Vec<Recorded>>,
     /// Damaged deliveries that are being marked. Until the mark is on disk, the store says that they are due.
     damaged: BTreeSet<DeliveryId>,
     setting_aside: JoinSet<(Destination, DeliveryId)>,
@@ -146,6 +149,14 @@ struct Reading {
     /// The lapses of the lease before it began.
     lapses: u64,
     task: JoinHandle<Result<Due, StoreError>>,
+}
+
+/// An attempt that has ended.
+struct Finished {
+    sent: Sent,
+    id: DeliveryId,
+    since: Time,
+    next: Next,
 }
 
 /// An outcome that is on disk.
@@ -171,6 +182,7 @@ impl Thread {
             queue,
             scheduler: Scheduler::default(),
             attempts: JoinSet::new(),
+            finished: Vec::new(),
             records: JoinSet::new(),
             damaged: BTreeSet::new(),
             setting_aside: JoinSet::new(),
@@ -198,6 +210,7 @@ impl Thread {
             if self.queue.lapses() != self.lapses {
                 self.let_go(&mut handed);
             }
+            self.record_all();
             self.step();
             let wake = self.scheduler.wake_at().map(Instant::from_std);
             let wake = wake.into_iter().chain(check_paused.checked_add(CHECK_PAUSED)).min();
@@ -206,7 +219,12 @@ impl Thread {
                 () = signals.abort.cancelled() => return,
                 () = signals.drain.cancelled() => break,
                 () = stop.cancelled() => break,
-                Some(ended) = self.attempts.join_next() => self.ended(ended),
+                Some(ended) = self.attempts.join_next() => {
+                    self.ended(ended);
+                    while let Some(ended) = self.attempts.try_join_next() {
+                        self.ended(ended);
+                    }
+                }
                 Some(recorded) = self.records.join_next() => {
                     // The writer hands a delivery over before its outcome is recorded. So the channel is emptied
                     // first: otherwise a delivery could arrive again after it was forgotten.
@@ -272,6 +290,7 @@ impl Thread {
     /// Finishes the attempts and records under way, and starts nothing new.
     async fn drain(&mut self) {
         loop {
+            self.record_all();
             tokio::select! {
                 Some(ended) = self.attempts.join_next() => self.ended(ended),
                 Some(recorded) = self.records.join_next() => self.recorded(recorded),
@@ -452,40 +471,49 @@ impl Thread {
             self.teller.turned(&delivered.destination, &delivered.address, turned, by, now.instant);
         }
         self.publish(&delivered.destination);
-        self.record(delivered, &end, next);
+        self.finished.push(Finished { sent: delivered, id: end.id, since: end.since, next });
     }
 
-    /// Has an outcome recorded. While the store refuses the outcome, the thread sends it to the store again.
-    /// Otherwise the event would be delivered twice.
-    fn record(&mut self, delivered: Sent, end: &End, next: Next) {
-        let End { id, since, .. } = *end;
-        let Sent { destination, address, event, class, attempt } = delivered;
-        let completion = Completion { id, since, attempt, next };
-        let queue = self.queue.clone();
+    /// Has the outcomes of all finished attempts recorded. The thread sends an outcome that the store refuses to
+    /// the store again. Otherwise the event would be delivered twice.
+    fn record_all(&mut self) {
+        if self.finished.is_empty() {
+            return;
+        }
+        let (queue, mut left) = (self.queue.clone(), mem::take(&mut self.finished));
         self.records.spawn_local(async move {
-            let settled = loop {
-                match queue.complete(completion.clone()).await {
-                    Ok(settled) => break settled,
-                    Err(_refused) => wait(RECORD_AGAIN).await,
+            let mut recorded = Vec::with_capacity(left.len());
+            loop {
+                let settled = queue.complete_all(left.iter().map(Finished::completion)).await;
+                let mut refused = Vec::new();
+                for (finished, settled) in left.into_iter().zip(settled) {
+                    match settled {
+                        Ok(settled) => recorded.push(finished.recorded(settled)),
+                        Err(_refused) => refused.push(finished),
+                    }
                 }
-            };
-            let sent = Sent { destination, address, event, class, attempt: completion.attempt };
-            Recorded { sent, id, next, settled }
+                if refused.is_empty() {
+                    return recorded;
+                }
+                left = refused;
+                wait(RECORD_AGAIN).await;
+            }
         });
     }
 
-    fn recorded(&mut self, recorded: Result<Recorded, JoinError>) {
-        let Recorded { sent, id, next, settled } = intact(recorded);
-        let destination = &sent.destination;
-        self.queue.attempt_ended(id);
-        self.scheduler.settle(destination, id, sent.class, next);
-        match (settled, next) {
-            (Settled::Yes, Next::Dead(cause)) => self.teller.gave_up(&sent, cause, self.now().instant),
-            (Settled::Yes, Next::Delivered | Next::Again { .. }) => {}
-            // A replay has changed the delivery meanwhile, and the delivery is due at the replay's time.
-            (Settled::No, _) => self.scheduler.look(destination),
+    fn recorded(&mut self, recorded: Result<Vec<Recorded>, JoinError>) {
+        for Recorded { sent, id, next, settled } in intact(recorded) {
+            let destination = &sent.destination;
+            self.queue.attempt_ended(id);
+            self.scheduler.settle(destination, id, sent.class, next);
+            match (settled, next) {
+                (Settled::Yes, Next::Dead(cause)) => self.teller.gave_up(&sent, cause, self.now().instant),
+                (Settled::Yes, Next::Delivered | Next::Again { .. }) => {}
+                // A replay has changed the delivery meanwhile, and the delivery is due at the replay's time.
+                (Settled::No, _) => self.scheduler.look(destination),
+            }
+            self.publish(destination);
         }
-        self.publish(destination);
     }
 
     /// Publishes the state of a destination, and whether its circuit is open. A destination that the scheduler
@@ -549,6 +577,18 @@ impl Thread {
             self.scheduler.hold(new, true);
         }
         self.paused = paused;
+    }
+}
+
+impl Finished {
+    fn completion(&self) -> Completion {
+        let Self { sent, id, since, next } = self;
+        Completion { id: *id, since: *since, attempt: sent.attempt.clone(), next: *next }
+    }
+
+    fn recorded(self, settled: Settled) -> Recorded {
+        let Self { sent, id, since: _, next } = self;
+        Recorded { sent, id, next, settled }
     }
 }
 

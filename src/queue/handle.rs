@@ -260,6 +260,26 @@ impl Queue {
         done.await.unwrap_or(Err(Refused::Unavailable))
     }
 
+    /// Records finished attempts, as [`Self::complete`] does. The records wait together, so most of them share a
+    /// commit.
+    pub async fn complete_all(
+        &self,
+        completions: impl IntoIterator<Item = Completion>,
+    ) -> Vec<Result<Settled, Refused>> {
+        let mut replies = Vec::new();
+        for completion in completions {
+            let (reply, done) = oneshot::channel();
+            // If the writer has ended, the reply is dropped.
+            let _ended = self.commands.send(Command::Complete { completion, reply }).await;
+            replies.push(done);
+        }
+        let mut settled = Vec::with_capacity(replies.len());
+        for done in replies {
+            settled.push(done.await.unwrap_or(Err(Refused::Unavailable)));
+        }
+        settled
+    }
+
     /// Records that an event was delivered directly, on a route that deduplicates. Waits only a short time if
     /// the store is slow, because the sender waits for its answer.
     pub async fn record_seen(&self, route: RouteName, key: DuplicateKey) {

@@ -1,6 +1,6 @@
 //! Shell. Writes a batch in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -28,7 +28,13 @@ pub(super) struct Memory {
     next_event: i64,
     /// The number of the next delivery.
     next_delivery: i64,
+    /// New deliveries, as they are stored. Each has no order key, and is the only delivery of its event. Most end
+    /// soon, and then no row is read. A change of an operator clears them.
+    new: HashMap<i64, Stored>,
 }
+
+/// The most new deliveries that are kept in memory. The others are read from the store when they end.
+const MOST_NEW: usize = 4096;
 
 impl Memory {
     /// Reads this state from the store.
@@ -38,6 +44,7 @@ impl Memory {
             counters: Counters::load(connection)?,
             next_event: next(connection, "event", "select max(seq) from event")?,
             next_delivery: next(connection, "delivery", "select max(id) from delivery")?,
+            new: HashMap::new(),
         })
     }
 
@@ -84,7 +91,15 @@ pub(super) struct Stored {
     pub(super) ended: Option<i64>,
 }
 
-const STORED: &str = "id, event, destination, state, class, since, spent, attempts, lane, size, ended";
+/// The beginning of a statement that reads deliveries with [`stored`].
+macro_rules! select {
+    ($rows:literal) => {
+        concat!(
+            "select id, event, destination, state, class, since, spent, attempts, lane, size, ended from delivery ",
+            $rows
+        )
+    };
+}
 
 fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
     Ok(Stored {
@@ -202,6 +217,9 @@ impl<'w> Work<'w> {
             if let Some(first) = first {
                 self.attempt(delivery, 1, &first.attempt)?;
             }
+            if order.is_none() && event.upstreams().len() == 1 {
+                self.keep_new(delivery, new);
+            }
             deliveries.push(DeliveryId(delivery));
         }
         Ok(deliveries)
@@ -237,6 +255,18 @@ impl<'w> Work<'w> {
         Ok(id)
     }
 
+    /// Keeps a delivery in memory that was just stored. With too many, those are dropped that were kept before.
+    fn keep_new(&mut self, id: i64, new: New) {
+        let New { event, event_id: _, destination, class, due: _, since, spent, attempts, lane, size } = new;
+        let state = State::Queued;
+        let stored =
+            Stored { id, event, destination, state, class, since, spent, attempts, lane, size, ended: None };
+        if self.memory.new.len() >= MOST_NEW {
+            self.memory.new.clear();
+        }
+        self.memory.new.insert(id, stored);
+    }
+
     fn first_of_lane(&self, destination: i64, lane: &str) -> rusqlite::Result<Option<i64>> {
         let sql = "select id from delivery indexed by delivery_lane \
              where destination = ?1 and lane = ?2 and state = 0 and lane is not null order by id limit 1";
@@ -245,20 +275,21 @@ impl<'w> Work<'w> {
     }
 
     fn find(&self, id: i64) -> rusqlite::Result<Option<Stored>> {
-        let sql = select("where id = ?1");
-        self.connection.prepare_cached(&sql)?.query_row([id], stored).optional()
+        self.connection.prepare_cached(select!("where id = ?1"))?.query_row([id], stored).optional()
     }
 
     pub(super) fn of_event(&self, event: i64) -> rusqlite::Result<Vec<Stored>> {
-        let sql = select("where event = ?1 order by id");
-        let mut find = self.connection.prepare_cached(&sql)?;
+        let mut find = self.connection.prepare_cached(select!("where event = ?1 order by id"))?;
         find.query_map([event], stored)?.collect()
     }
 
     /// Records an attempt of a queued delivery. If the delivery has ended or was removed, records nothing.
     fn complete(&mut self, completion: &Completion) -> rusqlite::Result<Settled> {
         let Completion { id: DeliveryId(id), since, attempt, next } = completion;
-        let Some(delivery) = self.find(*id)?.filter(|delivery| delivery.state == State::Queued) else {
+        let new = self.memory.new.remove(id);
+        let is_only = new.is_some();
+        let found = if is_only { new } else { self.find(*id)? };
+        let Some(delivery) = found.filter(|delivery| delivery.state == State::Queued) else {
             return Ok(Settled::Yes);
         };
         let attempts = delivery.attempts.saturating_add(1);
@@ -282,8 +313,8 @@ impl<'w> Work<'w> {
                     attempts
                 ])?;
             }
-            Next::Delivered => self.end(&Stored { attempts, ..delivery }, State::Delivered)?,
-            Next::Dead(cause) => self.end(&Stored { attempts, ..delivery }, State::Dead(*cause))?,
+            Next::Delivered => self.end(Stored { attempts, ..delivery }, is_only, State::Delivered)?,
+            Next::Dead(cause) => self.end(Stored { attempts, ..delivery }, is_only, State::Dead(*cause))?,
         }
         Ok(Settled::Yes)
     }
@@ -311,18 +342,23 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    /// Ends a queued delivery. The next delivery of its lane can become due.
-    fn end(&mut self, delivery: &Stored, state: State) -> rusqlite::Result<()> {
+    /// Ends a queued delivery. The next delivery of its lane can become due. `is_only`: it is certainly the only
+    /// delivery of its event.
+    fn end(&mut self, delivery: Stored, is_only: bool, state: State) -> rusqlite::Result<()> {
         let sql = "update delivery set state = ?2, ready = 0, attempts = ?3, ended = ?4 where id = ?1";
         let now = of_time(self.now);
         let values = params![delivery.id, of_state(state), delivery.attempts, now];
         self.connection.prepare_cached(sql)?.execute(values)?;
-        self.count(delivery, Counted::OutOf(State::Queued));
-        self.count(delivery, Counted::Into(state));
-        self.advance(delivery)?;
-        let all = self.of_event(delivery.event)?;
+        self.count(&delivery, Counted::OutOf(State::Queued));
+        self.count(&delivery, Counted::Into(state));
+        self.advance(&delivery)?;
+        let event = delivery.event;
+        let all = match is_only {
+            true => vec![Stored { state, ended: Some(now), ..delivery }],
+            false => self.of_event(event)?,
+        };
         if let Some((kind, at)) = finished(&all) {
-            removal::finish(self.connection, kind, at, delivery.event)?;
+            removal::finish(self.connection, kind, at, event)?;
         }
         Ok(())
     }
@@ -350,15 +386,17 @@ impl<'w> Work<'w> {
     }
 
     fn set_aside(&mut self, DeliveryId(id): DeliveryId) -> rusqlite::Result<()> {
+        self.memory.new.remove(&id);
         match self.find(id)? {
             Some(delivery) if delivery.state == State::Queued => {
-                self.end(&delivery, State::Dead(DeadCause::Damaged))
+                self.end(delivery, false, State::Dead(DeadCause::Damaged))
             }
             Some(_) | None => Ok(()),
         }
     }
 
     fn change(&mut self, change: &Change) -> rusqlite::Result<u64> {
+        self.memory.new.clear();
         match change {
             Change::Pause(route) => {
                 let route = self.memory.names.route(self.connection, route)?;
@@ -506,10 +544,6 @@ struct New {
     attempts: u32,
     lane: Option<String>,
     size: u64,
-}
-
-fn select(rows: &str) -> String {
-    format!("select {STORED} from delivery {rows}")
 }
 
 /// The kind of the next removal, and the time since when no delivery of the event is queued. `None` while a

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::queue::sqlite::lock::{MODE, beside, create};
@@ -187,6 +188,9 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 
 fn set_up(connection: &Connection, settings: &str) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
+    // Otherwise SQLite prepares some statements again for each set of values, because other values could have
+    // another plan.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.execute_batch(settings)
 }
