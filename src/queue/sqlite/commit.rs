@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::queue::event::{Attempt, DuplicateKey, Event, EventInfo, RouteName, Upstream};
 use crate::queue::id::EventId;
+use crate::queue::sqlite::content;
 use crate::queue::sqlite::counts::{Counted, Counters};
 use crate::queue::sqlite::names::{Names, find_route};
 use crate::queue::sqlite::removal::{self, Kind};
@@ -28,6 +29,8 @@ pub(super) struct Memory {
     next_event: i64,
     /// The number of the next delivery.
     next_delivery: i64,
+    /// The number of the next piece of content.
+    next_piece: i64,
     /// New deliveries, as they are stored. Each has no order key, and is the only delivery of its event. Most end
     /// soon, and then no row is read. A change of an operator clears them.
     new: HashMap<i64, Stored>,
@@ -44,6 +47,7 @@ impl Memory {
             counters: Counters::load(connection)?,
             next_event: next(connection, "event", "select max(seq) from event")?,
             next_delivery: next(connection, "delivery", "select max(id) from delivery")?,
+            next_piece: next(connection, "piece", "select max(id) from piece")?,
             new: HashMap::new(),
         })
     }
@@ -54,6 +58,7 @@ impl Memory {
         let mut write = connection.prepare_cached(sql)?;
         write.execute(params!["event", self.next_event])?;
         write.execute(params!["delivery", self.next_delivery])?;
+        write.execute(params!["piece", self.next_piece])?;
         Ok(())
     }
 }
@@ -190,8 +195,7 @@ impl<'w> Work<'w> {
             i64::try_from(event.content().len()).unwrap_or(i64::MAX),
             event.checksum(),
         ])?;
-        let sql = "insert into content (seq, head, content) values (?1, ?2, ?3)";
-        self.connection.prepare_cached(sql)?.execute(params![seq, event.head(), event.content()])?;
+        content::store(self.connection, seq, event, &mut self.memory.next_piece)?;
         if let Some(key) = duplicate {
             self.seen(&info.route, *key)?;
         }
@@ -470,7 +474,7 @@ impl<'w> Work<'w> {
             delete("delete from attempt where delivery = ?1", delivery.id)?;
             delete("delete from delivery where id = ?1", delivery.id)?;
         }
-        delete("delete from content where seq = ?1", event)?;
+        content::remove(self.connection, event)?;
         delete("delete from event where seq = ?1", event)?;
         for delivery in &all {
             self.count(delivery, Counted::OutOf(delivery.state));

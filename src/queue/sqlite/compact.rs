@@ -29,8 +29,9 @@ struct Table {
     bytes: &'static str,
 }
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     Table { name: "content", key: "seq", rows: 200, bytes: "length(head) + length(content)" },
+    Table { name: "piece", key: "id", rows: 400, bytes: "length(content)" },
     Table { name: "event", key: "seq", rows: 500, bytes: "0" },
     Table { name: "delivery", key: "id", rows: 1000, bytes: "0" },
     Table { name: "attempt", key: "delivery", rows: 500, bytes: "length(response)" },

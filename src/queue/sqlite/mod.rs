@@ -7,12 +7,14 @@
 mod check;
 mod commit;
 mod compact;
+mod content;
 mod counts;
 mod error;
 mod list;
 mod lock;
 pub mod log_damage;
 mod names;
+mod piece_sizes;
 mod place;
 mod purge;
 mod reader;

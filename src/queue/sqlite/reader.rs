@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::queue::event::{OrderKey, Record, RouteName, StoredEvent};
 use crate::queue::id::EventId;
+use crate::queue::sqlite::content;
 use crate::queue::sqlite::error::{is_of_value, store_error};
 use crate::queue::sqlite::list;
 use crate::queue::sqlite::names::{find_destination, find_route};
@@ -202,17 +203,19 @@ type Read = Option<(Result<StoredEvent, Option<EventId>>, i64)>;
 
 fn read_event(connection: &Connection, event: i64) -> rusqlite::Result<Read> {
     let sql = format!(
-        "select {INFO}, c.head, c.content from event e join route r on r.number = e.route \
+        "select {INFO}, c.head, c.content, c.pieces from event e join route r on r.number = e.route \
          join content c on c.seq = e.seq where e.seq = ?1"
     );
     let mut find = connection.prepare_cached(&sql)?;
     let read = |row: &rusqlite::Row<'_>| {
         let id = row.get(0).map(EventId::from_bytes).ok();
         let record = || {
+            let mut content: Vec<u8> = row.get(column::MORE.saturating_add(1))?;
+            content::complete(connection, event, &mut content, row.get(column::MORE.saturating_add(2))?)?;
             Ok(Record {
                 info: value::info(row)?,
                 head: row.get(column::MORE)?,
-                content: row.get::<_, Vec<u8>>(column::MORE.saturating_add(1))?.into(),
+                content: content.into(),
                 checksum: row.get(column::CHECKSUM)?,
             })
         };

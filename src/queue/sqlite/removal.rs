@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, params};
 
+use crate::queue::sqlite::content;
+
 /// The kind of the next removal, for an event without queued deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -59,7 +61,7 @@ pub(super) fn since(
 
 /// Removes the content of an event.
 pub(super) fn remove_content(connection: &Connection, at: i64, event: i64) -> rusqlite::Result<()> {
-    connection.prepare_cached("delete from content where seq = ?1")?.execute([event])?;
+    content::remove(connection, event)?;
     unfinish(connection, at, event)?;
     finish(connection, Kind::Known, at, event)
 }

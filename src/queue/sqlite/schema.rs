@@ -13,7 +13,7 @@ use crate::queue::sqlite::lock::{MODE, beside, create};
 use crate::queue::store::OpenError;
 
 /// The version of the schema that this code reads and writes. SQLite keeps it as `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// The oldest version of SQLite whose write-ahead log is safe.
 const OLDEST_LIBRARY: i32 = 3_051_003;
@@ -155,6 +155,20 @@ const TABLES: &str = "
     ) without rowid;
 ";
 
+/// The additions of version 2: content that is divided, so that rows fill their pages. `content.pieces` names the
+/// pieces that follow the first part.
+const PIECES: &str = "
+    alter table content add column pieces integer;
+    create table piece (
+        id integer primary key,
+        event integer not null,
+        content blob not null
+    );
+";
+
+/// What each version has added, the first version first.
+const STEPS: [&str; 2] = [TABLES, PIECES];
+
 /// Opens the connection that writes. Creates the tables of a new store, and migrates the tables of an older
 /// one.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
@@ -215,8 +229,10 @@ fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    // No version is older than 1: version 0 is an empty file.
-    transaction.execute_batch(TABLES)?;
+    // Version 0 is an empty file.
+    for step in STEPS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }

@@ -68,11 +68,11 @@ fn complete(opened: &mut Opened, ids: &[DeliveryId]) {
     opened.commit(Batch { completions, now: Time::from_millis(2_000), ..Batch::default() });
 }
 
-/// Rows of 2 to 4 KiB stand alone in their pages, and take more: `docs/queue.md` says so.
 #[test]
 fn the_files_are_at_most_1_3_times_what_is_kept_after_retention_has_run() {
-    for (size, nth) in [(512, 1), (512, 2), (512, 10), (1_500, 2), (16_384, 2)] {
-        let count = 8_000_000 / (size as u64 + 1_000);
+    let each = [512, 1_100, 1_500, 1_900, 2_200, 2_700, 3_000, 3_600, 4_096, 6_200, 10_000, 16_384];
+    for (size, nth) in [(512, 2), (512, 10), (2_200, 10)].into_iter().chain(each.map(|size| (size, 1))) {
+        let count = 4_000_000 / (size as u64 + 1_000);
         let (taken, kept) = taken(size, count, nth);
         assert!(
             taken * 10 <= kept * 13,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookgate::queue::event::Event;
 use hookgate::queue::sqlite::{Findings, OwnerLock, Sqlite};
 use hookgate::queue::store::{
     Batch, Change, Check, Class, DeadCause, Filter, Next, OpenError, Retention, Store as _,
@@ -55,13 +56,13 @@ fn a_newer_store_is_refused_and_left_as_it_is() {
     let path = path(&folder);
     drop(open(&path, Check::No).unwrap());
     let other = Connection::open(&path).unwrap();
-    assert_eq!(other.query_row("pragma user_version", [], |row| row.get::<_, i64>(0)), Ok(1));
-    other.pragma_update(None, "user_version", 2).unwrap();
+    assert_eq!(other.query_row("pragma user_version", [], |row| row.get::<_, i64>(0)), Ok(2));
+    other.pragma_update(None, "user_version", 3).unwrap();
     drop(other);
     let before = fs::read(&path).unwrap();
     let error = open(&path, Check::No).unwrap_err();
-    assert!(matches!(error, OpenError::Newer(_, 2)), "{error:?}");
-    assert!(error.to_string().ends_with("was written by a newer hookgate (schema version 2)"), "{error}");
+    assert!(matches!(error, OpenError::Newer(_, 3)), "{error:?}");
+    assert!(error.to_string().ends_with("was written by a newer hookgate (schema version 3)"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -76,6 +77,32 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
         open(&folder.path().join("no folder/events.db"), Check::No).unwrap_err(),
         OpenError::Failed(..)
     ));
+}
+
+#[test]
+fn a_store_of_version_1_keeps_its_events_and_takes_divided_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    let make = |n: u64| event("/a", 1_000 + n).content(vec![b'x'; if n == 0 { 600 } else { 2_000 }]);
+    let now = Time::from_millis(1_000);
+    let store = |store: &mut Sqlite, event: &Event| {
+        store.commit(&Batch { events: vec![event], now, ..Batch::default() }).unwrap();
+    };
+    let mut first = open(&path, Check::No).unwrap();
+    store(&mut first, &make(0).make());
+    drop(first);
+    let other = Connection::open(&path).unwrap();
+    other
+        .execute_batch("alter table content drop column pieces; drop table piece; pragma user_version = 1")
+        .unwrap();
+    drop(other);
+    let mut second = open(&path, Check::No).unwrap();
+    store(&mut second, &make(1).make());
+    let mut reader = second.reader().unwrap();
+    for make in [make(0), make(1)] {
+        let event = reader.detail(make.id()).unwrap().unwrap().event.unwrap();
+        assert_eq!(event.content(), make.make().content());
+    }
 }
 
 #[test]
@@ -126,6 +153,39 @@ fn the_settings_are_those_that_durability_needs() {
     // The value 2 means incremental.
     assert_eq!(ask("pragma auto_vacuum"), rusqlite::types::Value::Integer(2));
     assert_eq!(ask("pragma page_size"), rusqlite::types::Value::Integer(4096));
+}
+
+#[test]
+fn divided_content_that_was_changed_is_never_delivered_and_other_content_is_kept() {
+    let changes = [
+        "update piece set content = x'00' where id = 1",
+        "update piece set content = 7 where id = 1",
+        "update piece set event = 2 where id = 1",
+        "update piece set id = 99 where id = 1",
+        "delete from piece where id = 1",
+        "update content set pieces = null where seq = 1",
+        "update content set pieces = 'x' where seq = 1",
+        "update content set pieces = pieces + 8 where seq = 1",
+        "update content set pieces = pieces + 1 where seq = 1 and content = x''",
+    ];
+    for change in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder);
+        let place = Place::File(folder);
+        let mut opened = place.open();
+        let makes = [1_000, 1_001]
+            .map(|n| event("/a", n).content((0..=255_u8).cycle().take(2_200).collect::<Vec<u8>>()));
+        let events = makes.clone().map(|make| make.make());
+        opened.store(1_000, &events.iter().collect::<Vec<_>>());
+        let other = Connection::open(&path).unwrap();
+        let changed = other.execute(change, []).unwrap();
+        let due = opened.due("/a", Class::New, 9_000);
+        assert_eq!((due.damaged.len(), due.deliveries.len()), (changed, 2 - changed), "{change}");
+        opened.change(2_000, Change::Discard(makes[0].id()));
+        let kept = opened.due("/a", Class::New, 9_000);
+        assert!(kept.damaged.is_empty(), "{change}");
+        assert_eq!(kept.deliveries[0].event.content(), events[1].content(), "{change}");
+    }
 }
 
 /// The test changes each byte that a delivery depends on. A change makes the record a damaged one, or has no
