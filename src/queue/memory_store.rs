@@ -321,10 +321,7 @@ impl Tables {
 
     fn change(&mut self, change: &Change, now: Time) -> u64 {
         match change {
-            Change::Pause(route) => {
-                self.paused.insert(route.clone());
-                1
-            }
+            Change::Pause(route) => u64::from(self.paused.insert(route.clone())),
             Change::Resume(route) => {
                 let all = self.deliveries.values().map(|delivery| &delivery.destination);
                 self.ready.extend(all.filter(|destination| destination.route == *route).cloned());

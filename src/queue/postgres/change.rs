@@ -28,8 +28,7 @@ impl Work<'_> {
             Change::Pause(route) => {
                 let route = self.number(route)?;
                 let sql = "insert into paused (route) values ($1) on conflict do nothing";
-                self.call.execute(sql, &[&route]).await?;
-                Ok(1)
+                self.call.execute(sql, &[&route]).await
             }
             Change::Resume(route) => {
                 let route = self.number(route)?;

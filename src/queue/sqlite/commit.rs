@@ -405,8 +405,8 @@ impl<'w> Work<'w> {
             Change::Pause(route) => {
                 let route = self.memory.names.route(self.connection, route)?;
                 let sql = "insert or ignore into paused (route) values (?1)";
-                self.connection.prepare_cached(sql)?.execute([route])?;
-                Ok(1)
+                let met = self.connection.prepare_cached(sql)?.execute([route])?;
+                Ok(u64::try_from(met).unwrap_or(0))
             }
             Change::Resume(route) => {
                 let Some(route) = find_route(self.connection, route)? else { return Ok(0) };

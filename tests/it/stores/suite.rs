@@ -316,6 +316,7 @@ fn nothing_of_a_paused_route_is_due(place: &Place) {
     let of_a = opened.store_one(1_000, &event("/a", 1_000));
     let of_b = opened.store_one(1_000, &event("/b", 1_001));
     assert_eq!(opened.change(1_100, Change::Pause(route("/a", None))), 1);
+    assert_eq!(opened.change(1_100, Change::Pause(route("/a", None))), 0, "it is paused already");
     assert_eq!(opened.change(1_100, Change::Pause(route("/never used", Some("leases")))), 1);
     let due = opened.due("/a", Class::New, 1_100);
     assert!(due.deliveries.is_empty() && due.next.is_none() && !due.has_more);
