@@ -78,10 +78,29 @@ impl Error {
         ];
         match self {
             Self::TimedOut => true,
+            Self::Server(error) if is_of_certificate(error) => false,
             Self::Server(error) => error.code().is_none_or(|state| starting.contains(&state)),
             Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Encoding(_) | Self::Value => false,
         }
     }
+}
+
+/// Whether the server's certificate was refused. A later attempt meets the same certificate.
+fn is_of_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let refused = |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(_));
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<rustls::Error>().is_some_and(refused) {
+            return true;
+        }
+        // The source of an error of the system is the source of its content, not its content.
+        let content = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if content.is_some_and(|content| is_of_certificate(content)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn is_conversion(error: &tokio_postgres::Error) -> bool {
@@ -92,5 +111,23 @@ impl From<Error> for StoreError {
     /// After a full disk of the server, the store is intact. Any other error is a failure.
     fn from(error: Error) -> Self {
         if error.state() == Some(&SqlState::DISK_FULL) { Self::Full } else { Self::Failed(Box::new(error)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustls::CertificateError;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_certificate_is_found_in_an_error_of_the_system() {
+        let refused = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert!(is_of_certificate(&io::Error::new(io::ErrorKind::InvalidData, refused)));
+        let other = rustls::Error::HandshakeNotComplete;
+        assert!(!is_of_certificate(&io::Error::new(io::ErrorKind::InvalidData, other)));
+        assert!(!is_of_certificate(&io::Error::from(io::ErrorKind::ConnectionRefused)));
     }
 }

@@ -109,16 +109,20 @@ pub fn doubts(address: &PostgresAddress) -> Vec<String> {
     let asked = Session::open(&server, WRITER).and_then(|session| {
         session.run(async |call| {
             schema::insist_on_encoding(call).await?;
-            Promises::of(call).await
+            Ok((Promises::of(call).await?, schema::may_prepare(call).await?))
         })
     });
     let store = &address.shown;
     match asked {
         Err(error) => vec![format!("the store {store} cannot be opened from here: {}", chain(&error))],
-        Ok(promises) if promises.is_too_old() => {
+        Ok((promises, _)) if promises.is_too_old() => {
             vec![OpenError::OldServer(PathBuf::from(store), promises.name).to_string()]
         }
-        Ok(promises) => {
+        Ok((_, false)) => vec![format!(
+            "the user of the store {store} may not make the schema `hookgate`: make the user the owner of the database, or run \
+             `grant create on database` for it"
+        )],
+        Ok((promises, true)) => {
             let doubt = |setting: &str| match setting {
                 "synchronous_commit" => {
                     format!(

@@ -191,6 +191,15 @@ pub(super) async fn insist_on_encoding(call: &Call) -> Result<()> {
     }
 }
 
+/// Whether the tables are there, or this user may make them.
+pub(super) async fn may_prepare(call: &Call) -> Result<bool> {
+    let sql = "select case \
+        when to_regclass('hookgate.store') is not null then has_table_privilege('hookgate.store', 'select') \
+        when to_regnamespace('hookgate') is not null then has_schema_privilege('hookgate', 'create') \
+        else has_database_privilege(current_database(), 'create') end";
+    Ok(call.first(sql, &[]).await?.ok_or(Error::Value)?.try_get(0)?)
+}
+
 /// Makes the tables if there are none. Returns the version of the schema. The caller has begun a transaction.
 pub(super) async fn prepare(call: &Call) -> Result<i64> {
     // If two gateways start together, only one makes the tables.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hookgate::config::{PostgresAddress, ServerTls};
 use hookgate::queue::event::AttemptOutcome;
 use hookgate::queue::id::EventId;
-use hookgate::queue::postgres::PostgresEngine;
+use hookgate::queue::postgres::{PostgresEngine, doubts};
 use hookgate::queue::store::{
     Batch, Change, Check, Claiming, Class, Completion, DeadCause, DeliveryId, Engine as _, Job, Next, Store,
 };
@@ -95,6 +95,22 @@ impl Database {
     fn lose(&self, number: i64) {
         self.execute(&format!("update hookgate.gateway set alive_until = '-infinity' where id = {number}"));
     }
+}
+
+#[test]
+#[ignore = "needs a server: tests/postgres/run"]
+fn a_user_that_may_not_make_the_schema_is_named_before_the_start() {
+    let database = Database::new();
+    assert_eq!(doubts(&database.address()), Vec::<String>::new());
+    let user = format!("guest_of_{}", database.name);
+    database.execute(&format!("create user {user}"));
+    let mut address = database.address();
+    address.connection.user(&user);
+    let found = doubts(&address);
+    assert!(found.len() == 1 && found[0].contains("may not make the schema `hookgate`"), "{found:?}");
+    database.execute(&format!("grant create on database {} to {user}", database.name));
+    assert_eq!(doubts(&address), Vec::<String>::new());
+    database.execute(&format!("drop owned by {user}; drop user {user}"));
 }
 
 /// Stores events by one gateway that do not stay in its memory.
