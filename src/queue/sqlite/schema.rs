@@ -252,3 +252,22 @@ fn make_private(path: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{OptionalExtension as _, StatementStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_not_prepared_again_for_other_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("events.db")).unwrap();
+        let mut find = connection.prepare("select id from delivery where event = ?1 order by id").unwrap();
+        for event in 0..10 {
+            let found: Option<i64> = find.query_row([event], |row| row.get(0)).optional().unwrap();
+            assert_eq!(found, None);
+        }
+        assert_eq!(find.get_status(StatementStatus::RePrepare), 0);
+    }
+}
