@@ -18,7 +18,7 @@ pub mod verify;
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -34,7 +34,7 @@ use tracing::{debug, info, warn};
 use crate::admission::client::ClientAddress;
 use crate::config::{self, Address, Sharing};
 use crate::listen::bind::{Claim, claim_one};
-use crate::listen::listener::{Listener, Listening, Speaks};
+use crate::listen::listener::{Listener, Listening, SocketFile, Speaks};
 use crate::listen::stream::Stream;
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
@@ -85,11 +85,12 @@ pub fn bind(admin: &config::Admin, sharing: Sharing) -> Result<Bound, StartError
     Ok(Bound { runtime, claims, speaks })
 }
 
-/// The listeners of an address, for the runtime that is entered.
-fn listen(claim: Claim) -> Result<Vec<Listener>, StartError> {
+/// The listeners of an address, for the runtime that is entered. Adds the files of unix sockets to `files`.
+fn listen(claim: Claim, files: &mut Vec<Weak<SocketFile>>) -> Result<Vec<Listener>, StartError> {
     let address = claim.address();
-    let sockets = claim.listen(1)?.into_iter();
-    let listeners = sockets.map(Listening::into_listener).collect::<io::Result<_>>();
+    let sockets = claim.listen(1)?;
+    files.extend(sockets.iter().filter_map(Listening::file).map(|file| Arc::downgrade(&file)));
+    let listeners = sockets.into_iter().map(Listening::into_listener).collect::<io::Result<_>>();
     listeners.map_err(|error| StartError::Bind(address, error))
 }
 
@@ -97,6 +98,7 @@ fn listen(claim: Claim) -> Result<Vec<Listener>, StartError> {
 #[derive(Debug)]
 pub struct Admin {
     addresses: Vec<Address>,
+    files: Vec<Weak<SocketFile>>,
     stop: CancellationToken,
     thread: Option<Background>,
 }
@@ -111,9 +113,10 @@ impl Bound {
     pub fn start(self, control: &Arc<Control>) -> Result<Admin, StartError> {
         let Self { runtime, claims, speaks } = self;
         let addresses = claims.iter().map(Claim::address).collect();
+        let mut files = Vec::new();
         let listeners = {
             let _entered = runtime.enter();
-            claims.into_iter().map(listen).collect::<Result<Vec<_>, _>>()?
+            claims.into_iter().map(|claim| listen(claim, &mut files)).collect::<Result<Vec<_>, _>>()?
         };
         let stop = CancellationToken::new();
         let (control, stopped) = (Arc::clone(control), stop.clone());
@@ -145,7 +148,7 @@ impl Bound {
             guard.end();
         };
         let thread = background::start("admin", serve).map_err(StartError::Thread)?;
-        Ok(Admin { addresses, stop, thread: Some(thread) })
+        Ok(Admin { addresses, files, stop, thread: Some(thread) })
     }
 }
 
@@ -154,6 +157,12 @@ impl Admin {
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Removes the files of the unix sockets, for an end of the process that waits for nothing.
+    pub fn remover(&self) -> impl Fn() + Send + use<> {
+        let files = self.files.clone();
+        move || files.iter().filter_map(Weak::upgrade).for_each(|file| file.remove())
     }
 }
 

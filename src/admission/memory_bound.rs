@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 use crate::admission::failures;
 use crate::admission::memory::{FREE_HEAD, with_reserve};
-use crate::config::{Admin, Config, DeliveryMode, Upstream};
+use crate::config::{Admin, Config, DeliveryMode, Queue, StoreAddress, Upstream};
 use crate::diagnosis::sample::{LONGEST_CONTENT, LONGEST_HEAD};
 use crate::diagnosis::submitter::TOTAL_TOKENS;
 use crate::http1::connection::READ_SIZE;
@@ -90,15 +90,18 @@ pub const RECORD: u64 = 18 * KIB;
 
 /// A sample in diagnosis with the copies of its content: 1 MiB of decompressed content, and further copies.
 pub const DIAGNOSIS: u64 = 4 * MIB;
-/// The queue. It holds events that are read from the store or handed over, attempts that wait to be recorded
-/// while the store fails, pages that SQLite keeps, and the data of deliveries, discarded events and duplicates.
+/// The queue, without its store. It holds events that are read from the store or handed over, attempts that wait to be recorded
+/// while the store fails, and the data of deliveries, discarded events and duplicates.
 pub const QUEUE: u64 = MOST_BYTES
     + MOST_READY_BYTES
     + bytes(MOST_HANDED) * LARGEST_HANDED
     + bytes(MOST_UNSAVED) * (bytes(MOST_KEPT_OF_RESPONSE) + KIB)
-    + sqlite::CACHES
     + bytes(MOST_DELIVERIES) * KIB
     + 16 * MIB;
+
+/// What a store on PostgreSQL takes: the values of a commit and the same values as they are sent, 16 MiB each, and as
+/// much for reads.
+pub const SERVER_STORE: u64 = 48 * MIB;
 
 /// An attempt to deliver a stored event, besides the event: its task, the request's head and the response.
 pub const ATTEMPT: u64 = 2 * TASK + RESPONSE_HEAD;
@@ -182,7 +185,7 @@ impl Footprint {
             connections: packed(connections),
             buffered: packed(with_reserve(config.limits.max_buffered)),
             diagnoses: if config.log.diagnose { packed(kept.saturating_add(DIAGNOSIS)) } else { 0 },
-            queue: if config.queue.is_some() { packed(QUEUE.saturating_add(delivering(config))) } else { 0 },
+            queue: config.queue.as_ref().map_or(0, |queue| of_queue(queue, config)),
         }
     }
 
@@ -192,6 +195,15 @@ impl Footprint {
         let parts = [self.program, self.connections, self.buffered, self.diagnoses, self.queue];
         parts.into_iter().fold(0, u64::saturating_add)
     }
+}
+
+/// The memory of the queue.
+fn of_queue(queue: &Queue, config: &Config) -> u64 {
+    let store = match queue.store {
+        StoreAddress::File(_) => sqlite::CACHES,
+        StoreAddress::Postgres(_) => SERVER_STORE,
+    };
+    packed(QUEUE.saturating_add(store).saturating_add(delivering(config)))
 }
 
 /// The memory that each destination of stored events may always have: one event, and its attempts.
@@ -254,7 +266,7 @@ mod tests {
         assert_eq!(small.buffered, 72 * MIB / 8 * 9);
         assert_eq!(small.diagnoses, (8 * 272 * KIB + 4 * MIB) / 8 * 9);
         assert_eq!(small.most(), small.program + small.connections + small.buffered + small.diagnoses);
-        assert_eq!(QUEUE, (128 + 8 + 64 + 48 + 8 + 16) * MIB + 32_000 * KIB);
+        assert_eq!(QUEUE, (128 + 8 + 64 + 48 + 8 + 16) * MIB);
         assert_eq!(ATTEMPT, 20 * KIB);
     }
 
@@ -277,14 +289,18 @@ mod tests {
         assert_eq!(usual.queue, 0);
         let store = "[queue]\nstore = \"events.db\"";
         let queue = of("max_connections = 1000", "max_buffered = \"64MiB\"", store);
-        assert_eq!(queue.queue, QUEUE / 8 * 9);
+        let of_file = QUEUE + 32_000 * KIB;
+        assert_eq!(queue.queue, of_file / 8 * 9);
+        let server = "[queue]\nstore = \"postgres://hookgate@db.example.org/hookgate\"";
+        let server = of("max_connections = 1000", "max_buffered = \"64MiB\"", server);
+        assert_eq!(server.queue, (QUEUE + SERVER_STORE) / 8 * 9);
         assert_eq!(queue.most() - usual.most(), queue.queue);
         let route = "[[routes]]\npath = \"/q\"\nupstream = \"http://127.0.0.1:1\"\ndelivery = \"queue\"\nmax_body = \"2MiB\"\n\
              copies = [\"http://127.0.0.1:2\"]\nconcurrency = 4\n\
              signature = { scheme = \"propify\", secrets = [{ env = \"KEY\" }] }";
         let storing = of("max_connections = 1000", "max_buffered = \"64MiB\"", &format!("{store}\n{route}"));
         let each = 4 * ATTEMPT + 2 * MIB + 16 * KIB;
-        assert_eq!(storing.queue, (QUEUE + 2 * each) / 8 * 9);
+        assert_eq!(storing.queue, (of_file + 2 * each) / 8 * 9);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &ConfigFile) -> Result<Exit, Fa
     });
     systemd::stopping();
     drop(reloader);
-    end_at_second_signal(runtime, signals);
+    end_at_second_signal(runtime, signals, handle.remover());
     let (delay, grace) = (handle.control().generation().drain_delay, handle.control().generation().grace);
     handle.control().set_not_ready();
     if let Some(signal) = first {
@@ -115,10 +115,11 @@ fn ended(how: Ended) -> Result<Exit, Failure> {
 
 /// Makes the next signal end the process immediately. The thread is never joined. Usually no second signal
 /// arrives, and the thread ends with the process.
-fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
+fn end_at_second_signal(runtime: Runtime, mut signals: Signals, remove_files: impl Fn() + Send + 'static) {
     let wait = move || {
         let second: Stop = runtime.block_on(signals.stop());
         warn!(signal = %second, "ending at once");
+        remove_files();
         telemetry::flush();
         std::process::exit(second.code);
     };

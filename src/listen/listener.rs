@@ -73,6 +73,14 @@ impl Listening {
         Self { socket: StdSocket::Unix(listener), queue, proxies: Vec::new(), speaks: Speaks::Plain }
     }
 
+    /// The file of the socket, if this process has made it.
+    pub(crate) fn file(&self) -> Option<Arc<SocketFile>> {
+        match &self.queue {
+            Queue::Ours(file) => file.clone(),
+            Queue::Inherited => None,
+        }
+    }
+
     /// Sets the trusted proxies. A trusted proxy announces the client at the start of each connection.
     pub(crate) fn behind(mut self, proxies: &[Network]) -> Self {
         self.proxies = proxies.to_vec();
@@ -224,7 +232,7 @@ impl SocketFile {
     }
 
     /// Removes the file, unless a successor's file has replaced it.
-    fn remove(&self) {
+    pub(crate) fn remove(&self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
             // If this fails, a stale file remains. The next start replaces it.
             drop(fs::remove_file(&self.path));

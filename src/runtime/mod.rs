@@ -143,6 +143,12 @@ impl Handle {
         self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
     }
 
+    /// Removes the files of the admin listener's unix sockets, for an end of the process that waits for nothing.
+    pub fn remover(&self) -> impl Fn() + Send + use<> {
+        let remover = self.admin.as_ref().map(Admin::remover);
+        move || remover.iter().for_each(|remove| remove())
+    }
+
     /// The controls. Any thread may hold them.
     #[must_use]
     pub fn control(&self) -> &Arc<Control> {

@@ -186,3 +186,15 @@ fn a_successor_takes_the_socket_over_when_it_has_the_store() {
     stop(second);
     assert!(!folder.socket().exists());
 }
+
+#[test]
+fn a_second_signal_removes_the_file_of_the_socket() {
+    let folder = Folder::new("drain_delay = \"60s\"", "");
+    let (mut running, _) = folder.start();
+    assert!(folder.socket().exists());
+    running.signal("-TERM");
+    running.wait_for("not ready");
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(143));
+    assert!(!folder.socket().exists());
+}
