@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,9 @@ PEERS = {
     "nginx-plain": (False, 1 << 40),
     "direct": (False, 1 << 40),
 }
+
+# The peers that also take TLS.
+TLS_PEERS = [name for name in PEERS if name.startswith(("haproxy", "nginx"))]
 
 # The files or programs that each peer needs.
 NEEDS = {"go": "go/benchgo", "go-debian": "go-debian/benchgo", "node-express": "node-express/node_modules"}
@@ -164,10 +168,10 @@ class Rig:
     """An upstream, and the peers in front of it.
 
     `variants` are hookgates by name: the binary, the setting of its access log, and a template for its configuration. `pin`
-    is `one` (everything on one core), `split` (the proxy on its own core) or `none`.
+    is `one` (everything on one core), `split` (the proxy on its own core) or `none`. With `tls`, the peers take TLS only.
     """
 
-    def __init__(self, variants, threads=1, pin="one", port=18100):
+    def __init__(self, variants, threads=1, pin="one", port=18100, tls=False):
         if not TOOL.exists():
             sys.exit("run bench/setup first")
         raise_descriptors()
@@ -183,6 +187,7 @@ class Rig:
         elif pin == "split":
             self.proxy_cpus, self.load_cpus = {cores - 1}, {cores - 2}
         self.bodies = {name: self._body(name, size) for name, size in SIZES.items()}
+        self.certificates = self._certificates() if tls else None
         upstream = self._spawn([TOOL, "upstream", "--port", self.upstream_port], self.load_cpus, "upstream.log")
         self._await(self.upstream_port, upstream, "the upstream")
 
@@ -205,6 +210,21 @@ class Rig:
         path = self.folder / f"body-{name}"
         path.write_bytes(body)
         return path, body, sign(body)
+
+    def _certificates(self):
+        """Pairs with keys on P-256 and for RSA, in a folder."""
+        folder = self.folder / "certificates"
+        folder.mkdir()
+        keys = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
+        for kind, key in keys.items():
+            name = "localhost" if kind == "ecdsa" else "rsa.localhost"
+            command = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-newkey", *key, "-subj", f"/CN={name}"]
+            command += ["-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE"]
+            pair = [folder / f"{kind}.crt", folder / f"{kind}.key"]
+            subprocess.run([*command, "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+            pair[1].chmod(0o600)
+            (folder / f"{kind}.pem").write_text(pair[0].read_text() + pair[1].read_text())
+        return folder
 
     def _spawn(self, command, cpus, log, environment=None, **how):
         with open(self.folder / log, "ab") as output:
@@ -258,6 +278,8 @@ class Rig:
             RUN=str(run),
             BUILD=str(BUILD),
         )
+        if self.certificates:
+            environment["CERTIFICATES"] = str(self.certificates)
         if variant:
             environment.update(HOOKGATE=str(variant["binary"]), ACCESS=variant.get("access", "off"))
             if variant.get("config"):
@@ -291,6 +313,20 @@ class Rig:
             tag = tag[:-1] + ("0" if tag[-1] != "0" else "1")
         return ["--body", path, "--header", f"propify-signature: {tag}"]
 
+    def _tls(self, peer, kind="ecdsa", groups="x25519"):
+        """TLS as the load generator takes it. nginx and HAProxy have no other group than X25519 in common with all clients."""
+        if not self.certificates or not peer.process:
+            return []
+        name = "localhost" if kind == "ecdsa" else "rsa.localhost"
+        return ["--tls", name, "--ca", self.certificates / f"{kind}.crt", "--groups", groups]
+
+    def _connection(self, peer, timeout):
+        """A connection of Python's own client."""
+        if not self.certificates or not peer.process:
+            return http.client.HTTPConnection("127.0.0.1", peer.port, timeout=timeout)
+        context = ssl.create_default_context(cafile=self.certificates / "ecdsa.crt")
+        return http.client.HTTPSConnection("localhost", peer.port, timeout=timeout, context=context)
+
     def _tool(self, *arguments):
         how = {"preexec_fn": (lambda: os.sched_setaffinity(0, self.load_cpus)) if self.load_cpus else None}
         command = [str(part) for part in (TOOL, *arguments)]
@@ -301,16 +337,52 @@ class Rig:
         pids = ",".join(map(str, peer.pids())) or "0"
         done = self._tool(
             *("load", "--port", peer.port, "--conns", connections, "--seconds", seconds, "--warmup", warmup),
-            *("--rate", rate, "--pids", pids, "--path", path, *self._request(size, valid)),
+            *("--rate", rate, "--pids", pids, "--path", path, *self._request(size, valid), *self._tls(peer)),
         )
         if done.returncode:
             say(f"the load on {peer.name} failed:", done.stderr.strip()[-300:])
             return None
         return json.loads(done.stdout)
 
+    def handshakes(self, peer, seconds, kind="ecdsa", groups="x25519", resume=False, request=False):
+        """Handshakes on 8 connections at a time, each with a request if asked for."""
+        pids = ",".join(map(str, peer.pids()))
+        done = self._tool(
+            *("handshakes", "--port", peer.port, "--conns", 8, "--seconds", seconds, "--warmup", 0.1, "--pids", pids),
+            *("--resume", "yes" if resume else "no", *self._tls(peer, kind, groups)),
+            *(self._request("512B", True) if request else []),
+        )
+        if done.returncode:
+            say(f"the handshakes with {peer.name} failed:", done.stderr.strip()[-300:])
+            return None
+        return json.loads(done.stdout)
+
+    def h2load(self, peer, size, connections, streams, requests, http1=False):
+        """HTTP/2 by h2load, or HTTP/1.1 by the same generator. None if the peer does not speak it. The handshakes count too."""
+        path, _, tag = self.bodies[size]
+        command = ["h2load", "-n", requests, "-c", connections, "-m", streams, "-d", path]
+        command += ["-H", f"propify-signature: {tag}", "-H", "content-type: application/json"]
+        command += ["--h1"] if http1 else ["--npn-list", "h2"]
+        before = cpu_ns(peer.pids())
+        done = subprocess.run(
+            [*map(str, command), "--connect-to", f"127.0.0.1:{peer.port}", f"https://localhost:{peer.port}/hook"],
+            capture_output=True,
+            text=True,
+            preexec_fn=(lambda: os.sched_setaffinity(0, self.load_cpus)) if self.load_cpus else None,
+            timeout=180,
+        )
+        used = cpu_ns(peer.pids()) - before
+        spoken = re.search(r"Application protocol: (\S+)", done.stdout)
+        if not spoken or spoken.group(1) != ("http/1.1" if http1 else "h2"):
+            return None
+        good = int(re.search(r"status codes: (\d+) 2xx", done.stdout).group(1))
+        rps = float(re.search(r"([\d.]+) req/s", done.stdout).group(1))
+        return {"requests": requests, "s2xx": good, "rps": rps, "cpu_us": used / 1000 / requests}
+
     def hold(self, peer, connections):
         """Opens connections and makes one request on each. The returned process holds them until it ends."""
         command = [TOOL, "idle", "--port", peer.port, "--conns", connections, *self._request("512B", True)]
+        command += self._tls(peer)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         holder = self._spawn(command, self.load_cpus, "idle.log", **pipes)
         words = holder.stdout.readline().split()
@@ -359,7 +431,7 @@ class Rig:
                     "x-body-sha256": hashlib.sha256(body).hexdigest(),
                     "content-type": "application/json",
                 }
-                connection = http.client.HTTPConnection("127.0.0.1", peer.port, timeout=20)
+                connection = self._connection(peer, 20)
                 try:
                     for _ in range(2):  # twice: the connection must be kept alive
                         connection.request("POST", "/hook?x=1", body, fields)

@@ -2,6 +2,8 @@
 
 use crate::message::{find_head_end, header, parse_num};
 use crate::sys;
+use crate::tls::{self, Tls};
+use rustls::ClientConnection;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ pub struct Opt {
     pub rate: f64,
     pub pids: Vec<u32>,
     pub message: Vec<u8>,
+    pub tls: Option<Tls>,
 }
 
 /// CPU time in nanoseconds that all threads of these processes have used.
@@ -36,10 +39,11 @@ struct Client {
     sent: usize,
     want_out: bool,
     input: Vec<u8>,
+    tls: Option<Box<ClientConnection>>,
 }
 
 /// The status of the response in `b` and whether it closes the connection; `None` if it is incomplete.
-fn response_done(b: &[u8]) -> Option<(u16, bool)> {
+pub fn response_done(b: &[u8]) -> Option<(u16, bool)> {
     let end = find_head_end(b, 0)?;
     let head = &b[..end];
     let status = std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
@@ -63,22 +67,35 @@ struct Tally {
     reconnects: u64,
 }
 
-fn pump_out(c: &mut Client, ep: i32, tok: u64, msg: &[u8]) -> bool {
+/// Hands bytes of the message to the kernel, or to TLS, which encrypts them.
+fn send(c: &mut Client, msg: &[u8]) -> std::io::Result<()> {
     while c.sent < msg.len() {
-        let w = unsafe {
-            libc::send(c.fd, msg[c.sent..].as_ptr() as *const _, msg.len() - c.sent, libc::MSG_NOSIGNAL)
-        };
-        if w < 0 {
-            if !sys::would_block() {
-                return false;
+        c.sent += match &mut c.tls {
+            Some(session) => {
+                let n = session.writer().write(&msg[c.sent..])?;
+                tls::flush(session, c.fd)?;
+                n
             }
+            None => tls::socket(c.fd).write(&msg[c.sent..])?,
+        };
+    }
+    match &mut c.tls {
+        Some(session) => tls::flush(session, c.fd),
+        None => Ok(()),
+    }
+}
+
+fn pump_out(c: &mut Client, ep: i32, tok: u64, msg: &[u8]) -> bool {
+    match send(c, msg) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             if !c.want_out {
                 c.want_out = true;
                 sys::epoll_set(ep, libc::EPOLL_CTL_MOD, c.fd, libc::EPOLLIN | libc::EPOLLOUT, tok);
             }
             return true;
         }
-        c.sent += w as usize;
+        Err(_) => return false,
     }
     if c.want_out {
         c.want_out = false;
@@ -87,16 +104,27 @@ fn pump_out(c: &mut Client, ep: i32, tok: u64, msg: &[u8]) -> bool {
     true
 }
 
-fn open_client(port: u16, ep: i32, tok: u64) -> Option<Client> {
-    let fd = sys::connect_to(port).ok()?;
+fn receive(c: &mut Client, buf: &mut [u8]) -> std::io::Result<usize> {
+    match &mut c.tls {
+        Some(session) => tls::read(session, c.fd, buf),
+        None => tls::socket(c.fd).read(buf),
+    }
+}
+
+fn open_client(o: &Opt, ep: i32, tok: u64) -> Option<Client> {
+    let fd = sys::connect_to(o.port).ok()?;
+    let tls = match &o.tls {
+        Some(tls) => Some(tls.connect(fd).inspect_err(|error| eprintln!("handshake: {error}")).ok()?),
+        None => None,
+    };
     sys::epoll_set(ep, libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN, tok);
-    Some(Client { fd, busy: false, start: Instant::now(), sent: 0, want_out: false, input: Vec::new() })
+    Some(Client { fd, busy: false, start: Instant::now(), sent: 0, want_out: false, input: Vec::new(), tls })
 }
 
 pub fn load(o: &Opt) {
     let ep = unsafe { sys::check(libc::epoll_create1(libc::EPOLL_CLOEXEC)) };
     let mut conns: Vec<Client> =
-        (0..o.conns).map(|i| open_client(o.port, ep, i as u64).expect("connect")).collect();
+        (0..o.conns).map(|i| open_client(o, ep, i as u64).expect("connect")).collect();
     let mut idle: VecDeque<usize> = (0..o.conns).collect();
     let mut late: VecDeque<Instant> = VecDeque::new();
     let mut t = Tally::default();
@@ -124,7 +152,7 @@ pub fn load(o: &Opt) {
             let i: usize = $i;
             t.errors += $error as u64;
             unsafe { libc::close(conns[i].fd) };
-            match open_client(o.port, ep, i as u64) {
+            match open_client(o, ep, i as u64) {
                 Some(c) => {
                     conns[i] = c;
                     t.reconnects += 1;
@@ -207,11 +235,12 @@ pub fn load(o: &Opt) {
             if events & !(libc::EPOLLOUT as u32) == 0 {
                 continue;
             }
-            let r = unsafe { libc::recv(conns[i].fd, buf.as_mut_ptr() as *mut _, buf.len(), 0) };
-            if r < 0 && sys::would_block() {
-                continue;
-            }
-            if r <= 0 {
+            let r = match receive(&mut conns[i], &mut buf) {
+                Ok(n) => n,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                Err(_) => 0,
+            };
+            if r == 0 {
                 // A close between requests is not an error: the client reconnects.
                 let busy = conns[i].busy;
                 if !busy {
@@ -219,7 +248,7 @@ pub fn load(o: &Opt) {
                 }
                 fail!(i, busy);
             } else {
-                conns[i].input.extend_from_slice(&buf[..r as usize]);
+                conns[i].input.extend_from_slice(&buf[..r]);
                 if !conns[i].busy {
                     continue;
                 }
@@ -290,7 +319,7 @@ pub fn idle(o: &Opt) {
     let mut keep = Vec::new();
     let mut buf = vec![0u8; 1 << 16];
     for i in 0..o.conns {
-        let Some(mut c) = open_client(o.port, ep, i as u64) else {
+        let Some(mut c) = open_client(o, ep, i as u64) else {
             bad += 1;
             continue;
         };
@@ -298,12 +327,11 @@ pub fn idle(o: &Opt) {
         unsafe { libc::fcntl(c.fd, libc::F_SETFL, fl & !libc::O_NONBLOCK) };
         let mut fine = pump_out(&mut c, ep, i as u64, &o.message);
         while fine {
-            let r = unsafe { libc::recv(c.fd, buf.as_mut_ptr() as *mut _, buf.len(), 0) };
-            if r <= 0 {
+            let Ok(r @ 1..) = receive(&mut c, &mut buf) else {
                 fine = false;
                 break;
-            }
-            c.input.extend_from_slice(&buf[..r as usize]);
+            };
+            c.input.extend_from_slice(&buf[..r]);
             if let Some((s, _)) = response_done(&c.input) {
                 fine = s == 200;
                 break;
@@ -314,7 +342,7 @@ pub fn idle(o: &Opt) {
         } else {
             bad += 1
         }
-        keep.push(c.fd);
+        keep.push(c);
     }
     println!("ready {ok} ok {bad}");
     std::io::stdout().flush().unwrap();

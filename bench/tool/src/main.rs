@@ -14,6 +14,9 @@
 //!   benchtool idle --port P --conns N --body FILE --header 'k: v' ... [--path /p]
 //!       Opens N connections, makes one request on each, prints `ready N ok BAD`, and holds them
 //!       open until its standard input closes.
+//!   benchtool handshakes --port P --conns N --seconds S --tls NAME --ca FILE [--resume yes] [--pids P,P] [--body FILE ...]
+//!       Opens N connections at a time, each with a TLS handshake, and with a request if there is a body.
+//!   load, idle and handshakes take --tls NAME --ca FILE [--groups default|x25519]: TLS 1.3 to a server of this name.
 //!   benchtool hash --body FILE --seconds S
 //!       CPU microseconds of one bare HMAC-SHA256 of the file.
 //!   benchtool floor --conns N --body FILE --file PATH --seconds S
@@ -23,9 +26,11 @@ use sha2::{Digest, Sha256};
 use std::time::Instant;
 
 mod floor;
+mod handshakes;
 mod load;
 mod message;
 mod sys;
+mod tls;
 mod upstream;
 
 /// Microseconds for one HMAC-SHA256 of the body with a prepared key: the floor of any verifier.
@@ -48,7 +53,8 @@ fn main() {
     let cmd = args.next().unwrap_or_default();
     let (mut port, mut conns, mut seconds, mut rate, mut response_bytes) =
         (0u16, 1usize, 1.0f64, 0.0f64, 0usize);
-    let mut file = String::new();
+    let (mut file, mut tls, mut ca) = (String::new(), None, String::new());
+    let (mut groups, mut resume) = ("default".to_string(), false);
     let (mut warmup, mut pids) = (0.0f64, Vec::new());
     let (mut path, mut method, mut body, mut headers) =
         ("/hook".to_string(), "POST".to_string(), Vec::new(), String::new());
@@ -64,6 +70,10 @@ fn main() {
             "--response-bytes" => response_bytes = v.parse().unwrap(),
             "--path" => path = v,
             "--file" => file = v,
+            "--tls" => tls = Some(v),
+            "--ca" => ca = v,
+            "--groups" => groups = v,
+            "--resume" => resume = v == "yes",
             "--method" => method = v,
             "--body" => body = std::fs::read(&v).expect("body file"),
             "--header" => headers.push_str(&format!("{v}\r\n")),
@@ -73,20 +83,28 @@ fn main() {
     if cmd == "floor" {
         return floor::floor(&file, &body, conns, seconds);
     }
+    let host = tls.as_deref().unwrap_or("127.0.0.1");
     let mut message = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: benchtool\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: benchtool\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()
     )
     .into_bytes();
     message.extend_from_slice(&body);
-    let o = load::Opt { port, conns, seconds, warmup, rate, pids, message };
+    if cmd == "handshakes" && body.is_empty() {
+        message.clear();
+    }
+    let tls = tls.map(|name| tls::Tls::new(&name, &ca, &groups, resume));
+    let o = load::Opt { port, conns, seconds, warmup, rate, pids, message, tls };
     match cmd.as_str() {
         "upstream" => upstream::serve(port, response_bytes),
         "load" => load::load(&o),
         "idle" => load::idle(&o),
+        "handshakes" => handshakes::handshakes(&o, o.tls.as_ref().expect("--tls")),
         "hash" => hash(&body, seconds),
         _ => {
-            eprintln!("usage: benchtool upstream|load|idle|hash --port P ... (see the head of src/main.rs)");
+            eprintln!(
+                "usage: benchtool upstream|load|idle|handshakes|hash --port P ... (see the head of src/main.rs)"
+            );
             std::process::exit(2)
         }
     }
