@@ -12,17 +12,22 @@ HANDSHAKES = {
     "full P-256 and a request": ({"request": True}, 0),
 }
 
-# Connections, streams on each, requests, and whether it is HTTP/1.1 by the same generator.
+# HTTP/1.1 and HTTP/2 by the same generator: connections, streams on each, requests, and what HTTP/2 is compared with: HTTP/1.1
+# with as many requests under way.
 HTTP2 = {
-    "HTTP/1.1, 1 connection": (1, 1, 4000, True),
-    "HTTP/1.1, 64": (64, 1, 12000, True),
-    "HTTP/2, 1 connection × 1 stream": (1, 1, 4000, False),
-    "1 × 64": (1, 64, 12000, False),
-    "8 × 8": (8, 8, 12000, False),
-    "64 × 1": (64, 1, 12000, False),
+    "HTTP/1.1: 1": (1, 1, 4000, None),
+    "HTTP/1.1: 64": (64, 1, 12000, None),
+    "HTTP/2: 1 × 1": (1, 1, 4000, "HTTP/1.1: 1"),
+    "1 × 64": (1, 64, 12000, "HTTP/1.1: 64"),
+    "8 × 8": (8, 8, 12000, "HTTP/1.1: 64"),
+    "64 × 1": (64, 1, 12000, "HTTP/1.1: 64"),
 }
 
-REFERENCE = "HTTP/1.1, 64"
+# How much CPU time each part takes, and the peer that hookgate is compared with.
+PARTS = {
+    "handshakes": ("CPU per handshake", HANDSHAKES, "nginx-lua"),
+    "http2": ("CPU per request by h2load", HTTP2, "haproxy"),
+}
 
 
 def in_turn(asked, live, cells, data, measure):
@@ -54,7 +59,7 @@ def handshakes(lab, asked, live, data):
 def http2(lab, asked, live, data):
     def measure(peer, cell):
         connections, streams, requests, http1 = HTTP2[cell]
-        measured = lab.h2load(peer, "512B", connections, streams, requests, http1)
+        measured = lab.h2load(peer, "512B", connections, streams, requests, http1 is None)
         if measured is None:
             rig.say(f"{peer.name} does not offer what {cell} needs")
             return None, False
@@ -82,10 +87,7 @@ def tables(runs):
         ]
 
     own = lambda data, name, cell: median(series(data, name, cell))
-    for part, cells, base, what in (
-        ("handshakes", HANDSHAKES, "nginx-lua", "CPU per handshake"),
-        ("http2", HTTP2, "haproxy", "CPU per request by h2load, 512 B"),
-    ):
+    for part, (what, cells, base) in PARTS.items():
         names = [name for name in runs[0]["names"] if any(name in data.get(part, {}) for data in runs)]
         if not names:
             continue
@@ -93,7 +95,15 @@ def tables(runs):
         if base in names:
             to_base = lambda data, name, cell: ratio(data, name, cell, base)
             yield f"{what}, as a ratio to {base}'s", table(["", *cells], rows(part, names, cells, to_base))
-        if part == "http2":
-            to_http1 = lambda data, name, cell: ratio(data, name, cell, name, REFERENCE)
-            title = f"{what}, as a ratio to its own over {REFERENCE} connections"
-            yield title, table(["", *cells], rows(part, names, cells, to_http1))
+    newer = [cell for cell, (*_, http1) in HTTP2.items() if http1]
+    names = [name for name in runs[0]["names"] if any(to_http1(data, name, newer[0]) for data in runs)]
+    if names:
+        how = lambda data, name, cell: to_http1({"http2": data}, name, cell)
+        yield "CPU per request over HTTP/2, as a ratio to its own over HTTP/1.1", table(
+            ["", *newer], rows("http2", names, newer, how)
+        )
+
+
+def to_http1(data, name, cell):
+    """What a request over HTTP/2 takes, as a ratio to the same program's HTTP/1.1 with as many requests under way."""
+    return ratio(data.get("http2", {}), name, cell, name, HTTP2[cell][3])
