@@ -403,7 +403,7 @@ class Rig:
         before = cpu_ns(peer.pids())
         done = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(HERE / "wrk/post.lua")]
-            + [f"http://127.0.0.1:{peer.port}/hook"],
+            + [f"{'https://localhost' if self._tls(peer) else 'http://127.0.0.1'}:{peer.port}/hook"],
             capture_output=True,
             text=True,
             env=dict(os.environ, BODY_FILE=str(path), SIGNATURE=tag),

@@ -13,12 +13,12 @@ HANDSHAKES = {
 }
 
 # HTTP/1.1 and HTTP/2 by the same generator: connections, streams on each, requests, and what HTTP/2 is compared with: HTTP/1.1
-# with as many requests under way.
+# with about as many requests under way.
 HTTP2 = {
     "HTTP/1.1: 1": (1, 1, 4000, None),
     "HTTP/1.1: 64": (64, 1, 12000, None),
     "HTTP/2: 1 × 1": (1, 1, 4000, "HTTP/1.1: 1"),
-    "1 × 64": (1, 64, 12000, "HTTP/1.1: 64"),
+    "1 × 32": (1, 32, 12000, "HTTP/1.1: 64"),
     "8 × 8": (8, 8, 12000, "HTTP/1.1: 64"),
     "64 × 1": (64, 1, 12000, "HTTP/1.1: 64"),
 }
@@ -105,5 +105,5 @@ def tables(runs):
 
 
 def to_http1(data, name, cell):
-    """What a request over HTTP/2 takes, as a ratio to the same program's HTTP/1.1 with as many requests under way."""
+    """What a request over HTTP/2 takes, as a ratio to the same program's HTTP/1.1 with about as many requests under way."""
     return ratio(data.get("http2", {}), name, cell, name, HTTP2[cell][3])
