@@ -53,7 +53,9 @@ impl Client {
         if self.step == Step::Handshake && !self.session.is_handshaking() {
             match self.session.handshake_kind() {
                 Some(HandshakeKind::Resumed) => t.resumed += 1,
-                _ => t.full += 1,
+                Some(HandshakeKind::Full) => t.full += 1,
+                // The server asked for another key share: one more round trip.
+                _ => t.errors += 1,
             }
             if request.is_empty() {
                 self.end();
