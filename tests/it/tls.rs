@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rcgen::{DnType, date_time_ymd};
-use rustls::HandshakeKind;
+use rustls::{CipherSuite, HandshakeKind};
 
 use crate::support::gateway::Setup;
 use crate::support::request::PATH;
@@ -117,6 +117,22 @@ fn content_of_any_size_arrives_as_it_was_sent() {
         client.stream.sock.write_all(&records).unwrap();
         assert_eq!(client.response().status, 200);
         assert!(upstream.requests().pop().unwrap().content == content);
+    }
+}
+
+/// rustls and OpenSSL offer AES-256 first, whose handshakes hash with SHA-384.
+#[test]
+fn the_fastest_cipher_suite_is_chosen_though_the_client_prefers_another() {
+    let (authority, upstream) = (Authority::new("us"), Upstream::ok());
+    let gateway = localhost(&authority, "", &upstream);
+    for (versions, expected) in [
+        (TLS13, CipherSuite::TLS13_AES_128_GCM_SHA256),
+        (TLS12, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+    ] {
+        let config = authority.client().versions(versions).config();
+        let client = TlsClient::connect(gateway.tls_address(), "localhost", &config).unwrap();
+        let chosen = client.stream.conn.negotiated_cipher_suite().map(|suite| suite.suite());
+        assert_eq!(chosen, Some(expected));
     }
 }
 
