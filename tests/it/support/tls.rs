@@ -80,7 +80,7 @@ impl Authority {
     pub(crate) fn client(&self) -> ClientSetup {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
-        ClientSetup { roots, own: None, versions: rustls::ALL_VERSIONS }
+        ClientSetup { roots, own: None, versions: rustls::ALL_VERSIONS, protocols: Vec::new() }
     }
 }
 
@@ -90,6 +90,7 @@ pub(crate) struct ClientSetup {
     roots: RootCertStore,
     own: Option<Issued>,
     versions: &'static [&'static rustls::SupportedProtocolVersion],
+    protocols: Vec<Vec<u8>>,
 }
 
 impl ClientSetup {
@@ -104,19 +105,27 @@ impl ClientSetup {
         self
     }
 
+    /// Offers these protocols by ALPN.
+    pub(crate) fn protocols(mut self, protocols: &[&str]) -> Self {
+        self.protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self
+    }
+
     pub(crate) fn config(self) -> Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
             ClientConfig::builder_with_provider(provider).with_protocol_versions(self.versions).unwrap();
         let builder = builder.with_root_certificates(self.roots);
-        Arc::new(match self.own {
+        let mut config = match self.own {
             None => builder.with_no_client_auth(),
             Some(own) => {
                 let chain = CertificateDer::pem_slice_iter(own.cert.as_bytes()).map(Result::unwrap).collect();
                 let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
-        })
+        };
+        config.alpn_protocols = self.protocols;
+        Arc::new(config)
     }
 }
 
