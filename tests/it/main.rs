@@ -34,6 +34,8 @@ mod events;
 mod forwarding;
 mod framing;
 mod http2;
+mod http2_floods;
+mod http2_requests;
 mod init;
 mod limits;
 mod load;

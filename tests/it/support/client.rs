@@ -26,6 +26,17 @@ pub(crate) struct Trickle {
 }
 
 impl Trickle {
+    /// Writes these bytes after each pause.
+    pub(crate) fn start(mut stream: TcpStream, bytes: Vec<u8>, pause: Duration) -> Self {
+        let (stop, stopped) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
+                && stream.write_all(&bytes).is_ok()
+            {}
+        });
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+
     /// Waits until the gateway accepts no more bytes.
     pub(crate) fn wait_until_refused(mut self) {
         if let Some(thread) = self.thread.take() {
@@ -152,14 +163,7 @@ impl Client {
 
     /// Writes these bytes after each pause until the trickle is dropped.
     pub(crate) fn trickle_of(&self, bytes: &'static [u8], pause: Duration) -> Trickle {
-        let mut stream = self.stream.try_clone().unwrap();
-        let (stop, stopped) = channel::<()>();
-        let thread = std::thread::spawn(move || {
-            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
-                && stream.write_all(bytes).is_ok()
-            {}
-        });
-        Trickle { stop: Some(stop), thread: Some(thread) }
+        Trickle::start(self.stream.try_clone().unwrap(), bytes.to_vec(), pause)
     }
 
     /// Ends the writing side of the connection.

@@ -53,6 +53,9 @@ pub(crate) const CANCEL: u32 = 8;
 pub(crate) const COMPRESSION_ERROR: u32 = 9;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
+/// The largest payload of a frame, unless the settings say otherwise.
+pub(crate) const MAX_FRAME: usize = 16 * 1024;
+
 /// A frame.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -67,7 +70,17 @@ impl Frame {
         Self { kind, flags, stream, payload: payload.as_ref().to_vec() }
     }
 
-    /// The field block of a request, whole.
+    /// The frames of a field block of any size.
+    pub(crate) fn head(stream: u32, flags: u8, block: &[u8]) -> Vec<Self> {
+        let (first, rest) = block.split_at(block.len().min(MAX_FRAME));
+        let mut frames = vec![Self::new(HEADERS, flags, stream, first)];
+        frames.extend(rest.chunks(MAX_FRAME).map(|piece| Self::continuation(stream, piece)));
+        let last = frames.pop().unwrap().flags(END_HEADERS);
+        frames.push(last);
+        frames
+    }
+
+    /// The field block of a request, in one frame.
     pub(crate) fn headers(stream: u32, block: impl AsRef<[u8]>) -> Self {
         Self::new(HEADERS, END_HEADERS, stream, block)
     }

@@ -12,12 +12,13 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::SockRef;
 
+use crate::support::client::Trickle;
 use crate::support::message;
 use crate::support::tls::TlsClient;
 use crate::support::{Gateway, PATIENCE, Post};
 use frame::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADER_TABLE_SIZE, HEADERS,
-    INITIAL_WINDOW_SIZE, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    INITIAL_WINDOW_SIZE, MAX_FRAME, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 use hpack::Line;
 
@@ -26,9 +27,6 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The largest window.
 pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;
-
-/// The largest payload of a frame, unless the settings say otherwise.
-const MAX_FRAME: usize = 16 * 1024;
 
 /// A connection to the gateway.
 pub(crate) struct Http2 {
@@ -263,6 +261,18 @@ impl Http2 {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
+    /// How long the client tries to write. After that, [`Self::offer`] returns `false`.
+    pub(crate) fn patience(&mut self, time: Duration) -> &mut Self {
+        self.socket().set_write_timeout(Some(time)).unwrap();
+        self
+    }
+
+    /// Writes these bytes after each pause, until the trickle is dropped. The sleep makes the client slow; no test waits
+    /// for the sleep itself.
+    pub(crate) fn trickle(&self, bytes: Vec<u8>, pause: Duration) -> Trickle {
+        Trickle::start(self.socket().try_clone().unwrap(), bytes, pause)
+    }
+
     /// Makes the kernel keep little of what the gateway writes.
     pub(crate) fn with_small_buffer(self) -> Self {
         SockRef::from(self.socket()).set_recv_buffer_size(4096).unwrap();
@@ -315,7 +325,7 @@ impl Http2 {
     /// Sends lines as a request without content. Returns its stream.
     pub(crate) fn request<N: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, lines: &[(N, V)]) -> u32 {
         let id = self.id();
-        self.send(&Frame::headers(id, hpack::block(lines)).end());
+        self.offer(&Frame::head(id, END_STREAM, &hpack::block(lines)));
         id
     }
 
@@ -419,12 +429,14 @@ impl Http2 {
         self.goaway
     }
 
-    /// Takes bytes from the kernel, at most so many, without making frames of them. Returns how many.
-    pub(crate) fn read_bytes(&mut self, most: usize) -> usize {
-        let mut piece = vec![0; most];
-        let n = self.read(&mut piece);
-        self.input.extend_from_slice(&piece[..n]);
-        n
+    /// All bytes to the end of the connection, which need not be frames.
+    pub(crate) fn ending_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.input);
+        let mut piece = [0; 4096];
+        while let n @ 1.. = self.read(&mut piece) {
+            bytes.extend_from_slice(&piece[..n]);
+        }
+        bytes
     }
 
     fn read(&mut self, piece: &mut [u8]) -> usize {
