@@ -50,10 +50,13 @@ function overHttp2() {
       stream.on("response", (fields) => (status = fields[":status"]));
       stream.on("data", (piece) => (text += piece));
       stream.on("error", (error) => (text = text || String(error)));
-      stream.on("close", () => resolve(`${status} ${status ? 2 : 0} ${oneLine(text)}`));
+      const end = () => resolve(`${status} ${status ? 2 : 0} ${oneLine(text)}`);
+      // An early answer may end before the content does.
+      stream.on("end", () => status && end());
+      stream.on("close", end);
       fs.createReadStream(file).pipe(stream);
     });
-  return { send, close: () => session.close() };
+  return { send, close: () => session.destroy() };
 }
 
 const { send, close } = version === "2" ? overHttp2() : overHttp1();
