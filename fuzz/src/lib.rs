@@ -7,5 +7,6 @@
 mod properties;
 
 pub use properties::{
-    challenge, chunked, config, connection, field, fields, form, head, hyper, response, router,
+    challenge, chunked, config, connection, field, fields, form, head, http2, http2_head, hyper, response,
+    router,
 };

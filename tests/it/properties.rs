@@ -50,6 +50,16 @@ fn a_request_that_passes_is_the_same_request_to_hyper() {
 }
 
 #[test]
+fn a_request_over_http_2_that_passes_is_the_same_request_in_http_1() {
+    hold("http2_head", held::http2_head::holds);
+}
+
+#[test]
+fn whatever_a_client_sends_over_http_2_the_upstream_gets_what_is_authentic_and_strict() {
+    hold("http2", held::http2::holds);
+}
+
+#[test]
 fn the_chunked_coding_is_undone_as_its_grammar_says() {
     hold("chunked", held::chunked::holds);
 }
@@ -128,6 +138,42 @@ fn what_is_authentic_reaches_the_upstream_over_a_connection_in_memory() {
         let path = Path::new(SEEDS).join("connection").join(seed);
         let data = fs::read(path).expect("a seed of that name");
         assert_eq!(held::connection::reached(&data), want, "{seed}");
+    }
+}
+
+/// Without this test, the properties of HTTP/2 would also hold for a gateway that refuses everything.
+#[test]
+fn what_is_authentic_reaches_the_upstream_over_http_2_in_memory() {
+    for (seed, want) in [
+        ("event", 1),
+        ("empty", 1),
+        ("three", 3),
+        ("interleaved", 2),
+        ("lines", 1),
+        ("continued", 0),
+        ("forged", 0),
+        ("pieces", 0),
+        ("length", 0),
+        ("coding", 0),
+        ("own", 0),
+    ] {
+        let data = fs::read(Path::new(SEEDS).join("http2").join(seed)).expect("a seed of that name");
+        assert_eq!(held::http2::reached(&data), want, "{seed}");
+    }
+    for (seed, is_accepted) in [
+        ("plain", true),
+        ("empty", true),
+        ("host", true),
+        ("both", true),
+        ("cookies", true),
+        ("differ", false),
+        ("connection", false),
+        ("lengths", false),
+        ("userinfo", false),
+        ("lookalike", false),
+    ] {
+        let data = fs::read(Path::new(SEEDS).join("http2_head").join(seed)).expect("a seed of that name");
+        assert_eq!(held::http2_head::accepts(&data), is_accepted, "{seed}");
     }
 }
 

@@ -33,10 +33,10 @@ pub fn reached(data: &[u8]) -> usize {
 }
 
 /// The gateway and its upstream.
-struct Stage {
-    runtime: Runtime,
-    local: LocalSet,
-    worker: Rc<Worker>,
+pub(super) struct Stage {
+    pub(super) runtime: Runtime,
+    pub(super) local: LocalSet,
+    pub(super) worker: Rc<Worker>,
     upstream: Rc<Upstream>,
 }
 
@@ -48,7 +48,7 @@ struct Upstream {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let runtime = stage::runtime();
         let local = LocalSet::new();
         let upstream = Rc::new(Upstream::default());
@@ -61,23 +61,34 @@ impl Stage {
         Self { runtime, local, worker, upstream }
     }
 
+    /// Begins a run, in which the upstream answers in this way.
+    pub(super) fn answer(&self, answer: u8) {
+        self.upstream.answer.set(answer);
+        self.upstream.requests.set(0);
+    }
+
+    /// Ends a run. Returns how many requests reached the upstream. Panics if one of them must not have.
+    pub(super) fn take_requests(&self) -> usize {
+        let violations = self.upstream.violations.take();
+        assert!(violations.is_empty(), "{violations:?}");
+        self.upstream.requests.get()
+    }
+
     fn run(&mut self, data: &[u8]) -> usize {
         let (cut, data) = choice(data);
         let (answer, data) = choice(data);
         let (kind, data) = choice(data);
         let sent = if kind % 2 == 1 { expand(data) } else { data.to_vec() };
-        self.upstream.answer.set(answer);
-        self.upstream.requests.set(0);
+        self.answer(answer);
         let worker = Rc::clone(&self.worker);
         let received = self.local.block_on(&self.runtime, stage::converse(worker, sent, cut)).received;
-        let violations = self.upstream.violations.take();
-        assert!(violations.is_empty(), "{violations:?}");
+        let requests = self.take_requests();
         assert!(
             received.is_empty() || received.starts_with(b"HTTP/1."),
             "{:?}",
             received.escape_ascii().to_string()
         );
-        self.upstream.requests.get()
+        requests
     }
 }
 

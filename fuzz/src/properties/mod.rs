@@ -9,6 +9,8 @@ pub mod field;
 pub mod fields;
 pub mod form;
 pub mod head;
+pub mod http2;
+pub mod http2_head;
 pub mod hyper;
 pub mod response;
 pub mod router;
