@@ -564,10 +564,6 @@ fn frames_that_are_no_http_2_end_their_connection() {
         client.ending_bytes().escape_ascii().to_string().split("\\r\\n").next(),
         Some("HTTP/1.1 505 HTTP Version Not Supported")
     );
-    // The preface is followed by settings.
-    let mut client = Http2::connect(gateway.address());
-    client.send_bytes([PREFACE, &Frame::ping(1).bytes(), &head().end().bytes()].concat());
-    client.ending();
     drop(gateway);
     for request in upstream.requests() {
         assert!(request.content.is_empty());
