@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::message::head::MAX_FIELD_LINES;
 
 /// The most streams that a client may have open at the same time. Guards against one connection with more
-/// requests than many connections of HTTP/1.1 have.
-pub const MAX_STREAMS: u32 = 32;
+/// requests than many connections of HTTP/1.1 have. Clients take it that there are 100, until they have read
+/// the settings (RFC 9113, section 6.5.2).
+pub const MAX_STREAMS: u32 = 128;
 
 /// The most requests of one connection that are under way. There can be more of them than open streams: an
 /// authentic request goes on when its stream is reset. Guards against a client that resets each stream and
 /// opens another.
-pub const MOST_REQUESTS: usize = 64;
+pub const MOST_REQUESTS: usize = 256;
 
 /// The most content of a stream that may arrive before it is read, in bytes. Guards against content that
 /// arrives faster than the memory budget has room for it.
@@ -34,9 +35,10 @@ pub const SEND_BUFFER: usize = 16 * 1024;
 /// (CVE-2023-44487).
 pub const PENDING_RESETS: usize = 20;
 
-/// The most streams that are reset because of the client's own errors. Guards against "MadeYouReset"
-/// (CVE-2025-8671).
-pub const LOCAL_RESETS: usize = 64;
+/// The most streams of a connection that are reset because of the client's own errors, in all of its time.
+/// Guards against "MadeYouReset" (CVE-2025-8671). h2 also counts streams that are refused as too many: a burst
+/// of events before the settings must not end the connection.
+pub const LOCAL_RESETS: usize = 1024;
 
 /// How often the client must show that it is still there. Guards against connections whose client is gone.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
