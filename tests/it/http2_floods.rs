@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookgate::admission::memory::with_reserve;
+use hookgate::http2::limits::{MAX_STREAMS, MOST_REQUESTS};
 
 use crate::support::http2::frame::{
     ACK, CANCEL, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE,
     PING, REFUSED_STREAM, SETTINGS, WITH_PRIORITY,
 };
-use crate::support::http2::{Http2, MAX_WINDOW, Outcome, hpack};
+use crate::support::http2::{Http2, MAX_WINDOW, Outcome, PREFACE, hpack};
 use crate::support::request::PATH;
 use crate::support::tls::until;
 use crate::support::upstream::OK;
@@ -19,8 +20,9 @@ use crate::support::{Client, FIXTURE, Gateway, Post, Setup, Upstream, gate, gate
 
 const KIB: usize = 1024;
 
-/// The most streams of a connection, as the gateway announces it in its settings.
-const STREAMS: usize = 32;
+/// The most streams of a connection, and the most requests of a connection that are under way.
+const STREAMS: usize = MAX_STREAMS as usize;
+const REQUESTS: usize = MOST_REQUESTS;
 
 fn h2c() -> Setup {
     gateway().server("h2c = true")
@@ -130,7 +132,7 @@ fn authentic_events_whose_streams_are_reset_are_under_way_in_a_bounded_number() 
         sent += 1;
     }
     let under_way = upstream.connections();
-    assert!((1..=3 * STREAMS).contains(&under_way), "{under_way} of {sent} events are under way");
+    assert!((1..=REQUESTS + 1).contains(&under_way), "{under_way} of {sent} events are under way");
     drop(open);
     drop(bad);
     assert_free(&gateway);
@@ -232,7 +234,7 @@ fn streams_that_are_reset_by_the_clients_errors_leave_a_bounded_number_of_events
     }
     until("one is under way", || upstream.connections() > 0);
     let under_way = upstream.connections();
-    assert!((1..=4 * STREAMS).contains(&under_way), "{under_way} events are under way");
+    assert!((1..=REQUESTS + 1).contains(&under_way), "{under_way} events are under way");
     drop(open);
     drop(bad);
     assert_free(&gateway);
@@ -410,6 +412,29 @@ fn a_connection_has_no_more_streams_than_it_may_have() {
     assert_free(&gateway);
 }
 
+/// Until a client has read the settings, it may take it that there are 100 streams (RFC 9113, section 6.5.2). Go, Node and
+/// nghttp2 do. A refused stream costs them the event, or the connection.
+#[test]
+fn a_burst_of_a_hundred_events_before_the_settings_are_read_is_served() {
+    let upstream = Upstream::ok();
+    let gateway = before(&upstream);
+    let mut client = Http2::connect(gateway.address());
+    let mut frames = vec![Frame::settings(&[(INITIAL_WINDOW_SIZE, MAX_WINDOW)])];
+    let streams: Vec<u32> = (0..100)
+        .map(|_| {
+            let head = client.head(&post(FIXTURE));
+            let stream = head.stream;
+            frames.extend([head, Frame::data(stream, FIXTURE).end()]);
+            stream
+        })
+        .collect();
+    client.send_bytes([PREFACE.to_vec(), frames.iter().flat_map(Frame::bytes).collect()].concat());
+    for stream in streams {
+        client.answer(stream).assert_answer("ok");
+    }
+    assert_eq!(upstream.requests().len(), 100);
+}
+
 #[test]
 fn two_thousand_unfinished_streams_hold_no_more_memory_than_there_is_and_keep_no_event_out() {
     const MAX: u64 = 1024 * 1024;
@@ -420,9 +445,9 @@ fn two_thousand_unfinished_streams_hold_no_more_memory_than_there_is_and_keep_no
         .start();
     let event = post(vec![b'x'; 64 * KIB]);
     let mut clients: Vec<Http2> = Vec::new();
-    for _ in 0..2000 / STREAMS {
+    for _ in 0..2000 / 32 {
         let mut client = Http2::to(&gateway);
-        for _ in 0..STREAMS {
+        for _ in 0..32 {
             let head = client.head(&event);
             // 7 KiB each: within the window of the connection, for all of them together.
             if !client.offer(&[head.clone(), Frame::data(head.stream, &event.body()[..7 * KIB])]) {
@@ -508,12 +533,7 @@ fn a_head_that_does_not_come_in_time_ends_the_connection() {
     let gateway = h2c().limits("header_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
     let event = post(FIXTURE);
     // Nothing; half of the preface; the preface alone; half of the settings.
-    for bytes in [
-        b"".as_slice(),
-        b"PRI * HT",
-        crate::support::http2::PREFACE,
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04",
-    ] {
+    for bytes in [b"".as_slice(), b"PRI * HT", PREFACE, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04"] {
         let mut slow = Http2::connect(gateway.address());
         slow.send_bytes(bytes).ending();
     }
