@@ -278,8 +278,8 @@ impl Stream {
         *self.reservation.borrow_mut() = Some(reservation);
     }
 
-    /// Records that the request waits for content, of which `received` bytes have arrived: its memory can be
-    /// shed for others. Returns whether it may go on.
+    /// Records that the request waits for its client, of which `received` bytes of content have arrived: its
+    /// memory can be shed for others. Returns whether it may go on.
     pub(crate) fn may_wait(&self, cx: &Context<'_>, received: u64) -> bool {
         let mut reservation = self.reservation.borrow_mut();
         let Some(reservation) = &mut *reservation else { return true };
@@ -351,16 +351,21 @@ impl Stream {
     /// Records that the last piece is in the send queue.
     pub(crate) fn taken_up(&self) {
         if let Some((since, bytes)) = self.handed.take() {
+            // The client no longer makes the gateway wait.
+            self.complete_content();
             let mut uptake = self.uptake.borrow_mut();
             uptake.wait(since.elapsed());
             uptake.take(bytes);
         }
     }
 
-    /// Ready when the client has not taken up a piece of the response in time.
+    /// Ready when the client has not taken up a piece of the response in time, or when its stream's memory is
+    /// needed for another one: a client that opens no window makes the gateway wait, as one that sends no
+    /// content does.
     pub(crate) fn poll_stuck(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<()> {
         match self.handed.get() {
             None => Poll::Pending,
+            Some(_) if !self.may_wait(cx, 0) => Poll::Ready(()),
             Some((since, _)) => {
                 let patience = self.uptake.borrow().patience(self.write_timeout, self.min_write_rate);
                 deadline.set_at(since, patience);

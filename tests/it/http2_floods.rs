@@ -507,6 +507,37 @@ fn a_client_without_a_window_gets_no_response_and_is_given_up_in_time() {
     drop(upstream);
 }
 
+/// The gateway's own refusals wait for their clients' windows. The memory of their streams is shed for others.
+#[test]
+fn clients_that_open_no_window_keep_no_event_out() {
+    const MAX: u64 = 1024 * 1024;
+    let upstream = Upstream::ok();
+    let gateway = h2c()
+        .limits("max_body = \"64KiB\"\nmax_buffered = \"1MiB\"\nwrite_timeout = \"1h\"")
+        .route(PATH, &upstream.url())
+        .start();
+    let clients: Vec<Http2> = (0..3)
+        .map(|_| {
+            let mut bad = Http2::connect(gateway.address());
+            bad.greet_with(&[(INITIAL_WINDOW_SIZE, 0)]);
+            let heads: Vec<Frame> = (0..100).map(|_| bad.head(&unsigned("")).end()).collect();
+            bad.offer(&heads);
+            bad.settle();
+            bad
+        })
+        .collect();
+    let held = gateway.control().buffered_bytes();
+    assert!(held <= with_reserve(MAX), "{held} bytes are held");
+    for size in [0, 162, 4 * KIB, 60 * KIB] {
+        let event = post(vec![b'x'; size]);
+        Client::to(&gateway).send(event.bytes()).response().assert_answer("ok");
+        let answer = Http2::to(&gateway).exchange(&event);
+        assert_eq!(answer.status(), Some(200), "{size} bytes: {}", answer.text());
+    }
+    drop(clients);
+    assert_free(&gateway);
+}
+
 #[test]
 fn a_client_that_reads_nothing_makes_the_gateway_keep_little_of_its_responses() {
     let (upstream, written) = large_answers();
