@@ -19,7 +19,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::{FIXTURE, choice, stage, strict, tag};
 
 thread_local! {
-    static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
+    static STAGE: RefCell<Stage> = RefCell::new(Stage::new("8KiB"));
 }
 
 /// Panics if a request reaches the upstream that must not reach it.
@@ -48,7 +48,8 @@ struct Upstream {
 }
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    /// A gateway with this `max_buffered`.
+    pub(super) fn new(max_buffered: &'static str) -> Self {
         let runtime = stage::runtime();
         let local = LocalSet::new();
         let upstream = Rc::new(Upstream::default());
@@ -56,7 +57,7 @@ impl Stage {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
             let port = listener.local_addr().expect("it is bound").port();
             spawn_local(Rc::clone(&upstream).listen(listener));
-            worker(port)
+            worker(port, max_buffered)
         });
         Self { runtime, local, worker, upstream }
     }
@@ -92,12 +93,12 @@ impl Stage {
     }
 }
 
-fn worker(upstream: u16) -> Rc<Worker> {
+fn worker(upstream: u16, max_buffered: &str) -> Rc<Worker> {
     stage::worker(&format!(
         r#"
         [limits]
         max_body = "2KiB"
-        max_buffered = "8KiB"
+        max_buffered = "{max_buffered}"
         max_header_bytes = "2KiB"
         [upstream]
         idle_timeout = "1h"

@@ -38,7 +38,8 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 thread_local! {
-    static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
+    /// Each further stream of a connection takes 16 KiB.
+    static STAGE: RefCell<Stage> = RefCell::new(Stage::new("64KiB"));
 }
 
 /// Panics if a request reaches the upstream that must not reach it, or if the connection leaves something

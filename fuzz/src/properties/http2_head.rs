@@ -78,7 +78,8 @@ fn same(parts: &Parts<'_>, head: &RequestHead) {
 
     let cookies: Vec<&[u8]> = parts.fields.get_all("cookie").iter().map(HeaderValue::as_bytes).collect();
     let joined = cookies.join(b"; ".as_slice());
-    assert_eq!(strict.all("cookie"), if cookies.is_empty() { Vec::new() } else { vec![joined.as_slice()] });
+    // White space at the end is no part of a value.
+    assert_eq!(strict.all("cookie"), if cookies.is_empty() { Vec::new() } else { vec![joined.trim_ascii()] });
 
     for name in parts.fields.keys().filter(|name| !["host", "cookie"].contains(&name.as_str())) {
         let values: Vec<&[u8]> = parts.fields.get_all(name).iter().map(HeaderValue::as_bytes).collect();
