@@ -283,7 +283,7 @@ fn answers_that_a_client_does_not_read_stop_its_flood() {
     ];
     for make in kinds {
         let mut bad = Http2::to(&gateway).with_small_buffer();
-        bad.patience(Duration::from_millis(200));
+        bad.impolite().patience(Duration::from_millis(200));
         // Loopback takes at most some megabytes in both directions.
         let is_stopped = (0..2000).any(|batch| {
             let frames: Vec<Frame> = (0..1000).map(|n| make(1000 * batch + n)).collect();

@@ -6,7 +6,6 @@ pub(crate) mod deliveries;
 pub(crate) mod event;
 pub(crate) mod gate;
 pub(crate) mod gateway;
-#[allow(dead_code, reason = "the tests of HTTP/2 use it")]
 pub(crate) mod http2;
 pub(crate) mod hyper;
 pub(crate) mod message;

@@ -36,16 +36,10 @@ pub(crate) const WITH_PRIORITY: u8 = 0x20;
 
 /// Settings (RFC 9113, section 6.5.2).
 pub(crate) const HEADER_TABLE_SIZE: u16 = 1;
-pub(crate) const ENABLE_PUSH: u16 = 2;
-pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
-pub(crate) const MAX_FRAME_SIZE: u16 = 5;
-pub(crate) const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// Error codes (RFC 9113, section 7).
-pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
-pub(crate) const FLOW_CONTROL_ERROR: u32 = 3;
 pub(crate) const STREAM_CLOSED: u32 = 5;
 pub(crate) const FRAME_SIZE_ERROR: u32 = 6;
 pub(crate) const REFUSED_STREAM: u32 = 7;
@@ -114,10 +108,6 @@ impl Frame {
 
     pub(crate) fn priority(stream: u32, dependency: u32, weight: u8) -> Self {
         Self::new(PRIORITY, 0, stream, [dependency.to_be_bytes().as_slice(), &[weight]].concat())
-    }
-
-    pub(crate) fn goaway(last: u32, code: u32) -> Self {
-        Self::new(GOAWAY, 0, 0, [last.to_be_bytes(), code.to_be_bytes()].concat())
     }
 
     /// Adds flags.

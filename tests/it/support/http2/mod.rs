@@ -361,11 +361,6 @@ impl Http2 {
         self.is_closed || self.answers.get(&stream).is_some_and(Answer::has_ended)
     }
 
-    /// How many bytes the gateway takes on a stream, as far as the client has read.
-    pub(crate) fn window_of(&self, stream: u32) -> i64 {
-        self.windows.get(&stream).copied().unwrap_or(self.initial_window).min(self.window)
-    }
-
     /// Waits for the end of a stream. Fails if its connection ends before.
     #[track_caller]
     pub(crate) fn answer(&mut self, stream: u32) -> Answer {
