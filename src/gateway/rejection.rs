@@ -627,7 +627,8 @@ mod tests {
         let spared = all().into_iter().filter(|rejection| !rejection.is_failure_of_client());
         let mut spared: Vec<_> = spared.map(|rejection| rejection.status().as_u16()).collect();
         spared.sort_unstable();
-        // `body_incomplete`; `model_mismatch`; the two timeouts; `too_many_failures`; then 502 to 504.
-        assert_eq!(spared, [400, 403, 408, 408, 429, 502, 502, 503, 503, 503, 503, 504]);
+        // `body_incomplete` and a proxy's report without an address; `model_mismatch`; the two timeouts;
+        // `too_many_failures`; then 502 to 504.
+        assert_eq!(spared, [400, 400, 403, 408, 408, 429, 502, 502, 503, 503, 503, 503, 504]);
     }
 }

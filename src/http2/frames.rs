@@ -197,9 +197,9 @@ impl Frames {
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, flags: u8, stream: u8, content: &[u8]) -> Vec<u8> {
+    fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
         let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags, 0, 0, 0, stream], content].concat()
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), content].concat()
     }
 
     #[test]
@@ -254,8 +254,8 @@ mod tests {
     fn what_is_watched_is_bounded() {
         let mut frames = Frames::default();
         frames.received(PREFACE);
-        for stream in (1..=u8::MAX).step_by(2) {
-            frames.received(&frame(HEADERS, END_HEADERS, stream, b""));
+        for stream in 1..=2 * MAX_STREAMS + 1 {
+            frames.received(&frame(HEADERS, END_HEADERS, 2 * stream + 1, b""));
         }
         assert_eq!(frames.open(), WATCHED);
     }
