@@ -238,7 +238,9 @@ impl Deliveries {
         head: Vec<u8>,
         content: &[u8],
     ) -> i64 {
-        let (id, due) = Store(&mut self.shared.rows()).add(destination, order, head, content);
+        // As the writer does: the event is handed over before its outcome can be recorded.
+        let mut rows = self.shared.rows();
+        let (id, due) = Store(&mut rows).add(destination, order, head, content);
         self.writer.hand(Handed::Due(destination.clone(), due));
         id
     }
