@@ -614,6 +614,32 @@ pub trait Store: Send {
         Ok(None)
     }
 
+    /// Events that another gateway has discarded, and that this gateway may have in memory. The store returns them until
+    /// [`Self::confirm_discarded`].
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn discarded_elsewhere(&mut self) -> Result<Vec<EventId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Tells the other gateways that no delivery of these events begins at this gateway any more.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn confirm_discarded(&mut self, _events: &[EventId]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Of these discarded events, those that another gateway may still have in memory: it is alive, and has not confirmed the
+    /// discard.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn unconfirmed(&mut self, _events: &[EventId]) -> Result<Vec<EventId>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// One step of the work for an idle moment: a full checkpoint, or the return of free pages to the disk.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::queue::id::EventId;
 use crate::queue::postgres::commit::{Left, New, Work};
+use crate::queue::postgres::discarded;
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::tally::Counted;
 use crate::queue::postgres::value::unsigned;
@@ -56,7 +57,10 @@ impl Work<'_> {
             Change::Discard(id) => {
                 let sql = "select seq from event where id = $1 for update";
                 match self.call.first(sql, &[&&id.as_bytes()[..]]).await? {
-                    Some(row) => self.remove(&[row.try_get(0)?]).await.map(|()| 1),
+                    Some(row) => {
+                        let owners = self.remove(&[row.try_get(0)?]).await?;
+                        discarded::tell(self.call, *id, &owners).await.map(|()| 1)
+                    }
                     None => Ok(0),
                 }
             }
@@ -154,18 +158,18 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes events with all their rows.
-    pub(super) async fn remove(&mut self, events: &[i64]) -> Result<()> {
+    /// Removes events with all their rows. Returns the other gateways that have a delivery of the events in memory.
+    pub(super) async fn remove(&mut self, events: &[i64]) -> Result<BTreeSet<i64>> {
         self.call.execute("delete from finished where event = any($1)", &[&events]).await?;
-        let sql =
-            "delete from delivery where event = any($1) returning event, destination, state, size, lane, id";
-        let (mut left, mut deliveries) = (Vec::new(), Vec::<i64>::new());
+        let sql = "delete from delivery where event = any($1) returning event, destination, state, size, lane, id, owner";
+        let (mut left, mut deliveries, mut owners) = (Vec::new(), Vec::<i64>::new(), BTreeSet::new());
         for row in self.call.query(sql, &[&events]).await? {
             let (destination, state) = (row.try_get(1)?, state(row.try_get(2)?));
             deliveries.push(row.try_get(5)?);
             self.tally.note(destination, unsigned(row.try_get(3)?), Counted::OutOf(state));
             if state == State::Queued {
                 left.push(Left { event: row.try_get(0)?, destination, lane: row.try_get(4)? });
+                owners.extend(row.try_get::<_, Option<i64>>(6)?.filter(|owner| *owner != self.gateway));
             }
         }
         // Another gateway may have recorded an attempt while the statement above waited for it, which that statement does not see.
@@ -175,7 +179,7 @@ impl Work<'_> {
         for _ in 0..self.call.execute(sql, &[&events]).await? {
             self.tally.drop_event();
         }
-        self.advance(&left).await
+        self.advance(&left).await.map(|()| owners)
     }
 
     /// Removes the content of events.

@@ -8,6 +8,7 @@
 mod change;
 mod claim;
 mod commit;
+mod discarded;
 mod error;
 pub mod finished_kind;
 mod list;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::config::PostgresAddress;
+use crate::queue::id::EventId;
 use crate::queue::postgres::commit::{Work, name_all};
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::names::Names;
@@ -194,6 +196,7 @@ impl Postgres {
             let sql = "delete from claim c where not exists \
                 (select 1 from gateway g where g.id = c.owner and g.alive_until > clock_timestamp())";
             call.execute(sql, &[]).await?;
+            discarded::clear_up(call).await?;
             tally::fold(call).await
         });
         match done {
@@ -257,6 +260,20 @@ impl Store for Postgres {
 
     fn idle(&mut self) -> std::result::Result<(), StoreError> {
         Ok(())
+    }
+
+    fn discarded_elsewhere(&mut self) -> std::result::Result<Vec<EventId>, StoreError> {
+        let gateway = self.gateway;
+        self.run(async |call| discarded::told(call, gateway).await)
+    }
+
+    fn confirm_discarded(&mut self, events: &[EventId]) -> std::result::Result<(), StoreError> {
+        let gateway = self.gateway;
+        self.run(async |call| discarded::confirm(call, gateway, events).await)
+    }
+
+    fn unconfirmed(&mut self, events: &[EventId]) -> std::result::Result<Vec<EventId>, StoreError> {
+        self.run(async |call| discarded::unconfirmed(call, events).await)
     }
 
     fn keep_alive(&mut self) -> std::result::Result<Option<Duration>, StoreError> {

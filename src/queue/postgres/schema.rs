@@ -6,7 +6,7 @@ use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::session::Call;
 
 /// The version of the schema that this code reads and writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// The oldest version of the server whose SQL this code needs: 12.
 const OLDEST_SERVER: i32 = 120_000;
@@ -167,6 +167,17 @@ const TABLES: &str = "
     insert into store (version) values (1);
 ";
 
+/// The change from version 1 to version 2: the events that a gateway has discarded while another gateway, `owner`, has them in
+/// memory. The owner removes the row when no delivery of the event begins any more.
+const TO_VERSION_2: &str = "
+    create table discarded (
+        owner bigint not null,
+        event bytea not null,
+        primary key (owner, event)
+    );
+    update store set version = 2;
+";
+
 /// The first number of the advisory locks of this program.
 const LOCKS: i32 = 0x686f_6f6b;
 
@@ -200,7 +211,7 @@ pub(super) async fn may_prepare(call: &Call) -> Result<bool> {
     Ok(call.first(sql, &[]).await?.ok_or(Error::Value)?.try_get(0)?)
 }
 
-/// Makes the tables if there are none. Returns the version of the schema. The caller has begun a transaction.
+/// Makes the tables if there are none, and changes tables of an older version. Returns the version of the schema. The caller has begun a transaction.
 pub(super) async fn prepare(call: &Call) -> Result<i64> {
     // If two gateways start together, only one makes the tables.
     call.query("select pg_advisory_xact_lock($1, 0)", &[&LOCKS]).await?;
@@ -213,9 +224,13 @@ pub(super) async fn prepare(call: &Call) -> Result<i64> {
         call.batch("create schema if not exists hookgate").await?;
         call.batch(TABLES).await?;
     }
-    match call.first("select version from hookgate.store", &[]).await? {
-        Some(row) => Ok(row.try_get(0)?),
-        None => Err(Error::Value),
+    let version = call.first("select version from hookgate.store", &[]).await?;
+    match version.ok_or(Error::Value)?.try_get(0)? {
+        1 => {
+            call.batch(TO_VERSION_2).await?;
+            Ok(VERSION)
+        }
+        version => Ok(version),
     }
 }
 

@@ -9,6 +9,7 @@ mod inbox;
 mod making_room;
 mod removal_pace;
 mod sharing;
+mod unconfirmed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -39,6 +40,7 @@ pub use crate::queue::writer::gather::MOST_UNSAVED;
 use crate::queue::writer::gather::{Completed, Gathered, SetAside, Unsaved, Waiting};
 use crate::queue::writer::inbox::{Inbox, Woken};
 use crate::queue::writer::removal_pace::RemovalPace;
+use crate::queue::writer::unconfirmed::{CONFIRMED_INTERVAL, Unconfirmed};
 use crate::runtime::background::{self, Background};
 use crate::runtime::control::Control;
 use crate::runtime::supervise::{PartGuard, ServerPart};
@@ -122,6 +124,8 @@ pub struct Writer {
     keep_alive_at: Option<Instant>,
     /// When the statistics of a shared store are read again.
     publish_at: Instant,
+    /// The discards that wait until other gateways have confirmed them.
+    unconfirmed: Vec<Unconfirmed>,
     /// The upstreams whose deliveries the last commit to a shared store has left to any gateway.
     unhanded: BTreeSet<Destination>,
 }
@@ -222,6 +226,7 @@ impl Writer {
             back_off: BACK_OFF.0,
             keep_alive_at: None,
             publish_at: now,
+            unconfirmed: Vec::new(),
             unhanded: BTreeSet::new(),
         };
         if let Some(store) = store {
@@ -267,7 +272,8 @@ impl Writer {
         let tell = if self.untold.is_empty() { None } else { after(TELL_AGAIN) };
         let full = if self.health == Health::Full { after(FULL_INTERVAL) } else { None };
         let shared = self.keep_alive_at.map(|at| at.min(self.publish_at)).filter(|_| self.store.is_some());
-        [of_store, rest, tell, full, shared].into_iter().flatten().min()
+        let confirmed = if self.unconfirmed.is_empty() { None } else { after(CONFIRMED_INTERVAL) };
+        [of_store, rest, tell, full, shared, confirmed].into_iter().flatten().min()
     }
 
     /// Commits the gathered commands and the unsaved records, and answers.
@@ -368,9 +374,14 @@ impl Writer {
         for (asked, met) in changes.into_iter().zip(committed.changed) {
             if let (Change::Discard(event), 1..) = (&asked.change, met) {
                 self.end.note_discarded(*event);
+                if self.keep_alive_at.is_some() {
+                    self.unconfirmed.push(Unconfirmed::new(*event, asked, met));
+                    continue;
+                }
             }
             asked.answer(Ok(met));
         }
+        self.answer_confirmed();
         let mut ready: BTreeSet<Destination> = committed.ready.into_iter().collect();
         for (event, memory, ids) in stored {
             self.deliver(*event, &ids, &mut ready);
@@ -527,6 +538,7 @@ impl Writer {
     fn maintain(&mut self) {
         let at = Instant::now();
         self.tell_again();
+        self.answer_confirmed();
         if self.store.is_none() {
             if at >= self.reopen_at {
                 self.reopen();
@@ -639,6 +651,7 @@ impl Writer {
             self.reopen();
         }
         self.commit(Gathered::default());
+        mem::take(&mut self.unconfirmed).into_iter().for_each(Unconfirmed::refuse);
         self.end.set_readers(None);
         if let Some(mut store) = self.store.take()
             && let Err(error) = store.idle()

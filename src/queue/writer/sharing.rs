@@ -1,11 +1,13 @@
 //! Shell. The writer's work for a store that several gateways share.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use crate::queue::handle::MOST_HANDED;
+use crate::queue::id::EventId;
 use crate::queue::store::Destination;
 use crate::queue::writer::{Writer, later};
 
@@ -25,7 +27,50 @@ impl Writer {
         }
         if self.keep_alive_at.is_some() && now >= self.publish_at {
             self.publish();
+            self.confirm_discarded();
             self.publish_at = later(PUBLISH_INTERVAL);
+        }
+    }
+
+    /// Notes the events that other gateways have discarded, and confirms them.
+    fn confirm_discarded(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        let confirmed = store.discarded_elsewhere().and_then(|events| {
+            if events.is_empty() {
+                return Ok(());
+            }
+            // From now on, no delivery of these events begins.
+            events.iter().for_each(|event| self.end.note_discarded(*event));
+            store.confirm_discarded(&events)
+        });
+        if let Err(error) = confirmed {
+            self.note(error);
+        }
+    }
+
+    /// Answers the discards that all other gateways have confirmed, and refuses those that have waited too long.
+    pub(super) fn answer_confirmed(&mut self) {
+        if self.unconfirmed.is_empty() {
+            return;
+        }
+        let events: Vec<EventId> = self.unconfirmed.iter().map(|waiting| waiting.event).collect();
+        // Without the store, no discard is confirmed.
+        let open = match &mut self.store {
+            Some(store) => store.unconfirmed(&events),
+            None => Ok(events),
+        };
+        let open: BTreeSet<EventId> = match open {
+            Ok(open) => open.into_iter().collect(),
+            Err(error) => return self.note(error),
+        };
+        for waiting in mem::take(&mut self.unconfirmed) {
+            if !open.contains(&waiting.event) {
+                waiting.confirm();
+            } else if waiting.is_late() {
+                waiting.refuse();
+            } else {
+                self.unconfirmed.push(waiting);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the engine on PostgreSQL does beyond the suite: several gateways on one server. `tests/postgres/run` runs these tests.
 
+mod discards;
 mod races;
 
 use std::env;
@@ -368,9 +369,9 @@ fn gateways_that_start_together_make_the_tables_once() {
 fn a_newer_store_is_refused() {
     let database = Database::new();
     drop(database.open(1));
-    database.execute("update hookgate.store set version = 2");
+    database.execute("update hookgate.store set version = 3");
     let error = PostgresEngine::new(&database.address(), LEASE, 1).open(Check::No).err().unwrap();
-    assert!(error.to_string().contains("was written by a newer hookgate (schema version 2)"), "{error}");
+    assert!(error.to_string().contains("was written by a newer hookgate (schema version 3)"), "{error}");
 }
 
 #[test]
