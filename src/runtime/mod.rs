@@ -19,7 +19,7 @@ pub mod worker_view;
 
 use std::io;
 use std::mem;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
@@ -31,7 +31,7 @@ use crate::diagnosis::{self, Diagnosis};
 
 use crate::admission::connections::ConnectionLimit;
 use crate::listen::inherit::Inherited;
-use crate::listen::listener::{Listener, Listening};
+use crate::listen::listener::{Listener, Listening, SocketFile};
 use crate::runtime::control::{CompileError, Control};
 pub use crate::runtime::error::StartError;
 use crate::runtime::front_end::FrontEnd;
@@ -44,6 +44,8 @@ use crate::tls::acme::thread::{self as acme, AcmeThread};
 #[derive(Debug)]
 pub struct Handle {
     addresses: Vec<Address>,
+    /// The files of the unix sockets of the workers.
+    files: Vec<Weak<SocketFile>>,
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
     /// The queue is dropped before the admin listener. So the admin listener shows the waiting deliveries to
@@ -97,6 +99,7 @@ pub fn start_with(
     let connection_limit = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
     let mut handle = Handle {
         addresses,
+        files: Vec::new(),
         workers: Vec::new(),
         control: Arc::clone(&control),
         queue: None,
@@ -108,6 +111,7 @@ pub fn start_with(
     for (claim, speaks) in claims {
         let proxies = proxies(config, &claim.address());
         for (of_worker, socket) in listening.iter_mut().zip(claim.listen(workers)?) {
+            handle.files.extend(socket.file().map(|file| Arc::downgrade(&file)));
             of_worker.push(socket.behind(proxies).speaking(speaks));
         }
     }
@@ -143,10 +147,13 @@ impl Handle {
         self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
     }
 
-    /// Removes the files of the admin listener's unix sockets, for an end of the process that waits for nothing.
+    /// Removes the files of the unix sockets of the workers and of the admin listener, for an end of the process that waits for nothing.
     pub fn remover(&self) -> impl Fn() + Send + use<> {
-        let remover = self.admin.as_ref().map(Admin::remover);
-        move || remover.iter().for_each(|remove| remove())
+        let (files, remover) = (self.files.clone(), self.admin.as_ref().map(Admin::remover));
+        move || {
+            files.iter().filter_map(Weak::upgrade).for_each(|file| file.remove());
+            remover.iter().for_each(|remove| remove());
+        }
     }
 
     /// The controls. Any thread may hold them.

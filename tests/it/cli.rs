@@ -637,6 +637,22 @@ mod run {
     }
 
     #[test]
+    fn a_second_signal_removes_the_file_of_a_unix_socket() {
+        let folder = usual();
+        let socket = folder.path().join("events.sock");
+        let listen = format!("unix:{}\"\nworkers = 2\ndrain_delay = \"60s", socket.display());
+        folder.write("gateway.toml", config(&listen, "http://127.0.0.1:9"));
+        let mut running = Running::start(hookgate(&["run"]).current_dir(folder.path()));
+        running.wait_for("listening");
+        assert!(socket.exists());
+        running.signal("-TERM");
+        running.wait_for("not ready");
+        running.signal("-TERM");
+        assert_eq!(running.ended(), Some(143), "{}", running.seen);
+        assert!(!socket.exists());
+    }
+
+    #[test]
     fn a_hangup_does_not_end_it() {
         let (mut running, address) = gateway(&usual());
         running.signal("-HUP");
