@@ -62,6 +62,15 @@ impl OwnerLock {
     }
 }
 
+/// Releases the lock itself. A lock of the system lives as long as the last descriptor of the file, and a child that was just forked
+/// has a copy of each descriptor until its program starts.
+impl Drop for OwnerLock {
+    fn drop(&mut self) {
+        // If this fails, the lock ends with the last descriptor.
+        let _with_descriptor = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 /// The path of a file in the folder of the store: the store's name with `ending` added.
 pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
@@ -72,4 +81,21 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
 /// Opens a file that only its owner may read, and makes it if it does not exist.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(MODE).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_descriptor_in_a_child_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let lock = OwnerLock::take(&path).unwrap();
+        assert!(matches!(OwnerLock::take(&path), Err(OpenError::InUse(_))));
+        let of_child = lock.file.try_clone().unwrap();
+        drop(lock);
+        assert!(OwnerLock::take(&path).is_ok());
+        drop(of_child);
+    }
 }
