@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -181,6 +181,8 @@ pub struct Control {
     listening: OnceLock<Vec<Address>>,
     queue: OnceLock<(Queue, Duplicates)>,
     signals: Signals,
+    /// When the drain or the abort began.
+    end_began: OnceLock<Instant>,
     ready: AtomicBool,
     /// The first part of the server that failed.
     failed: OnceLock<ServerPart>,
@@ -211,6 +213,7 @@ impl Control {
             listening: OnceLock::new(),
             queue: OnceLock::new(),
             signals: Signals::default(),
+            end_began: OnceLock::new(),
             ready: AtomicBool::new(false),
             failed: OnceLock::new(),
             reloads: Mutex::default(),
@@ -358,12 +361,14 @@ impl Control {
     /// Stops accepting, and lets the requests under way finish within the grace period. Returns immediately.
     pub fn drain(&self) {
         self.set_not_ready();
+        self.end_began.get_or_init(Instant::now);
         self.signals.drain.cancel();
     }
 
     /// Ends the server immediately. Requests under way are cut off.
     pub fn abort(&self) {
         self.set_not_ready();
+        self.end_began.get_or_init(Instant::now);
         self.signals.abort.cancel();
         self.signals.drain.cancel();
     }
@@ -386,6 +391,13 @@ impl Control {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.signals.drain.is_cancelled()
+    }
+
+    /// The part of the grace period that is left. The whole period before a drain begins.
+    #[must_use]
+    pub fn grace_left(&self) -> Duration {
+        let past = self.end_began.get().map(Instant::elapsed).unwrap_or_default();
+        self.generation().grace.saturating_sub(past)
     }
 
     /// Waits until a drain or an abort has begun.

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::config::{self, Config, Sharing};
+use crate::config::{self, Config, Sharing, StoreAddress};
 use crate::queue::delivery::{self, DeliveryThread};
 use crate::queue::event::RouteName;
 use crate::queue::handle::{self, WriterEnd};
 use crate::queue::store::OpenError;
 use crate::queue::writer::{self, Writer};
-use crate::runtime::background::Background;
+use crate::runtime::background::{Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 
@@ -27,9 +27,17 @@ const LONGER: Duration = Duration::from_secs(30);
 /// How long the process waits for the last commit when it ends.
 const LAST_COMMIT: Duration = Duration::from_secs(10);
 
+/// How long the process waits for the last commit, if `grace` is left of the grace period. A server that is frozen holds the end no
+/// longer than that: what it has not committed stays in the store as before, and is delivered by another gateway.
+fn last_commit(is_on_server: bool, grace: Duration) -> Duration {
+    if is_on_server { LAST_COMMIT.min(grace).max(LAST_WAIT) } else { LAST_COMMIT }
+}
+
 /// The running threads of the queue.
 #[derive(Debug)]
 pub struct QueueThreads {
+    control: Arc<Control>,
+    is_on_server: bool,
     stop: CancellationToken,
     deliveries: Option<DeliveryThread>,
     writer: Option<Background>,
@@ -47,7 +55,14 @@ pub fn start(config: &Config, control: &Arc<Control>) -> Result<Option<QueueThre
     let stop = CancellationToken::new();
     let writer = open(config, settings, writer_end, &stop, control)?;
     let writer = writer::start(writer, control).map_err(StartError::Thread)?;
-    let mut threads = QueueThreads { stop, deliveries: None, writer: Some(writer) };
+    let is_on_server = matches!(settings.store, StoreAddress::Postgres(_));
+    let mut threads = QueueThreads {
+        control: Arc::clone(control),
+        is_on_server,
+        stop,
+        deliveries: None,
+        writer: Some(writer),
+    };
     control.set_queue(queue.clone());
     threads.deliveries = Some(delivery::start(control, queue, delivery_end).map_err(StartError::Thread)?);
     Ok(Some(threads))
@@ -96,6 +111,22 @@ impl Drop for QueueThreads {
     fn drop(&mut self) {
         self.deliveries = None;
         self.stop.cancel();
-        let _left_behind = self.writer.take().map(|writer| writer.wait(LAST_COMMIT));
+        let limit = last_commit(self.is_on_server, self.control.grace_left());
+        let _left_behind = self.writer.take().map(|writer| writer.wait(limit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_answer_holds_the_end_no_longer_than_the_grace_period() {
+        let seconds = Duration::from_secs;
+        assert_eq!(last_commit(true, seconds(30)), LAST_COMMIT);
+        assert_eq!(last_commit(true, seconds(3)), seconds(3));
+        assert_eq!(last_commit(true, Duration::ZERO), LAST_WAIT);
+        // The disk of this machine gets its time.
+        assert_eq!(last_commit(false, Duration::ZERO), LAST_COMMIT);
     }
 }

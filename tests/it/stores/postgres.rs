@@ -1,6 +1,7 @@
 //! What the engine on PostgreSQL does beyond the suite: several gateways on one server. `tests/postgres/run` runs these tests.
 
 mod discards;
+mod process;
 mod races;
 
 use std::env;
@@ -65,6 +66,24 @@ impl Database {
 
     pub(super) fn execute(&self, sql: &str) {
         execute(&self.address().connection, sql);
+    }
+
+    /// The text that a query of a new session returns.
+    fn text(&self, sql: &str) -> String {
+        let runtime: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (client, connection): (Client, _) = self.address().connection.connect(NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.query_one(sql, &[]).await.unwrap().get(0)
+        })
+    }
+
+    fn port(&self) -> u16 {
+        self.server.get_ports()[0]
+    }
+
+    fn user(&self) -> &str {
+        self.server.get_user().unwrap()
     }
 }
 
