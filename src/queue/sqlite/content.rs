@@ -8,6 +8,9 @@ use crate::queue::sqlite::piece_sizes::{Division, division};
 /// How many bits of `content.pieces` are the number of pieces. The other bits are the id of the first piece.
 const COUNT_BITS: u32 = 3;
 
+/// The greatest id of a first piece. Only a damaged key of the table is greater: then content is not divided.
+const GREATEST_FIRST: i64 = i64::MAX >> (COUNT_BITS + 1);
+
 /// The pieces of an event, as the row of its head names them.
 #[derive(Clone, Copy, Debug)]
 struct Pieces {
@@ -38,6 +41,7 @@ pub(super) fn store(
 ) -> rusqlite::Result<()> {
     let (head, content) = (event.head(), event.content());
     let divided = division(head.len(), content.len())
+        .filter(|_| *next <= GREATEST_FIRST)
         .and_then(|Division { first, piece }| Some((content.split_at_checked(first)?, piece.max(1))));
     let (first, pieces) = match divided {
         None => (content, None),
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_pieces_of_an_event_are_read_as_they_were_written() {
-        for (first, count) in [(1, 1), (5, 7), (1 << 40, 3)] {
+        for (first, count) in [(1, 1), (5, 7), (1 << 40, 3), (GREATEST_FIRST, 7)] {
             let pieces = Pieces::read(Pieces { first, count }.value());
             assert_eq!((pieces.first, pieces.count), (first, count));
         }

@@ -38,7 +38,7 @@ fn original(has_log: bool) -> Original {
     let mut opened = place.open();
     let (mut events, mut queued) = (BTreeMap::new(), BTreeSet::new());
     for number in 0..12_u64 {
-        let length = [40, 400, 4_000][usize::try_from(number % 3).unwrap()];
+        let length = [40, 2_100, 4_000][usize::try_from(number % 3).unwrap()];
         let make = event(PATHS[usize::from(number % 4 == 3)], 1_000 + number).content(vec![b'x'; length]);
         let id = opened.store_one(1_000 + number, &make);
         match number {

@@ -418,3 +418,16 @@ fn what_leads_to_deliveries_is_looked_through_and_made_anew() {
         assert_eq!((counts.queued, counts.dead), (4 - dead, dead), "{damage}");
     }
 }
+
+#[test]
+fn an_event_is_whole_if_the_key_of_an_older_piece_was_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    drop(open(&path, Check::No).unwrap());
+    let damage = "insert into piece (id, event, content) values (9223372036854775806, 1, x'00')";
+    Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+    let mut opened = Place::File(folder).open();
+    let make = event("/a", 1_000).content(vec![b'x'; 2_100]);
+    let stored = opened.store_one(1_000, &make);
+    assert_eq!(opened.due_ids("/a", Class::New, 2_000), [stored]);
+}
