@@ -27,7 +27,15 @@ struct Conditions {
 
 impl Conditions {
     /// The conditions of a filter. `None` if no event can match it.
-    fn of(filter: &Filter, before: Option<EventId>) -> Option<Self> {
+    async fn of(call: &Call, filter: &Filter, before: Option<EventId>) -> Result<Option<Self>> {
+        // Without this question, a search for what no event has reads every event.
+        if !is_counted(call, filter).await? {
+            return Ok(None);
+        }
+        Ok(Self::of_filter(filter, before))
+    }
+
+    fn of_filter(filter: &Filter, before: Option<EventId>) -> Option<Self> {
         let mut conditions = Self { sql: String::new(), values: Vec::new() };
         if filter.state.is_some() {
             let states: Vec<i64> =
@@ -86,6 +94,28 @@ impl Conditions {
     }
 }
 
+/// Whether the counters have a delivery in a state and of a route that the filter takes.
+async fn is_counted(call: &Call, filter: &Filter) -> Result<bool> {
+    if filter.state.is_none() && filter.route.is_none() {
+        return Ok(true);
+    }
+    let sql = "select coalesce(sum(t.queued), 0)::bigint, coalesce(sum(t.delivered), 0)::bigint, \
+            coalesce(sum(t.dead), 0)::bigint \
+        from tally t join destination n on n.number = t.destination join route r on r.number = n.route \
+        where $1::text is null or r.path = $1";
+    let route = filter.route.as_ref().map(|route| route.replace('\0', "\u{fffd}"));
+    let Some(row) = call.first(sql, &[&route]).await? else { return Ok(true) };
+    let takes = |state| filter.takes(state);
+    let dead = State::ALL.into_iter().any(|state| matches!(state, State::Dead(_)) && takes(state));
+    let of_states = [(0, takes(State::Queued)), (1, takes(State::Delivered)), (2, dead)];
+    for (column, takes) in of_states {
+        if takes && row.try_get::<_, i64>(column)? != 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The first id of a time.
 fn first_id(millis: u64) -> Vec<u8> {
     let [_, _, a, b, c, d, e, f] = millis.min(0xffff_ffff_ffff).to_be_bytes();
@@ -101,7 +131,7 @@ pub(super) async fn page(
     before: Option<EventId>,
     most: usize,
 ) -> Result<Vec<Summary>> {
-    let Some(conditions) = Conditions::of(filter, before) else { return Ok(Vec::new()) };
+    let Some(conditions) = Conditions::of(call, filter, before).await? else { return Ok(Vec::new()) };
     let sql = format!(
         "select {INFO} from event e join route r on r.number = e.route where true{} order by e.id desc limit {most}",
         conditions.sql
@@ -117,7 +147,7 @@ pub(super) async fn ids(
     after: Option<EventId>,
     most: usize,
 ) -> Result<Vec<EventId>> {
-    let Some(mut conditions) = Conditions::of(filter, None) else { return Ok(Vec::new()) };
+    let Some(mut conditions) = Conditions::of(call, filter, None).await? else { return Ok(Vec::new()) };
     if let Some(after) = after {
         conditions.and("e.id >", after.as_bytes().to_vec());
     }
@@ -133,7 +163,7 @@ pub(super) async fn ids(
 
 /// How many events match a filter. Stops counting at `most`.
 pub(super) async fn count(call: &Call, filter: &Filter, most: u64) -> Result<u64> {
-    let Some(conditions) = Conditions::of(filter, None) else { return Ok(0) };
+    let Some(conditions) = Conditions::of(call, filter, None).await? else { return Ok(0) };
     let sql = format!(
         "select count(*) from (select 1 from event e join route r on r.number = e.route where true{} limit {}) met",
         conditions.sql,

@@ -141,6 +141,47 @@ fn no_statement_reads_a_whole_table() {
 
 #[test]
 #[ignore = "needs a server: tests/postgres/run"]
+fn a_search_for_a_state_or_a_route_that_no_delivery_has_reads_no_event() {
+    let database = Database::new();
+    let mut one = database.open(1);
+    for number in 0..20 {
+        one.store_one(1_000, &event("/a", 1_000).number(number));
+    }
+    let filter = |state: Option<&str>, route: Option<&str>| Filter {
+        state: state.map(str::to_owned),
+        route: route.map(str::to_owned),
+        ..Filter::default()
+    };
+    let none = [
+        (Some("delivered"), None),
+        (Some("dead"), Some("/a")),
+        (None, Some("/b")),
+        (Some("queued"), Some("/b")),
+    ];
+    for (state, route) in none {
+        assert!(one.page(&filter(state, route)).is_empty());
+    }
+    drop(one);
+    let watch = Session::new(&database);
+    watch.wait_for(
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
+         and application_name = 'hookgate'",
+        0,
+    );
+    watch.wait_for("select n_tup_ins from pg_stat_user_tables where relname = 'event'", 20);
+    let read = "select idx_tup_fetch::bigint from pg_stat_user_tables where relname = 'event'";
+    assert_eq!(watch.number(read), 0);
+    // What some delivery has is found.
+    let mut one = database.open(2);
+    for (state, route) in
+        [(Some("queued"), None), (Some("delivering"), Some("/a")), (None, Some("/a")), (None, None)]
+    {
+        assert_eq!(one.page(&filter(state, route)).len(), 20, "{state:?} {route:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs a server: tests/postgres/run"]
 fn a_host_that_does_not_answer_leaves_time_for_the_next_one() {
     let database = Database::new();
     let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
