@@ -25,6 +25,7 @@ use crate::runtime::resource_use::ResourceUse;
 use crate::telemetry;
 use crate::telemetry::acme_metrics::{self, AcmeState};
 use crate::telemetry::exposition::{self, Gauges};
+use crate::telemetry::labels::Validity;
 use crate::telemetry::process_metrics::{self, ProcessState};
 use crate::telemetry::queue_metrics::{self, QueueState, Totals};
 
@@ -133,8 +134,8 @@ fn metrics(control: &Control) -> String {
     };
     let mut labels = generation.gateway.labels().clone();
     let mut acme = AcmeState::default();
-    for (name, orders, end) in control.issued().orders() {
-        end.into_iter().for_each(|end| labels.add_certificate(&name, end));
+    for (name, orders, facts) in control.issued().orders() {
+        facts.iter().for_each(|facts| labels.add_certificate(&name, Validity::of(facts)));
         acme.orders.push((name, orders.succeeded, orders.failed));
     }
     let process = process_metrics::collector(process_state(gauges.started));

@@ -19,6 +19,7 @@ use crate::config::digest::Part;
 use crate::runtime::control::Control;
 use crate::runtime::process;
 use crate::tls::acme::issued::Orders;
+use crate::tls::certificate::Facts;
 
 /// The request of `hookgate doctor`.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -111,8 +112,9 @@ fn state(control: &Control, asked: &Compared) -> State {
     }
 }
 
-fn issued((name, orders, end): (Arc<str>, Orders, Option<SystemTime>)) -> IssuedState {
-    let (name, expires, next) = (name.to_string(), end.map(seconds), orders.next.map(seconds));
+fn issued((name, orders, facts): (Arc<str>, Orders, Option<Arc<Facts>>)) -> IssuedState {
+    let expires = facts.map(|facts| seconds(facts.not_after));
+    let (name, next) = (name.to_string(), orders.next.map(seconds));
     IssuedState { name, expires, failure: orders.failure, next }
 }
 

@@ -178,11 +178,16 @@ impl Collector for Exposition {
         to.counters("hookgate_tls_handshakes", help, handshakes)?;
 
         let help = "When a certificate that clients are shown expires, by its first name";
-        let certificates = labels.certificates.iter().map(|(name, end)| {
-            let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let certificates = labels.certificates.iter().map(|(name, validity)| {
+            let end = validity.end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
             (own([("name", &**name)]), end)
         });
         to.gauges("hookgate_tls_certificate_expiry_timestamp_seconds", help, certificates)?;
+
+        let help = "How long a certificate that clients are shown is valid in all, by its first name";
+        let lives = labels.certificates.iter();
+        let lives = lives.map(|(name, validity)| (own([("name", &**name)]), validity.life.as_secs()));
+        to.gauges("hookgate_tls_certificate_life_seconds", help, lives)?;
 
         let help = "When a secret last verified a request, 0 if it has not since the start";
         let last_seen =
@@ -301,7 +306,7 @@ mod tests {
 
     use super::*;
     use crate::signature::Permit;
-    use crate::telemetry::labels::{RouteName, SecretName};
+    use crate::telemetry::labels::{RouteName, SecretName, Validity};
     use crate::telemetry::metric::Meters;
 
     fn labels(path: &str, mode: Mode) -> Labels {
@@ -314,7 +319,11 @@ mod tests {
             routes: vec![path.into()],
         };
         let route = RouteName { path: path.into(), mode, clients: vec!["sender.example".into()] };
-        let certificates = [("hooks.example".into(), SystemTime::UNIX_EPOCH + Duration::from_secs(7))].into();
+        let certificates = [(
+            "hooks.example".into(),
+            Validity { end: SystemTime::UNIX_EPOCH + Duration::from_secs(7), life: Duration::from_secs(5) },
+        )]
+        .into();
         Labels { routes: vec![route], secrets: vec![secret], certificates }
     }
 
@@ -353,6 +362,7 @@ mod tests {
             "hookgate_client_certificates_total{route=\"/a\",name=\"sender.example\"} 0",
             "hookgate_tls_handshakes_total{result=\"ok\"} 0",
             "hookgate_tls_certificate_expiry_timestamp_seconds{name=\"hooks.example\"} 7",
+            "hookgate_tls_certificate_life_seconds{name=\"hooks.example\"} 5",
             "hookgate_upstream_duration_seconds_count{route=\"/a\"} 0",
             "hookgate_upstream_duration_seconds_bucket{le=\"+Inf\",route=\"/a\"} 0",
             "hookgate_config_reloads_total{result=\"failure\"} 0",

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::config::{Config, Mode};
 use crate::signature::Verifier;
+use crate::tls::certificate::Facts;
 
 /// The labels of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +16,24 @@ pub struct Labels {
     /// The secrets, in the order of their signatures in the configuration.
     pub secrets: Vec<SecretName>,
     /// The certificates of `[tls]` and `[admin]`, by name. Of several for one name, the one that expires first.
-    pub certificates: BTreeMap<Arc<str>, SystemTime>,
+    pub certificates: BTreeMap<Arc<str>, Validity>,
+}
+
+/// The time of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Validity {
+    /// When it expires.
+    pub end: SystemTime,
+    /// How long it is valid in all.
+    pub life: Duration,
+}
+
+impl Validity {
+    /// The time of this certificate.
+    #[must_use]
+    pub fn of(facts: &Facts) -> Self {
+        Self { end: facts.not_after, life: facts.life() }
+    }
 }
 
 /// The path of a route, and its mode.
@@ -86,15 +104,15 @@ impl Labels {
         let clients = config.tls.iter().map(|tls| &tls.settings);
         let operators = config.admin.iter().filter_map(|admin| admin.tls.as_ref());
         for pair in clients.chain(operators).flat_map(|settings| &settings.certificates) {
-            labels.add_certificate(&pair.label, pair.facts.not_after);
+            labels.add_certificate(&pair.label, Validity::of(&pair.facts));
         }
         labels
     }
 
-    /// Adds a certificate with this name, which expires then.
-    pub fn add_certificate(&mut self, name: &Arc<str>, end: SystemTime) {
-        let known = self.certificates.entry(Arc::clone(name)).or_insert(end);
-        *known = end.min(*known);
+    /// Adds a certificate with this name.
+    pub fn add_certificate(&mut self, name: &Arc<str>, validity: Validity) {
+        let known = self.certificates.entry(Arc::clone(name)).or_insert(validity);
+        *known = validity.min(*known);
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Facts {
 #[error("not a certificate of X.509")]
 pub struct NotCertificate;
 
+/// How long before the end of a certificate with a long life there is a warning.
+const LONGEST_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
+
 impl Facts {
     /// Reads a certificate.
     ///
@@ -65,6 +68,20 @@ impl Facts {
             not_after: moment(validity.not_after.to_unix_duration()),
             is_issued: certificate.issuer().to_der().ok() != certificate.subject().to_der().ok(),
         })
+    }
+
+    /// How long it is valid in all.
+    #[must_use]
+    pub fn life(&self) -> Duration {
+        self.not_after.duration_since(self.not_before).unwrap_or_default()
+    }
+
+    /// Whether it should have been renewed: less than a quarter of its life is left, and less than 14 days.
+    /// Certificates are usually renewed when a third is left: at 30 days of 90, or 2 of 6.
+    #[must_use]
+    pub fn is_overdue(&self, now: SystemTime) -> bool {
+        let least = self.life().checked_div(4).unwrap_or_default().min(LONGEST_WARNING);
+        self.not_after.duration_since(now).map_or(true, |left| left < least)
     }
 
     /// Whether it names a host without a port.

@@ -1,5 +1,7 @@
 //! Pure. Certificates for the tests of other files.
 
+use std::time::{Duration, SystemTime};
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// A certificate and its key, in PEM.
@@ -29,11 +31,26 @@ pub(crate) fn issued(names: &[&str]) -> (String, Sample) {
     (pem, made(names, (1970, 2100), Some(&Issuer::new(params, key))))
 }
 
+/// A self-signed certificate that is valid from this time on, for this long.
+pub(crate) fn lasting(names: &[&str], from: SystemTime, life: Duration) -> Sample {
+    let mut params = params(names);
+    (params.not_before, params.not_after) = (from.into(), (from + life).into());
+    signed(&params, None)
+}
+
 fn made(names: &[&str], years: (i32, i32), issuer: Option<&Issuer<'_, KeyPair>>) -> Sample {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut params = CertificateParams::new(names).unwrap();
+    let mut params = params(names);
     params.not_before = date_time_ymd(years.0, 1, 1);
     params.not_after = date_time_ymd(years.1, 1, 1);
+    signed(&params, issuer)
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).unwrap()
+}
+
+fn signed(params: &CertificateParams, issuer: Option<&Issuer<'_, KeyPair>>) -> Sample {
     let key = KeyPair::generate().unwrap();
     let cert = match issuer {
         Some(issuer) => params.signed_by(&key, issuer).unwrap(),

@@ -1,6 +1,6 @@
 //! Pure. Files in PEM that gateway.toml names: certificates, private keys, certificate authorities.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
@@ -11,10 +11,6 @@ use crate::config::toml_value::Item;
 use crate::config::{date, keys, showable};
 use crate::tls::authorities::Authorities;
 use crate::tls::key_pair::{ChainFault, KeyPair, KeyPairError};
-
-/// How long before the end of a certificate there is a warning. Certificates are usually renewed when a third of their life is
-/// left: at 30 days of 90, or 15 of 45.
-const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Reads a certificate and its key, which a table names with `cert` and `key`.
 pub(crate) fn key_pair(item: &Item<'_>, context: Context<'_>) -> Option<KeyPair> {
@@ -99,7 +95,7 @@ fn judge(cert: &Item<'_>, pair: &KeyPair, now: SystemTime) -> Option<()> {
         let help = "check this machine's clock, or wait for that time";
         return cert.error("certificate_not_yet_valid", message).help(help).refuse(cert.problems);
     }
-    if facts.not_after.duration_since(now).is_ok_and(|left| left < SOON) {
+    if facts.is_overdue(now) {
         let message =
             format!("the certificate for {} expires on {}", pair.label, date::show(facts.not_after));
         cert.warning("certificate_expires", message).help("renew it now").report(cert.problems);
@@ -189,7 +185,7 @@ mod tests {
 
     use crate::config::environment::Fixed;
     use crate::config::read;
-    use crate::tls::sample::{Sample, issued, self_signed, valid};
+    use crate::tls::sample::{Sample, issued, lasting, self_signed, valid};
 
     /// The beginning of 2026.
     fn now() -> SystemTime {
@@ -235,6 +231,18 @@ mod tests {
             (&future.cert, &future.key, "certificate_not_yet_valid"),
         ] {
             assert_eq!(codes(cert, key, ""), [want], "{cert}{key}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_warned_about_once_less_than_a_quarter_of_its_life_is_left_or_14_days() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        for (life, left, is_overdue) in
+            [(90, 15, false), (90, 13, true), (45, 12, false), (45, 11, true), (6, 2, false), (6, 1, true)]
+        {
+            let Sample { cert, key } = lasting(&["localhost"], now() + DAY * left - DAY * life, DAY * life);
+            let want: &[&str] = if is_overdue { &["certificate_expires"] } else { &[] };
+            assert_eq!(codes(&cert, &key, ""), want, "{left} of {life} days");
         }
     }
 

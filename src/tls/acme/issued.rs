@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use rustls::sign::CertifiedKey;
 
+use crate::tls::certificate::Facts;
 use crate::tls::key_pair::KeyPair;
 
 /// The certificates and challenges, by name. Handshakes read them. Only the thread that orders changes them.
@@ -48,15 +49,15 @@ impl Issued {
         self.read().challenges.get(domain).cloned()
     }
 
-    /// Names with their orders and the ends of their certificates.
+    /// Names with their orders and their certificates.
     #[must_use]
-    pub fn orders(&self) -> Vec<(Arc<str>, Orders, Option<SystemTime>)> {
+    pub fn orders(&self) -> Vec<(Arc<str>, Orders, Option<Arc<Facts>>)> {
         let inner = self.read();
-        let end = |domain| inner.certificates.get(domain).map(|pair| pair.facts.not_after);
+        let facts = |domain| inner.certificates.get(domain).map(|pair| Arc::clone(&pair.facts));
         inner
             .orders
             .iter()
-            .map(|(domain, orders)| (Arc::clone(domain), orders.clone(), end(domain)))
+            .map(|(domain, orders)| (Arc::clone(domain), orders.clone(), facts(domain)))
             .collect()
     }
 
