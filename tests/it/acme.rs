@@ -379,3 +379,25 @@ fn a_storage_that_cannot_be_written_asks_the_authority_for_nothing() {
     assert!(orders.failure.as_ref().unwrap().contains("cannot be used"), "{orders:?}");
     assert_eq!(authority.requests(), 0);
 }
+
+#[test]
+fn a_certificate_that_could_not_be_kept_is_not_ordered() {
+    let (authority, upstream, folder) = (AcmeAuthority::start(LONG), Upstream::ok(), TempDir::new().unwrap());
+    // A folder that cannot be removed, where the file is to be written.
+    let in_the_way = folder.path().join(authority.folder()).join(format!("{NAME}.pem.new"));
+    fs::create_dir_all(in_the_way.join("full")).unwrap();
+    let gateway = start(&authority, folder.path(), &upstream);
+    let orders = failed(&gateway, NAME);
+    assert!(orders.failure.as_ref().unwrap().contains("cannot be used"), "{orders:?}");
+    assert_eq!(authority.requests(), 0);
+}
+
+#[test]
+fn a_new_certificate_that_has_expired_is_not_shown() {
+    let authority = AcmeAuthority::start(Conduct::Issues(Duration::ZERO));
+    let (upstream, folder) = (Upstream::ok(), TempDir::new().unwrap());
+    let gateway = start(&authority, folder.path(), &upstream);
+    let orders = failed(&gateway, NAME);
+    assert!(orders.failure.as_ref().unwrap().contains("expired"), "{orders:?}");
+    assert_eq!(certificate(&gateway, NAME), None);
+}

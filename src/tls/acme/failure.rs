@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The longest text of a failure. Parts of the text come from the authority.
+const LONGEST_TEXT: usize = 1000;
+
 /// Why an order failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
@@ -39,6 +42,8 @@ pub enum Kind {
     NoAccount,
     /// The folder cannot be read or written.
     Storage,
+    /// The answer is not that of an ACME authority.
+    NotAcme,
     /// It was not complete in time.
     TimedOut,
     /// Any other error of the authority.
@@ -48,15 +53,16 @@ pub enum Kind {
 }
 
 impl Failure {
-    /// A failure of this kind.
+    /// A failure of this kind. The text is cut, and its control characters are left out.
     #[must_use]
-    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), retry_after: None }
+    pub fn new(kind: Kind, what: impl AsRef<str>) -> Self {
+        let what = what.as_ref().chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+        Self { kind, what, retry_after: None }
     }
 
     /// The failure that a problem document of the authority describes (RFC 8555, section 6.7).
     #[must_use]
-    pub fn of_problem(kind: Option<&str>, what: String) -> Self {
+    pub fn of_problem(kind: Option<&str>, what: &str) -> Self {
         Self::new(Kind::of_problem(kind.unwrap_or_default()), what)
     }
 }
@@ -105,7 +111,13 @@ impl Kind {
             Self::NoAccount => {
                 "the authority has forgotten the account: a new one is made with the next attempt"
             }
-            Self::Storage => "let the user that hookgate runs as write to `storage`",
+            Self::Storage => {
+                "let the user that hookgate runs as write to `storage`, and make room on its disk. Remove a file that is \
+                 damaged: hookgate makes it again"
+            }
+            Self::NotAcme => {
+                "does `directory` name the directory of an ACME authority? A proxy may also have answered"
+            }
             Self::TimedOut => "look at the status of the authority's service",
             Self::Authority => "the text above is the authority's",
             Self::Defect => "report it: the log has a panic before this line",
@@ -129,9 +141,16 @@ mod tests {
             ("about:blank", Kind::Authority),
             ("rateLimited", Kind::Authority),
         ] {
-            assert_eq!(Failure::of_problem(Some(kind), String::new()).kind, want, "{kind}");
+            assert_eq!(Failure::of_problem(Some(kind), "").kind, want, "{kind}");
         }
-        assert_eq!(Failure::of_problem(None, String::new()).kind, Kind::Authority);
+        assert_eq!(Failure::of_problem(None, "").kind, Kind::Authority);
         assert!(Kind::Connection.advice().contains("443"));
+    }
+
+    #[test]
+    fn the_text_of_an_authority_is_cut_and_has_no_control_characters() {
+        let failure = Failure::new(Kind::NotAcme, format!("a\r\n\u{1b}[2Jb{}", "c".repeat(100_000)));
+        assert!(failure.what.starts_with("a[2Jbc"), "{}", failure.what);
+        assert_eq!(failure.what.chars().count(), LONGEST_TEXT);
     }
 }

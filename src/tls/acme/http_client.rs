@@ -14,15 +14,14 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use serde::Deserialize;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use crate::admin::body::read_bounded;
 use crate::queue::retry;
 use crate::tls::client_config::Connector;
-use crate::tls::failure::explain;
+use crate::upstream::dial::{dial, secure};
+use crate::upstream::origin::Origin;
 
 /// The time for a request and its whole answer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -30,8 +29,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The most bytes of an answer. A chain of certificates has a few KiB.
 const MOST_BYTES: usize = 256 << 10;
 
-/// The port of `https` URLs.
-const PORT: u16 = 443;
+/// The time to connect. Each address of the authority gets a part of it: an IPv6 address that does not answer leaves time for
+/// an IPv4 address.
+const CONNECT: Duration = Duration::from_secs(20);
 
 /// Reaches an authority. Clones share what the last answer said.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ pub(crate) enum ClientError {
     /// The exchange broke off.
     #[error("the exchange with {0} broke off: {1}")]
     Broken(String, #[source] hyper::Error),
-    /// The answer is an error, and no problem document.
+    /// The answer is a redirect, or an error without a problem document.
     #[error("{0} answers with the status {1}")]
     Status(String, u16),
     /// The answer is too long.
@@ -86,16 +86,18 @@ impl Client {
             _ => return Err(ClientError::Url(url.to_string())),
         };
         let name = authority.to_string();
+        let origin = Origin::parse(&format!("https://{name}"));
+        let origin = origin.map_err(|_what| ClientError::Url(url.to_string()))?;
         head.uri = url.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
         if let Ok(host) = HeaderValue::try_from(name.as_str()) {
             head.headers.insert(HOST, host);
         }
         head.headers
             .insert(USER_AGENT, HeaderValue::from_static(concat!("hookgate/", env!("CARGO_PKG_VERSION"))));
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let (port, config) = (authority.port_u16().unwrap_or(PORT), Arc::clone(&self.config));
         let exchange = async {
-            let stream = connect(&host, port, config)
+            let connected =
+                async { secure(dial(&origin, CONNECT).await?, &origin, Some(&self.config)).await };
+            let stream = connected
                 .await
                 .map_err(|source| ClientError::Unreachable { authority: name.clone(), source })?;
             let broken = |error| ClientError::Broken(name.clone(), error);
@@ -115,13 +117,17 @@ impl Client {
         if is_cut {
             return Err(ClientError::TooLong(name));
         }
-        let is_failure = head.status.is_client_error() || head.status.is_server_error();
+        // ACME has no redirects.
+        let is_failure = !head.status.is_success();
         let after = head.headers.get(RETRY_AFTER).filter(|_| is_failure);
         let after = after.and_then(|value| retry::retry_after(value.as_bytes(), SystemTime::now()));
         *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner) = after;
         let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         if is_failure && !kind.starts_with(b"application/problem+json") {
             return Err(ClientError::Status(name, head.status.as_u16()));
+        }
+        if let Some(url) = wrong_nonce_url(&content) {
+            return Err(ClientError::Url(url));
         }
         Ok(Response::from_parts(head, Full::new(Bytes::from(content))).into())
     }
@@ -139,17 +145,28 @@ impl HttpClient for Client {
     }
 }
 
-async fn connect(
-    host: &str,
-    port: u16,
-    config: Arc<ClientConfig>,
-) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let stream = TcpStream::connect((host, port)).await?;
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let connected = TlsConnector::from(config).connect(name, stream).await;
-    connected.map_err(|error| match explain(&error) {
-        Some(reason) => io::Error::new(error.kind(), reason),
-        None => error,
-    })
+/// The URL for nonces in a directory, if it is no URL: instant-acme panics at it.
+fn wrong_nonce_url(content: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Directory {
+        new_nonce: String,
+    }
+    let directory = serde_json::from_slice::<Directory>(content).ok()?;
+    directory.new_nonce.parse::<Uri>().is_err().then_some(directory.new_nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_with_a_nonce_url_that_is_none_is_not_passed_on() {
+        let of = |url: &str| {
+            wrong_nonce_url(serde_json::json!({ "newNonce": url, "newOrder": "" }).to_string().as_bytes())
+        };
+        assert_eq!(of("https://ca.example/nonce"), None);
+        assert_eq!(of("not a url").as_deref(), Some("not a url"));
+        assert_eq!(wrong_nonce_url(b"{}").or_else(|| wrong_nonce_url(b"<html>")), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! Shell. One order: the account, the challenge, the certificate (RFC 8555, section 7).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use instant_acme::{
     AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem,
@@ -22,9 +22,6 @@ const POLLS: RetryPolicy = RetryPolicy::new()
     .backoff(1.5)
     .timeout(Duration::from_secs(120));
 
-/// The longest text of the authority that is logged.
-const LONGEST_TEXT: usize = 1000;
-
 /// What an order needs.
 pub(crate) struct Ordering {
     pub(crate) settings: Arc<Settings>,
@@ -39,6 +36,8 @@ impl Ordering {
     /// # Errors
     /// [`Failure`]
     pub(crate) async fn obtain(self) -> Result<KeyPair, Failure> {
+        // Before the authority counts an order, or makes an account.
+        self.storage.reserve(&self.domain).map_err(|error| self.storage_failure(&error))?;
         let client = Client::new(&self.settings.connector);
         let with_wait = |failure: Failure| Failure { retry_after: client.retry_after(), ..failure };
         let account = self.account(&client).await.map_err(with_wait)?;
@@ -106,6 +105,10 @@ impl Ordering {
         if !pair.facts.covers(&self.domain) {
             return Err(Failure::new(Kind::Authority, "the authority sent a certificate for another name"));
         }
+        if pair.facts.not_after <= SystemTime::now() {
+            let what = "the authority sent a certificate that has expired, or this machine's clock is wrong";
+            return Err(Failure::new(Kind::Authority, what));
+        }
         let kept = self.storage.keep_certificate(&self.domain, &chain, &request.key);
         kept.map_err(|error| self.storage_failure(&error))?;
         Ok(pair)
@@ -158,7 +161,7 @@ async fn of_challenge(order: &mut Order) -> Option<Failure> {
         let mut authorization = authorization.ok()?;
         let state = authorization.refresh().await.ok()?;
         if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
-            return Some(Failure::of_problem(problem.r#type.as_deref(), text(problem)));
+            return Some(of_problem(problem));
         }
     }
     None
@@ -176,7 +179,7 @@ pub(crate) fn storage_failure(settings: &Settings, error: &std::io::Error) -> Fa
 fn of_authority(error: &Error) -> Failure {
     match error {
         Error::Api(problem) => {
-            let failure = Failure::of_problem(problem.r#type.as_deref(), text(problem));
+            let failure = of_problem(problem);
             match failure.kind {
                 // Outside a challenge, it is the account that is not authorized.
                 Kind::OtherServer => Failure { kind: Kind::Authority, ..failure },
@@ -184,7 +187,7 @@ fn of_authority(error: &Error) -> Failure {
             }
         }
         Error::Other(other) => match other.downcast_ref::<ClientError>() {
-            Some(error) => Failure::new(Kind::Unreachable, error.to_string()),
+            Some(error) => Failure::new(kind_of(error), error.to_string()),
             None => Failure::new(Kind::Authority, other.to_string()),
         },
         Error::Timeout(_) => {
@@ -194,14 +197,26 @@ fn of_authority(error: &Error) -> Failure {
             Failure::new(Kind::Storage, "the key of the account cannot be used")
         }
         other => {
-            Failure::new(Kind::Authority, format!("the answer of the authority is not understood: {other}"))
+            Failure::new(Kind::NotAcme, format!("the answer of the authority is not understood: {other}"))
         }
     }
 }
 
-/// A problem in the authority's words, as far as they can be shown.
-fn text(problem: &Problem) -> String {
+/// What to do about an exchange that gave no answer.
+fn kind_of(error: &ClientError) -> Kind {
+    match error {
+        ClientError::Url(_) | ClientError::TooLong(_) => Kind::NotAcme,
+        // The service is there, and cannot answer now.
+        ClientError::Status(_, 500..) => Kind::TimedOut,
+        ClientError::Status(..) => Kind::NotAcme,
+        ClientError::Unreachable { .. } | ClientError::TimedOut(_) | ClientError::Broken(..) => {
+            Kind::Unreachable
+        }
+    }
+}
+
+/// A problem in the authority's words.
+fn of_problem(problem: &Problem) -> Failure {
     let text = problem.to_string();
-    let text = text.strip_prefix("API error: ").unwrap_or(&text);
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+    Failure::of_problem(problem.r#type.as_deref(), text.strip_prefix("API error: ").unwrap_or(&text))
 }

@@ -26,6 +26,9 @@ use crate::tls::key_pair::KeyPair;
 /// The most bytes of a file. A chain with its key has a few KiB.
 const MOST_BYTES: usize = 256 << 10;
 
+/// The bytes that are reserved for a certificate.
+const RESERVED: usize = 16 << 10;
+
 /// The mode of a folder, and of a file.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -74,6 +77,16 @@ impl Storage {
         }
     }
 
+    /// Makes sure that a certificate can be kept: writes a file of its size, under the name that
+    /// [`Storage::keep_certificate`] writes first. An order whose certificate cannot be kept counts towards the
+    /// authority's limits, and gives nothing.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn reserve(&self, domain: &str) -> io::Result<()> {
+        self.write_beside(&self.certificate_path(domain), &[0; RESERVED]).map(drop)
+    }
+
     /// Keeps a chain and its key, in PEM.
     ///
     /// # Errors
@@ -89,9 +102,10 @@ impl Storage {
     /// The file cannot be read.
     pub(crate) fn account(&self) -> io::Result<Option<Account>> {
         let Some(bytes) = read(&self.account_path())? else { return Ok(None) };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            let why = format!("{} is damaged: {error}", self.account_path().display());
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })
     }
 
     /// Keeps an account.
@@ -139,16 +153,23 @@ impl Storage {
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let other = self.write_beside(path, bytes)?;
+        fs::rename(&other, path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// Writes a file that is to replace this one. Returns the path of the new file.
+    fn write_beside(&self, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
         make_folder(&self.root)?;
         make_folder(&self.folder)?;
         let other = path.with_added_extension("new");
         // What an interrupted process has left there may have another mode.
         drop(fs::remove_file(&other));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&other)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&other, path)?;
-        File::open(&self.folder)?.sync_all()
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        // A part of a file would take the room of others.
+        written.inspect_err(|_error| drop(fs::remove_file(&other)))?;
+        Ok(other)
     }
 }
 
@@ -214,6 +235,19 @@ mod tests {
         storage.keep_certificate("b.example", &sample.cert, &sample.key).unwrap();
         storage.keep_certificate("c.example", "", "").unwrap();
         assert!(storage.certificate("b.example").is_err() && storage.certificate("c.example").is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_reserved_is_no_certificate_and_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::new(folder.path(), LETS_ENCRYPT);
+        storage.reserve("a.example").unwrap();
+        assert!(storage.certificate("a.example").unwrap().is_none());
+        let sample = self_signed(&["a.example"]);
+        storage.keep_certificate("a.example", &sample.cert, &sample.key).unwrap();
+        assert!(storage.certificate("a.example").unwrap().is_some());
+        let of_authority = folder.path().join("acme-v02.api.letsencrypt.org-directory");
+        assert_eq!(fs::read_dir(of_authority).unwrap().count(), 1, "nothing is left");
     }
 
     #[test]
