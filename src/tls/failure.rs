@@ -173,6 +173,11 @@ pub fn explain(error: &io::Error) -> Option<String> {
             CertificateError::ApplicationVerificationFailure => {
                 "its certificate is none of those that gateway.toml names".to_owned()
             }
+            // By the text: the type is of a crate that rustls does not pass on.
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                "its certificate is an authority's, not a server's: make it with `basicConstraints=CA:FALSE`"
+                    .to_owned()
+            }
             _ => format!("its certificate does not verify ({error})"),
         },
         Error::InvalidMessage(_) => "it does not speak TLS on this port".to_owned(),
@@ -187,4 +192,37 @@ pub fn explain(error: &io::Error) -> Option<String> {
 
 fn of_rustls(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls::RootCertStore;
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+    use crate::tls::provider::provider;
+    use crate::tls::sample::issued;
+
+    /// `openssl req -x509` makes such a certificate.
+    #[test]
+    fn a_certificate_of_an_authority_is_named_as_the_reason() {
+        let certificate = CertificateDer::from_pem_slice(issued(&["a.example"]).0.as_bytes()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider()))
+            .build()
+            .unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_767_225_600));
+        let name = ServerName::try_from("a.example").unwrap();
+        let error = verifier.verify_server_cert(&certificate, &[], &name, &[], now).unwrap_err();
+        let reason = explain(&io::Error::other(error)).unwrap();
+        assert!(reason.contains("basicConstraints=CA:FALSE"), "{reason}");
+    }
 }
