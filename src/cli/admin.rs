@@ -94,6 +94,17 @@ impl AdminClient {
         self.tls.as_ref()
     }
 
+    /// Whether others on the network can read what is sent: plain HTTP to another machine.
+    pub(super) fn is_open_to_readers(&self) -> bool {
+        match &self.origin {
+            Origin::Tcp(host) => match host.address() {
+                Some(address) => !address.ip().is_loopback(),
+                None => host.name() != "localhost",
+            },
+            Origin::Tls(_) | Origin::Unix(_) => false,
+        }
+    }
+
     /// A GET of this target.
     pub(super) fn get(&self, target: PathAndQuery, limit: Duration) -> Outgoing<'_> {
         Outgoing { tls: self.tls.clone(), ..Outgoing::get(&self.origin, target, Patience::of(limit)) }

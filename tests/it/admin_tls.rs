@@ -132,6 +132,20 @@ impl Folder {
 }
 
 #[test]
+fn a_token_that_leaves_the_machine_over_plain_http_is_noted() {
+    for (origin, is_noted) in
+        [("http://0.0.0.0:1", true), ("http://127.0.0.1:1", false), ("https://0.0.0.0:1", false)]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(["events", "list", "--admin", origin, "--token-env", "TOKEN"]).env("TOKEN", "s3cr3t");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(text.contains("in clear text"), is_noted, "{origin} {text}");
+        assert!(!text.contains("s3cr3t"), "{text}");
+    }
+}
+
+#[test]
 fn the_commands_ask_over_https_and_believe_exactly_the_certificate_of_the_file() {
     let upstream = Upstream::ok();
     let folder = Folder::new(&upstream);

@@ -79,6 +79,11 @@ impl Api {
             authorization.map_err(|_what| Failure::usage("the token is no value of a field"))?;
         if let Some(authorization) = &mut authorization {
             authorization.set_sensitive(true);
+            if listener.is_open_to_readers() {
+                terminal.note(format_args!(
+                    "the token travels to {listener} in clear text: give [admin] a `tls`, and name it with https://"
+                ));
+            }
         }
         Ok(Self { listener, authorization })
     }
