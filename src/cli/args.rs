@@ -85,7 +85,7 @@ pub(super) struct Init {
     /// The sender, by its name in `hookgate schemes`
     #[arg(value_name = "SENDER", default_value = "propify", value_parser = SenderParser, hide_possible_values = true)]
     pub(super) sender: String,
-    /// The file to write, `-` for standard output [default: the file of --config, or else gateway.toml]
+    /// The file to write, `-` for standard output [default: the file of --config or HOOKGATE_CONFIG, or else gateway.toml]
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// The app: http://HOST:PORT, https://HOST:PORT or unix:/PATH

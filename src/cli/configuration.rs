@@ -64,6 +64,14 @@ impl ConfigFile {
         &self.path
     }
 
+    /// The file's path, if an argument or the environment names it.
+    pub(super) fn named(&self) -> Option<&Path> {
+        match self.chosen {
+            Chosen::ByArgument | Chosen::ByVariable => Some(&self.path),
+            Chosen::Found | Chosen::Nowhere => None,
+        }
+    }
+
     /// The failure for a file that does not exist.
     fn missing(&self) -> Failure {
         let path = self.path.display();
@@ -81,7 +89,7 @@ impl ConfigFile {
 
 impl fmt::Display for ConfigFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path.display().fmt(f)
+        if self.path == Path::new("-") { f.write_str("standard input") } else { self.path.display().fmt(f) }
     }
 }
 

@@ -97,7 +97,7 @@ fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> E
     let file = &ConfigFile::of_process(named.map(PathBuf::as_path));
     let result = match &typed.command {
         None | Some(Command::Run) => run::run(terminal, file),
-        Some(Command::Init(asked)) => init::init(terminal, typed.config.as_deref(), asked),
+        Some(Command::Init(asked)) => init::init(terminal, file.named(), asked),
         Some(Command::Check(asked)) if asked.live => health::check(terminal, file, asked),
         Some(Command::Check(asked)) => check::check(terminal, file, asked),
         Some(Command::Sign(asked)) => sign::sign(terminal, file, asked),

@@ -114,6 +114,32 @@ fn a_file_that_is_there_is_replaced_only_by_force_and_a_secret_never() {
 }
 
 #[test]
+fn the_file_that_the_environment_names_is_written_and_the_next_commands_read_it() {
+    let folder = Folder::new();
+    let init = |arguments: &[&str]| {
+        expect(&folder.command(arguments).env("HOOKGATE_CONFIG", "named.toml").output().unwrap(), 0)
+    };
+    let said = init(&["init", "github"]);
+    assert!(folder.path("named.toml").exists() && !folder.path("gateway.toml").exists(), "{said}");
+    assert!(said.contains("hookgate check &&"), "{said}");
+    let said = folder.run(&["init", "github", "it's mine.toml"], 0);
+    assert!(said.contains(r"hookgate --config 'it'\''s mine.toml' check &&"), "{said}");
+    let said = init(&["init", "github", "gateway.toml"]);
+    assert!(said.contains("hookgate --config gateway.toml check &&"), "{said}");
+}
+
+#[test]
+fn a_secret_that_could_not_be_written_whole_is_not_left() {
+    let folder = Folder::new();
+    let limited = "ulimit -f 0; trap '' XFSZ; exec \"$0\" init github";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_hookgate")]).current_dir(folder.0.path());
+    let said = expect(&command.env_remove("HOOKGATE_CONFIG").output().unwrap(), 1);
+    assert!(said.contains("cannot write") && said.contains("github.secret"), "{said}");
+    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 0, "{said}");
+}
+
+#[test]
 fn the_file_can_be_printed_or_have_another_name() {
     let folder = Folder::new();
     for arguments in [&["init", "-"][..], &["init", "propify", "-"]] {
@@ -174,6 +200,7 @@ fn the_file_that_init_wrote_serves_and_a_signed_event_passes() {
         Upstream::ok_under(Oracle::default().scheme("x-hub-signature-256", "sha256=").secrets(&[secret]));
     folder.run(&["init", "github", "--force", "--upstream", &upstream.url(), "--admin", "off"], 0);
     let text = folder.read("gateway.toml");
+    assert!(text.contains("\nmax_body = \"25MiB\"\n"), "GitHub's largest event: {text}");
     let listen = format!("listen = \"{}\"\nreuse_port = true", plain.address());
     fs::write(folder.path("gateway.toml"), text.replace("listen = \"127.0.0.1:8080\"", &listen)).unwrap();
     let mut running = Running::start(&mut folder.command(&["run"]));
@@ -217,5 +244,6 @@ fn the_configuration_is_named_by_an_option_a_variable_or_its_place() {
     assert!(missing.contains("there is no gone.toml, which HOOKGATE_CONFIG names"), "{missing}");
     let mut command = folder.command(&["check", "-"]);
     let output = command.stdin(fs::File::open(folder.path("option.toml")).unwrap()).output().unwrap();
-    assert!(expect(&output, 0).contains("/option"));
+    let text = expect(&output, 0);
+    assert!(text.contains("/option") && text.contains("good: standard input has"), "{text}");
 }

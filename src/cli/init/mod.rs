@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::args::Init;
+use super::configuration::ConfigFile;
 use super::exit::{Exit, Failure};
 use super::input;
 use super::terminal::{Paint, Terminal};
@@ -20,7 +21,7 @@ use crate::signature::scheme::{Scheme, SecretOrigin};
 use template::{NewConfig, SecretLocation, SenderFacts};
 use values::AdminOption;
 
-/// Writes the file, and prints what to do next. `config` is the file of `--config`.
+/// Writes the file, and prints what to do next. `config` is the file of `--config` or of the environment.
 ///
 /// # Errors
 /// A [`Failure`] if the file is there already, or cannot be written.
@@ -75,7 +76,11 @@ fn write(file: &Path, plan: &NewConfig<'_>, force: bool) -> Result<(), Failure> 
         |path: &Path, error| Failure::failed(format!("cannot write {}", path.display())).because(error);
     if !force && file.symlink_metadata().is_ok() {
         return Err(Failure::failed(format!("{} is there already", file.display()))
-            .hint("--force replaces it; another file can be named behind the sender"));
+            .hint(format!(
+                "--force replaces it; another file can be named behind the sender; `hookgate init {} -` prints the \
+                 lines, from which [[routes]] can be added to the file",
+                plan.scheme.name
+            )));
     }
     let secrets = [Some(plan.secret), plan.token].into_iter().flatten();
     for location in secrets {
@@ -94,7 +99,11 @@ fn write(file: &Path, plan: &NewConfig<'_>, force: bool) -> Result<(), Failure> 
 fn write_secret(path: &Path) -> io::Result<()> {
     let secret = input::random_secret()?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => file.write_all(secret.get(..SECRET_LENGTH).unwrap_or(&secret).as_bytes()),
+        Ok(mut file) => {
+            let secret = secret.get(..SECRET_LENGTH).unwrap_or(&secret);
+            // A part of a secret would be taken for the whole by the next `init`.
+            file.write_all(secret.as_bytes()).inspect_err(|_error| drop(fs::remove_file(path)))
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
@@ -103,7 +112,8 @@ fn write_secret(path: &Path) -> io::Result<()> {
 /// Writes the text. A file that is replaced is replaced in one step, because a gateway may watch it.
 fn write_text(file: &Path, text: &str, replace: bool) -> io::Result<()> {
     let new = |path: &Path| -> io::Result<()> {
-        OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(text.as_bytes()).inspect_err(|_error| drop(fs::remove_file(path)))
     };
     if !replace {
         return new(file);
@@ -150,9 +160,10 @@ fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> R
             format!("; export {name}={} and tell {sender} this verify token", random()?)
         }
     };
-    let usual = file.is_none_or(|file| file == Path::new("gateway.toml"));
+    // The file that the commands read by themselves.
+    let usual = file.is_none_or(|file| file == ConfigFile::of_process(None).path());
     let option = match file {
-        Some(file) if !usual => format!("--config {} ", file.display()),
+        Some(file) if !usual => format!("--config {} ", quoted(&file.to_string_lossy())),
         Some(_) | None => String::new(),
     };
     let to = url.as_ref().and(plan.domains.first()).map(|domain| format!(" --url https://{domain}"));
@@ -169,8 +180,18 @@ fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> R
     }
     stream.line(format_args!("  1. {called}{at_sender}{token}"));
     stream.line(format_args!("  2. hookgate {option}check && hookgate {option}run"));
-    stream.line(format_args!("  3. {try_it}"));
+    let terminal = match plan.secret {
+        SecretLocation::Variable(_) => "in another terminal, with the same variable",
+        SecretLocation::File(_) => "in another terminal",
+    };
+    stream.line(format_args!("  3. {terminal}: {try_it}"));
     Ok(())
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'_' | b'-');
+    if path.bytes().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// The sender if none is named.

@@ -87,7 +87,7 @@ impl NewConfig<'_> {
         if !self.domains.is_empty() {
             text.table("[tls]");
             text.comment(
-                "The address that senders reach. A port under 1024 needs a privilege (CAP_NET_BIND_SERVICE).",
+                "The address that senders reach; \"[::]:443\" stands for IPv6 and IPv4. A port under 1024 needs a privilege (CAP_NET_BIND_SERVICE).",
             );
             text.key("listen", "0.0.0.0:443");
             text.table("[tls.acme]");
@@ -121,6 +121,12 @@ impl NewConfig<'_> {
         text.key("path", self.path);
         text.comment("Your app: scheme, host and port. It gets each request unchanged, at the same path.");
         text.key("upstream", self.upstream);
+        if let Some(largest) = largest_content(&scheme.name) {
+            text.comment(
+                "The sender's largest events. Larger ones are refused with 413. The default is 1MiB.",
+            );
+            text.key("max_body", largest);
+        }
         if scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned) {
             text.comment("The sender asks in a GET before it delivers.");
             text.list("methods", &["POST".to_owned(), "GET".to_owned()]);
@@ -184,6 +190,14 @@ impl NewConfig<'_> {
             text.comment("The token that the sender asks with. You choose it, and enter it beside the URL.");
             text.line(&format!("verify_token = {token}"));
         }
+    }
+}
+
+/// The largest content of a sender's events, if the sender says that it is over the default of `max_body`.
+fn largest_content(scheme: &str) -> Option<&'static str> {
+    match scheme {
+        "github" => Some("25MiB"),
+        _ => None,
     }
 }
 
