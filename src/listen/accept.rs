@@ -233,8 +233,8 @@ fn refuse(worker: &Worker, stream: &Stream, client: ClientAddress) {
         info!(
             %client,
             connections,
-            "a client has max_connections_per_client: its further connections are closed (said once a minute, with how many \
-             there were, of all clients)"
+            "a client has max_connections_per_client: its further connections are reset (this line comes once a minute; \
+             `connections` counts those of all clients)"
         );
     }
 }
