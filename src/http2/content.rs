@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf as _, Bytes};
 use hyper::body::{Body as _, Incoming};
 
+use crate::admission::client::ClientAddress;
 use crate::http2::streams::Stream;
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 
@@ -20,14 +21,12 @@ pub(crate) struct RequestContent {
     piece: Bytes,
     /// How many bytes have arrived.
     arrived: u64,
-    /// Whether the request must end, because the memory of its stream is needed for another one.
-    is_shed: bool,
 }
 
 impl RequestContent {
     /// The content of a request. `length` is what its head says.
     pub(crate) fn new(body: Incoming, stream: Rc<Stream>, length: Length) -> Self {
-        Self { body, stream, length, piece: Bytes::new(), arrived: 0, is_shed: false }
+        Self { body, stream, length, piece: Bytes::new(), arrived: 0 }
     }
 
     /// The end of the content. A reset of the stream can look like an end to hyper: then the stream has not
@@ -52,11 +51,10 @@ impl Drop for RequestContent {
     fn drop(&mut self) {
         self.stream.discard(self.piece.len());
         let mut cx = Context::from_waker(Waker::noop());
-        while self.stream.has_much_unread()
-            && let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.body).poll_frame(&mut cx)
-        {
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.body).poll_frame(&mut cx) {
             self.stream.discard(frame.into_data().map_or(0, |piece| piece.len()));
         }
+        self.stream.end_content();
     }
 }
 
@@ -78,8 +76,8 @@ impl Content for RequestContent {
     ) -> Poll<Result<Progress, ContentError>> {
         while self.piece.is_empty() {
             let polled = Pin::new(&mut self.body).poll_frame(cx);
-            if polled.is_pending() && !self.stream.may_wait(cx, self.arrived) {
-                self.is_shed = true;
+            if polled.is_pending() {
+                self.stream.hold(cx, usize::try_from(self.arrived).unwrap_or(usize::MAX));
             }
             match ready!(polled) {
                 // Trailers are not forwarded, and are not needed.
@@ -105,6 +103,10 @@ impl Content for RequestContent {
         place.push(fitting);
         self.piece.advance(n);
         self.stream.take(n);
+        if self.piece.is_empty() {
+            // An empty piece would keep the buffer that it was cut from.
+            self.piece = Bytes::new();
+        }
         if self.piece.is_empty() && self.body.is_end_stream() {
             return Poll::Ready(self.end());
         }
@@ -119,8 +121,14 @@ impl Content for RequestContent {
         0
     }
 
+    /// The connection belongs to the proxy, and carries requests of several clients. The memory of the request is its
+    /// client's.
+    fn belongs_to(&self, client: ClientAddress) {
+        self.stream.belongs_to(client);
+    }
+
     fn is_evicted(&self) -> bool {
-        self.is_shed || self.stream.is_evicted()
+        self.stream.is_evicted()
     }
 
     fn wait_for_more(&self, _received: usize) {

@@ -103,14 +103,22 @@ const WATCHED: usize = {
     }
 };
 
+/// A stream that is open.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    stream: u32,
+    /// Whether the client has sent the whole request.
+    is_whole: bool,
+}
+
 /// The frames of a connection in both directions.
 #[derive(Clone, Debug)]
 pub struct Frames {
     received: Walker,
     sent: Walker,
     is_in_block: bool,
-    /// The streams that the client has opened, and that no side has ended yet.
-    open: Vec<u32>,
+    /// The streams that the client has opened, and whose responses have not ended.
+    open: Vec<Open>,
     last: u32,
     /// How many frames the client has begun, without those that go on with a header block.
     begun: u64,
@@ -137,20 +145,24 @@ impl Frames {
                     if frame.stream > *last {
                         *last = frame.stream;
                         if open.len() < WATCHED {
-                            open.push(frame.stream);
+                            open.push(Open { stream: frame.stream, is_whole: false });
                         }
                     }
                 }
-                RST_STREAM => open.retain(|stream| *stream != frame.stream),
+                RST_STREAM => open.retain(|open| open.stream != frame.stream),
                 _ => {}
             }
-            frame.kind == DATA && open.contains(&frame.stream)
+            let found = open.iter_mut().find(|open| open.stream == frame.stream);
+            let is_open = found.is_some();
+            if let (DATA | HEADERS, Some(open)) = (frame.kind, found) {
+                open.is_whole |= frame.flags & END_STREAM != 0;
+            }
+            frame.kind == DATA && is_open
         })
     }
 
-    /// Takes bytes that were sent to the client. Returns whether a stream has ended.
-    pub fn sent(&mut self, bytes: &[u8]) -> bool {
-        let before = self.open.len();
+    /// Takes bytes that were sent to the client.
+    pub fn sent(&mut self, bytes: &[u8]) {
         let Self { sent, open, .. } = self;
         let _content = sent.walk(bytes, |frame| {
             let is_last = match frame.kind {
@@ -159,11 +171,10 @@ impl Frames {
                 _ => false,
             };
             if is_last {
-                open.retain(|stream| *stream != frame.stream);
+                open.retain(|open| open.stream != frame.stream);
             }
             false
         });
-        self.open.len() < before
     }
 
     /// How many frames the client has begun, without those that go on with a header block. While this number
@@ -177,6 +188,24 @@ impl Frames {
     #[must_use]
     pub fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// The stream that the client has opened last.
+    #[must_use]
+    pub fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// How many of the streams up to this one are open.
+    #[must_use]
+    pub fn open_up_to(&self, last: u32) -> usize {
+        self.open.iter().filter(|open| open.stream <= last).count()
+    }
+
+    /// Whether streams are open, and the client has sent the whole request on each.
+    #[must_use]
+    pub fn are_whole(&self) -> bool {
+        !self.open.is_empty() && self.open.iter().all(|open| open.is_whole)
     }
 
     /// Whether a header block is unfinished, and its fields so far are held.
@@ -241,13 +270,37 @@ mod tests {
         // Trailers open no stream, and an end of the client's side ends none.
         frames.received(&frame(HEADERS, END_HEADERS | END_STREAM, 5, b"x"));
         assert_eq!(frames.open(), 4);
-        assert!(!frames.sent(&frame(HEADERS, END_HEADERS, 1, b"x")));
-        assert!(!frames.sent(&frame(DATA, 0, 1, b"x")));
-        assert!(frames.sent(&frame(DATA, END_STREAM, 1, b"")));
-        assert!(frames.sent(&frame(HEADERS, END_HEADERS | END_STREAM, 3, b"x")));
-        assert!(frames.sent(&frame(RST_STREAM, 0, 5, &[0; 4])));
+        for (sent, left) in [
+            (frame(HEADERS, END_HEADERS, 1, b"x"), 4),
+            (frame(DATA, 0, 1, b"x"), 4),
+            (frame(DATA, END_STREAM, 1, b""), 3),
+            (frame(HEADERS, END_HEADERS | END_STREAM, 3, b"x"), 2),
+            (frame(RST_STREAM, 0, 5, &[0; 4]), 1),
+        ] {
+            frames.sent(&sent);
+            assert_eq!((frames.open(), frames.open_up_to(5)), (left, left - 1), "{sent:?}");
+        }
         frames.received(&frame(RST_STREAM, 0, 7, &[0; 4]));
-        assert_eq!(frames.open(), 0);
+        assert_eq!((frames.open(), frames.last()), (0, 7));
+    }
+
+    #[test]
+    fn a_request_is_whole_at_its_last_frame() {
+        let mut frames = Frames::default();
+        frames.received(PREFACE);
+        assert!(!frames.are_whole());
+        for (received, are_whole) in [
+            (frame(HEADERS, END_HEADERS, 1, b"x"), false),
+            (frame(DATA, 0, 1, b"x"), false),
+            (frame(DATA, END_STREAM, 1, b"x"), true),
+            (frame(HEADERS, END_STREAM, 3, b"x"), true),
+            (frame(CONTINUATION, END_HEADERS, 3, b"x"), true),
+            (frame(HEADERS, END_HEADERS, 5, b"x"), false),
+            (frame(RST_STREAM, 0, 5, &[0; 4]), true),
+        ] {
+            frames.received(&received);
+            assert_eq!(frames.are_whole(), are_whole, "{received:?}");
+        }
     }
 
     #[test]

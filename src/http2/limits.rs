@@ -25,11 +25,11 @@ pub const CONNECTION_WINDOW: u32 = 256 * 1024;
 pub const MAX_FRAME: u32 = 16 * 1024;
 
 /// The most content of a response that is handed to the send queue of a stream at once, in bytes.
-pub const PIECE: usize = 16 * 1024;
+pub const PIECE: usize = 8 * 1024;
 
 /// When this much of a response is in the send queue of a stream, no further piece is handed to it. Guards
 /// against clients that open a small window and read nothing.
-pub const SEND_BUFFER: usize = 16 * 1024;
+pub const SEND_BUFFER: usize = 8 * 1024;
 
 /// The most streams that a client may reset before they are served. Guards against "rapid reset"
 /// (CVE-2023-44487).
@@ -53,15 +53,15 @@ pub const FREE_UNREAD: usize = 16 * 1024;
 /// The steps in which memory for more unread content is reserved, in bytes.
 pub const UNREAD_STEP: usize = 32 * 1024;
 
-/// The memory of a stream, besides its head and its content, in bytes: its tasks, and what hyper and h2 keep
-/// of it. The first stream of a connection is part of the memory of each connection. Further streams count
-/// towards the memory budget.
-pub const STREAM: usize = 16 * 1024;
+/// The memory of a stream, besides a large head and its content, in bytes: its tasks, what hyper and h2 keep of it, and
+/// the larger of two sizes. One is a small head with its upstream's head, the other is a response. The first stream of
+/// a connection is part of the memory of each connection. Further streams count towards the memory budget.
+pub const STREAM: usize = 32 * 1024;
 
 /// The memory of a connection besides its streams, in bytes: the state of hyper and h2, a frame that is being
 /// read, frames that are being written, the tables of HPACK in both directions, unread content that is not
-/// counted, and a piece of a response behind the send queue.
-pub const CONNECTION: usize = 16 * 1024 + 2 * 16 * 1024 + 16 * 1024 + 16 * 1024 + FREE_UNREAD + PIECE;
+/// counted, and pieces of a response behind the send queue.
+pub const CONNECTION: usize = 16 * 1024 + 2 * 16 * 1024 + 16 * 1024 + 16 * 1024 + FREE_UNREAD + 2 * PIECE;
 
 /// The size of a field line in a header list, besides its name and its value (RFC 9113, section 6.5.2).
 const LINE: usize = 32;

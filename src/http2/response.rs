@@ -155,7 +155,7 @@ impl Body for ResponseContent {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
-        this.stream.taken_up();
+        this.stream.respond();
         let next = ready!(this.poll_piece(cx));
         match (&next, &mut this.guard) {
             (Some(Ok(piece)), Some(guard)) => {

@@ -102,6 +102,7 @@ pub async fn serve(
                 if let Poll::Ready(ended) = served.as_mut().poll(cx) {
                     return Poll::Ready(ended.map_or_else(Ended::Failed, |()| Ended::Closed));
                 }
+                socket.hold_unsent(cx);
                 if streams.is_evicted() {
                     streams.evict();
                     served.as_mut().graceful_shutdown();
@@ -130,16 +131,21 @@ pub async fn serve(
         // An evicted connection does not linger: its place is for another one.
         Ended::Evicted => debug!(peer = %client, "connection closed for another one"),
         Ended::TimedOut => debug!(peer = %client, "connection timed out"),
-        Ended::Closed => linger(&socket, entry).await,
+        Ended::Closed => linger(&socket, &streams, entry).await,
         Ended::Failed(error) => {
             debug!(peer = %client, %error, "connection ended");
-            linger(&socket, entry).await;
+            linger(&socket, &streams, entry).await;
         }
     }
+    // The connection keeps its place until its last request has ended: verified events are delivered nevertheless.
+    poll_fn(|cx| streams.poll_ended(cx)).await;
 }
 
-/// Lets the client read the last frames, unless the place is needed.
-async fn linger(socket: &Socket, entry: &Entry) {
+/// Lets the client read the last frames, unless the place is needed, or requests are under way.
+async fn linger(socket: &Socket, streams: &Streams, entry: &Entry) {
+    if streams.len() > 0 {
+        return;
+    }
     entry.linger();
     tokio::select! {
         biased;
@@ -220,13 +226,13 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
     /// The task ends early if the client does not take up its response. hyper then resets the stream.
     fn execute(&self, future: F) {
         let (stream, streams) = (self.streams.take_called(), Rc::clone(&self.streams));
-        streams.begin_task();
+        let task = EndTask { began: streams.begin_task(), streams };
         self.worker.finish(async move {
-            let _ended = EndTask(streams);
+            let _ended = task;
             let mut future = pin!(future);
             let mut deadline = Deadline::default();
             poll_fn(|cx| match (future.as_mut().poll(cx), &stream) {
-                (Poll::Pending, Some(stream)) => stream.poll_stuck(cx, &mut deadline),
+                (Poll::Pending, Some(stream)) => stream.poll_over(cx, &mut deadline),
                 (polled, _) => polled,
             })
             .await;
@@ -235,11 +241,14 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
 }
 
 /// Ends the count of a task when the task is dropped, also in a panic.
-struct EndTask(Rc<Streams>);
+struct EndTask {
+    streams: Rc<Streams>,
+    began: u64,
+}
 
 impl Drop for EndTask {
     fn drop(&mut self) {
-        self.0.end_task();
+        self.streams.end_task(self.began);
     }
 }
 
@@ -305,8 +314,16 @@ async fn exchange(
     let content = RequestContent::new(body, Rc::clone(&stream), length);
     let incoming = Incoming { head, content, peer: client, session, at: at.into_std(), memory };
     let (reply, guard) = {
-        let handled = pin!(gateway::handle(view.gateway(), Scope::new(&worker, &view), incoming));
-        handled.await
+        let mut handled = pin!(gateway::handle(view.gateway(), Scope::new(&worker, &view), incoming));
+        let mut wake = pin!(streams.wake_when_evicted());
+        poll_fn(|cx| {
+            let _never = wake.as_mut().poll(cx);
+            match handled.as_mut().poll(cx) {
+                Poll::Pending if stream.hold_observed(cx) => handled.as_mut().poll(cx),
+                polled => polled,
+            }
+        })
+        .await
     };
     response::of(reply?, guard, stream, is_for_head).ok()
 }

@@ -2,13 +2,16 @@
 //! them.
 
 use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
 use crate::admission::memory::Reservation;
 use crate::admission::rate::Uptake;
@@ -69,12 +72,17 @@ pub(crate) struct Streams {
     received: Cell<usize>,
     /// How many bytes of content hyper holds: they have arrived, and no request has taken them.
     unread: Cell<usize>,
-    /// How many tasks of hyper serve a stream.
+    /// How many requests have content that has not arrived whole.
+    incomplete: Cell<usize>,
+    /// How many tasks of hyper serve a stream, and how many of them began before the last mark.
     tasks: Cell<usize>,
+    marked_tasks: Cell<usize>,
+    marks: Cell<u64>,
     has_begun: Cell<bool>,
     /// When the last stream ended; before that, when the connection was accepted.
     quiet_since: Cell<Instant>,
-    is_evicted: Cell<bool>,
+    /// Cancelled when the connection is closed for another one. The requests under way are then woken.
+    evicted: CancellationToken,
     is_stopped: Cell<bool>,
     /// The stream whose request was just handed over.
     called: RefCell<Option<Rc<Stream>>>,
@@ -90,10 +98,13 @@ impl Streams {
             shown: Cell::new(None),
             received: Cell::new(0),
             unread: Cell::new(0),
+            incomplete: Cell::new(0),
             tasks: Cell::new(0),
+            marked_tasks: Cell::new(0),
+            marks: Cell::new(0),
             has_begun: Cell::new(false),
             quiet_since: Cell::new(Instant::now()),
-            is_evicted: Cell::new(false),
+            evicted: CancellationToken::new(),
             is_stopped: Cell::new(false),
             called: RefCell::new(None),
             waker: RefCell::new(None),
@@ -108,9 +119,13 @@ impl Streams {
         min_write_rate: u64,
     ) -> Rc<Stream> {
         self.has_begun.set(true);
+        self.incomplete.set(self.incomplete.get().saturating_add(1));
         let stream = Rc::new(Stream {
             streams: Rc::clone(self),
             waits: Cell::new(Waits::Content),
+            is_complete: Cell::new(false),
+            is_responding: Cell::new(false),
+            is_given_up: Cell::new(false),
             is_authentic: Cell::new(false),
             handed: Cell::new(None),
             uptake: RefCell::default(),
@@ -129,14 +144,29 @@ impl Streams {
         self.called.borrow_mut().take()
     }
 
-    /// Records that hyper serves one more stream.
-    pub(crate) fn begin_task(&self) {
+    /// Records that hyper serves one more stream. Returns the number of the last mark, for [`Self::end_task`].
+    pub(crate) fn begin_task(&self) -> u64 {
         self.tasks.set(self.tasks.get().saturating_add(1));
+        self.marks.get()
     }
 
-    /// Records that hyper serves one stream less.
-    pub(crate) fn end_task(&self) {
+    /// Records that hyper serves one stream less. `began` is what [`Self::begin_task`] has returned.
+    pub(crate) fn end_task(&self, began: u64) {
         self.tasks.set(self.tasks.get().saturating_sub(1));
+        if began < self.marks.get() {
+            self.marked_tasks.set(self.marked_tasks.get().saturating_sub(1));
+        }
+    }
+
+    /// Marks the tasks that serve a stream now.
+    pub(crate) fn mark_tasks(&self) {
+        self.marks.set(self.marks.get().saturating_add(1));
+        self.marked_tasks.set(self.tasks.get());
+    }
+
+    /// How many tasks of hyper serve a stream since before the last mark.
+    pub(crate) fn marked_tasks(&self) -> usize {
+        self.marked_tasks.get()
     }
 
     /// How many tasks of hyper serve a stream.
@@ -173,12 +203,27 @@ impl Streams {
 
     /// Ends all streams whose requests may be cut off: the connection is closed for another one.
     pub(crate) fn evict(&self) {
-        self.is_evicted.set(true);
+        self.evicted.cancel();
     }
 
     /// Whether the connection must end, because its place or its memory is needed for another one.
     pub(crate) fn is_evicted(&self) -> bool {
-        self.is_evicted.get() || self.entry.is_evicted()
+        self.evicted.is_cancelled() || self.entry.is_evicted()
+    }
+
+    /// Wakes its task when the connection is closed for another one. Never ready.
+    pub(crate) async fn wake_when_evicted(&self) {
+        self.evicted.cancelled().await;
+        pending().await
+    }
+
+    /// Ready when no request is under way. If the connection is evicted meanwhile, its requests end.
+    pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
+        self.wake(cx.waker());
+        if self.is_evicted() {
+            self.evict();
+        }
+        if self.len() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether an authentic request waits for its upstream.
@@ -235,13 +280,22 @@ impl Streams {
             self.rouse();
         }
         if self.len() == 0 {
-            // What a request has left unread is gone with it.
-            self.unread.set(0);
             self.rouse();
         }
     }
 
-    fn rouse(&self) {
+    /// Records that no more of a request's content is read. When this holds for all requests, hyper holds none: what
+    /// they have left unread, and what was only padding, is gone.
+    fn content_ended(&self) {
+        let left = self.incomplete.get().saturating_sub(1);
+        self.incomplete.set(left);
+        if left == 0 && self.unread.take() > FREE_UNREAD {
+            self.rouse();
+        }
+    }
+
+    /// Wakes the connection's task.
+    pub(crate) fn rouse(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
@@ -254,7 +308,13 @@ impl Streams {
 pub(crate) struct Stream {
     streams: Rc<Streams>,
     waits: Cell<Waits>,
+    /// Whether no more content is read.
+    is_complete: Cell<bool>,
     is_authentic: Cell<bool>,
+    /// Whether hyper has begun to take the content of the response.
+    is_responding: Cell<bool>,
+    /// Whether the request must end, because there is no memory for it while it waits.
+    is_given_up: Cell<bool>,
     /// The piece of the response that waits for the client's window: since when, and its bytes.
     handed: Cell<Option<(Instant, usize)>>,
     uptake: RefCell<Uptake>,
@@ -270,7 +330,7 @@ impl Stream {
     /// Whether the connection was closed for another one, or the stream's memory is needed for another one.
     pub(crate) fn is_evicted(&self) -> bool {
         let is_shed = self.reservation.borrow().as_ref().is_some_and(Reservation::is_shed);
-        is_shed || self.streams.is_evicted()
+        is_shed || self.is_given_up.get() || self.streams.is_evicted()
     }
 
     /// Keeps the memory of the stream itself reserved until the stream ends.
@@ -278,15 +338,43 @@ impl Stream {
         *self.reservation.borrow_mut() = Some(reservation);
     }
 
-    /// Records that the request waits for its client, of which `received` bytes of content have arrived: its
-    /// memory can be shed for others. Returns whether it may go on.
-    pub(crate) fn may_wait(&self, cx: &Context<'_>, received: u64) -> bool {
+    /// Counts the memory of the stream itself for this client, whose request a proxy has passed on.
+    pub(crate) fn belongs_to(&self, client: ClientAddress) {
+        if let Some(reservation) = &mut *self.reservation.borrow_mut() {
+            reservation.assign(client);
+        }
+    }
+
+    /// Lets the memory of the stream itself be shed for others, while the client makes the gateway wait, or while an
+    /// observed request waits. `received` bytes of content have arrived. If the stream is shed, it is evicted.
+    pub(crate) fn hold(&self, cx: &Context<'_>, received: usize) {
         let mut reservation = self.reservation.borrow_mut();
-        let Some(reservation) = &mut *reservation else { return true };
-        let received = usize::try_from(received).unwrap_or(usize::MAX);
+        let Some(reservation) = &mut *reservation else { return };
+        let is_authentic = self.is_authentic.get();
+        // An authentic request has done its part, so it is shed last.
+        let received = if is_authentic { usize::MAX } else { received };
         let now = Instant::now().into_std();
         let held = reservation.hold_while_waiting(cx, received, self.at.into_std(), now);
-        held.is_ok() && !reservation.is_shed()
+        if held.is_err() && !is_authentic {
+            self.is_given_up.set(true);
+        }
+    }
+
+    /// Lets the memory of an observed request's stream be shed while the request waits for its upstream. Returns whether
+    /// the request must now end.
+    pub(crate) fn hold_observed(&self, cx: &Context<'_>) -> bool {
+        if self.waits.get() != Waits::Observed || self.is_evicted() {
+            return false;
+        }
+        self.hold(cx, 0);
+        self.is_evicted()
+    }
+
+    /// Records that no more content is read.
+    pub(crate) fn end_content(&self) {
+        if !self.is_complete.replace(true) {
+            self.streams.content_ended();
+        }
     }
 
     /// Records that all content has arrived.
@@ -294,6 +382,7 @@ impl Stream {
         if let Some(reservation) = &mut *self.reservation.borrow_mut() {
             reservation.complete_content();
         }
+        self.end_content();
     }
 
     /// Records that the request has taken content.
@@ -301,11 +390,6 @@ impl Stream {
         let received = &self.streams.received;
         received.set(received.get().saturating_add(bytes));
         self.discard(bytes);
-    }
-
-    /// Whether hyper holds much content of this connection.
-    pub(crate) fn has_much_unread(&self) -> bool {
-        self.streams.unread.get() > FREE_UNREAD
     }
 
     /// Records that hyper holds so much less.
@@ -338,7 +422,13 @@ impl Stream {
     /// Records that the response waits for its upstream.
     pub(crate) fn wait_for_more_of_upstream(&self) {
         self.taken_up();
-        self.set(if self.is_authentic.get() { Waits::Upstream } else { Waits::Observed });
+        if !self.is_authentic.get() {
+            return self.set(Waits::Observed);
+        }
+        if let Some(reservation) = &mut *self.reservation.borrow_mut() {
+            reservation.complete_content();
+        }
+        self.set(Waits::Upstream);
     }
 
     /// Records that `bytes` of the response wait for the client to take them.
@@ -351,21 +441,33 @@ impl Stream {
     /// Records that the last piece is in the send queue.
     pub(crate) fn taken_up(&self) {
         if let Some((since, bytes)) = self.handed.take() {
-            // The client no longer makes the gateway wait.
-            self.complete_content();
             let mut uptake = self.uptake.borrow_mut();
             uptake.wait(since.elapsed());
             uptake.take(bytes);
         }
     }
 
-    /// Ready when the client has not taken up a piece of the response in time, or when its stream's memory is
-    /// needed for another one: a client that opens no window makes the gateway wait, as one that sends no
-    /// content does.
-    pub(crate) fn poll_stuck(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<()> {
-        match self.handed.get() {
+    /// Records that hyper takes the content of the response.
+    pub(crate) fn respond(&self) {
+        self.is_responding.set(true);
+        self.taken_up();
+    }
+
+    /// Ready when the response must end: the client has not taken up a piece of it in time, or the stream's memory is
+    /// needed for another one.
+    pub(crate) fn poll_over(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<()> {
+        if !self.is_responding.get() {
+            return Poll::Pending;
+        }
+        let handed = self.handed.get();
+        if handed.is_some() || !self.is_authentic.get() {
+            self.hold(cx, 0);
+        }
+        if self.is_evicted() {
+            return Poll::Ready(());
+        }
+        match handed {
             None => Poll::Pending,
-            Some(_) if !self.may_wait(cx, 0) => Poll::Ready(()),
             Some((since, _)) => {
                 let patience = self.uptake.borrow().patience(self.write_timeout, self.min_write_rate);
                 deadline.set_at(since, patience);
@@ -384,6 +486,61 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.end_content();
         self.streams.ended(self.waits.get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::connections::ConnectionLimit;
+    use crate::admission::memory::Budget;
+
+    fn address(last: u8) -> ClientAddress {
+        ClientAddress::ip([203, 0, 113, last].into())
+    }
+
+    /// A connection from `address(1)` with two streams.
+    fn two() -> (Rc<Streams>, Rc<Stream>, Rc<Stream>) {
+        let place = ConnectionLimit::new(1).enter_uncounted(address(1));
+        let streams = Streams::new(place.entry());
+        let open = || streams.open(Instant::now(), Duration::ZERO, 0);
+        let (a, b) = (open(), open());
+        (streams, a, b)
+    }
+
+    #[test]
+    fn the_memory_of_a_stream_belongs_to_the_client_that_a_proxy_reports() {
+        let (_, stream, _) = two();
+        stream.keep(Budget::new(1).reservation(address(1)));
+        stream.belongs_to(address(2));
+        let reservation = format!("{:?}", stream.reservation);
+        assert!(reservation.contains("203.0.113.2"), "{reservation}");
+    }
+
+    #[test]
+    fn content_that_no_request_will_read_is_not_counted() {
+        let (streams, a, b) = two();
+        streams.arrive(1000);
+        a.take(400);
+        a.complete_content();
+        assert_eq!(streams.unread(), 600);
+        // The other request is refused without its content. Both requests are still under way.
+        b.end_content();
+        assert_eq!((streams.unread(), streams.len()), (0, 2));
+    }
+
+    #[test]
+    fn only_tasks_that_began_before_a_mark_count_as_marked() {
+        let (streams, ..) = two();
+        let before = streams.begin_task();
+        streams.mark_tasks();
+        let after = streams.begin_task();
+        assert_eq!((streams.tasks(), streams.marked_tasks()), (2, 1));
+        streams.end_task(after);
+        assert_eq!((streams.tasks(), streams.marked_tasks()), (1, 1));
+        streams.end_task(before);
+        assert_eq!((streams.tasks(), streams.marked_tasks()), (0, 0));
     }
 }

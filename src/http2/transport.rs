@@ -19,7 +19,7 @@ use crate::admission::rate::Uptake;
 use crate::http1::buffer::Buffer;
 use crate::http1::connection::Limits;
 use crate::http2::frames::Frames;
-use crate::http2::limits::{FREE_UNREAD, UNREAD_STEP, header_list};
+use crate::http2::limits::{FREE_UNREAD, STREAM, UNREAD_STEP, header_list};
 use crate::http2::streams::Streams;
 use crate::listen::stream::Stream;
 use crate::runtime::deadline::Deadline;
@@ -40,8 +40,10 @@ struct Inner {
     /// The memory of unread content over [`FREE_UNREAD`], and of an unfinished header block.
     reservation: Reservation,
     header_list: usize,
-    /// Since when at least one response is finished whose end was not sent.
-    unsent_since: Option<Instant>,
+    /// The responses that are finished, and whose ends were not sent when they were last looked for.
+    unsent: Option<Unsent>,
+    /// The memory of such responses.
+    unsent_reservation: Reservation,
     /// Since when the client is in the middle of a head.
     in_head_since: Option<Instant>,
     has_ended: bool,
@@ -50,6 +52,14 @@ struct Inner {
     stuck_since: Option<Instant>,
     writing: Deadline,
     uptake: Uptake,
+}
+
+/// Responses that are finished, and whose ends are not sent: hyper has forgotten them, and h2 holds the rest.
+#[derive(Clone, Copy, Debug)]
+struct Unsent {
+    since: Instant,
+    /// The last stream that the client had opened then.
+    last: u32,
 }
 
 impl Socket {
@@ -66,9 +76,10 @@ impl Socket {
             unread,
             frames: Frames::default(),
             streams: Rc::clone(streams),
+            unsent_reservation: reservation.another(),
             reservation,
             header_list: usize::try_from(header_list(limits.max_header_bytes)).unwrap_or(usize::MAX),
-            unsent_since: None,
+            unsent: None,
             in_head_since: Some(Instant::now()),
             has_ended: false,
             write_timeout: limits.write_timeout,
@@ -84,13 +95,49 @@ impl Socket {
         self.0.borrow().in_head_since
     }
 
-    /// Since when the end of a response waits for the client to open its window.
+    /// Since when the end of a response waits for the client to open its window, at least. Ends of other responses
+    /// that are sent meanwhile change nothing.
     pub(crate) fn unsent_since(&self) -> Option<Instant> {
         let mut inner = self.0.borrow_mut();
-        // hyper is finished with all other streams.
-        let is_unsent = inner.frames.open() > inner.streams.tasks();
-        inner.unsent_since = is_unsent.then(|| inner.unsent_since.unwrap_or_else(Instant::now));
-        inner.unsent_since
+        let Inner { frames, streams, unsent, .. } = &mut *inner;
+        if unsent.is_some_and(|unsent| frames.open_up_to(unsent.last) <= streams.marked_tasks()) {
+            *unsent = None;
+        }
+        // hyper is finished with all other streams. A stream whose head is unfinished is not known to hyper.
+        if unsent.is_none() && !frames.is_in_block() && frames.open() > streams.tasks() {
+            *unsent = Some(Unsent { since: Instant::now(), last: frames.last() });
+            streams.mark_tasks();
+        }
+        unsent.map(|unsent| unsent.since)
+    }
+
+    /// Reserves memory for the responses that are finished and not sent. If there is none, the connection must end.
+    pub(crate) fn hold_unsent(&self, cx: &mut Context<'_>) {
+        let mut inner = self.0.borrow_mut();
+        let Inner { frames, streams, unsent_reservation: reservation, .. } = &mut *inner;
+        // The first one is part of the memory of each connection.
+        let unsent = frames.open().saturating_sub(streams.tasks()).saturating_sub(1).saturating_mul(STREAM);
+        if unsent < reservation.bytes() || (unsent == 0 && !reservation.is_empty()) {
+            // A smaller reservation takes the place of this one.
+            *reservation = reservation.another();
+        }
+        if unsent == 0 {
+            return;
+        }
+        let now = Instant::now().into_std();
+        let is_held = match reservation.poll_grow_to(cx, unsent, now) {
+            Poll::Ready(Err(Exhausted)) => false,
+            Poll::Ready(Ok(())) | Poll::Pending => reservation.hold_while_waiting(cx, 0, now, now).is_ok(),
+        };
+        if is_held && !reservation.is_shed() {
+            return;
+        }
+        if streams.is_at_upstream() {
+            reservation.complete_content();
+        } else {
+            streams.evict();
+            *reservation = reservation.another();
+        }
     }
 
     /// Reads and discards the bytes that the client still sends, for at most `limit`. Otherwise the kernel
@@ -117,6 +164,11 @@ impl Socket {
 
 impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // The client may have ended only its own side. hyper would give up the requests under way, so it hears of the end
+        // when they are answered.
+        if self.has_ended && self.frames.are_whole() {
+            return Poll::Pending;
+        }
         ready!(self.poll_admit(cx));
         let before = buffer.filled().len();
         if self.unread.is_empty() {
@@ -127,6 +179,9 @@ impl Inner {
             let read = ready!(read);
             self.has_ended |= read.is_err() || buffer.filled().len() == before;
             read?;
+            if self.has_ended && self.frames.are_whole() {
+                return Poll::Pending;
+            }
         } else {
             let bytes = self.unread.as_slice();
             let bytes = bytes.get(..buffer.remaining()).unwrap_or(bytes);
@@ -153,6 +208,10 @@ impl Inner {
         if held < self.reservation.bytes() || (held == 0 && !self.reservation.is_empty()) {
             // A smaller reservation takes the place of this one.
             self.reservation = self.reservation.another();
+        }
+        if self.reservation.is_shed() && self.streams.is_at_upstream() {
+            // An authentic request waits for its upstream meanwhile.
+            self.reservation.complete_content();
         }
         match ready!(self.reservation.poll_grow_to(cx, held, Instant::now().into_std())) {
             Ok(()) => return Poll::Ready(()),
@@ -191,10 +250,10 @@ impl Inner {
         for piece in pieces {
             let piece = piece.get(..n).unwrap_or(piece);
             n = n.saturating_sub(piece.len());
-            if self.frames.sent(piece) {
-                // The client reads its responses.
-                self.unsent_since = None;
-            }
+            self.frames.sent(piece);
+        }
+        if self.has_ended && !self.frames.are_whole() {
+            self.streams.rouse();
         }
     }
 

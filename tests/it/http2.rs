@@ -25,12 +25,12 @@ use crate::support::{
 };
 
 /// A client that speaks HTTP/2.
-struct Http2 {
-    requests: SendRequest<Bytes>,
-    connection: JoinHandle<Result<(), h2::Error>>,
+pub(crate) struct Http2 {
+    pub(crate) requests: SendRequest<Bytes>,
+    pub(crate) connection: JoinHandle<Result<(), h2::Error>>,
 }
 
-async fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).await.unwrap();
     // Otherwise the end of each window would wait for an acknowledgement.
     stream.set_nodelay(true).unwrap();
@@ -39,7 +39,7 @@ async fn connect(address: SocketAddr) -> TcpStream {
 
 /// A response with all of its content.
 #[derive(Debug)]
-struct Answer {
+pub(crate) struct Answer {
     status: StatusCode,
     fields: HeaderMap,
     content: Vec<u8>,
@@ -51,13 +51,13 @@ impl Answer {
     }
 
     #[track_caller]
-    fn assert(&self, status: u16, part: &str) {
+    pub(crate) fn assert(&self, status: u16, part: &str) {
         assert!(self.status.as_u16() == status && self.text().contains(part), "{self:?}");
     }
 }
 
 impl Http2 {
-    async fn to(address: SocketAddr) -> Self {
+    pub(crate) async fn to(address: SocketAddr) -> Self {
         Self::over(connect(address).await).await
     }
 
@@ -75,18 +75,25 @@ impl Http2 {
         Self::built(&Builder::new(), stream).await
     }
 
-    async fn built(builder: &Builder, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    pub(crate) async fn built(
+        builder: &Builder,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
         let (requests, connection) = builder.handshake(stream).await.unwrap();
         Self { requests, connection: tokio::spawn(connection) }
     }
 
     /// Begins a request. Its content is still to be sent, unless it has none.
-    async fn begin(&mut self, request: Request<()>, is_empty: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    pub(crate) async fn begin(
+        &mut self,
+        request: Request<()>,
+        is_empty: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         self.requests = self.requests.clone().ready().await.unwrap();
         self.requests.send_request(request, is_empty).unwrap()
     }
 
-    async fn send(&mut self, request: Request<()>, content: &[u8]) -> Result<Answer, h2::Error> {
+    pub(crate) async fn send(&mut self, request: Request<()>, content: &[u8]) -> Result<Answer, h2::Error> {
         let (response, mut stream) = self.begin(request, content.is_empty()).await;
         // A refusal stops the content, and is read nevertheless.
         let _is_stopped = push(&mut stream, content, true).await;
@@ -94,18 +101,22 @@ impl Http2 {
     }
 
     /// Sends a whole event with its signature.
-    async fn event(&mut self, content: &[u8]) -> Result<Answer, h2::Error> {
+    pub(crate) async fn event(&mut self, content: &[u8]) -> Result<Answer, h2::Error> {
         self.send(signed(content), content).await
     }
 
     /// Waits until the gateway has ended the connection.
-    async fn ended(self) -> Result<(), h2::Error> {
+    pub(crate) async fn ended(self) -> Result<(), h2::Error> {
         drop(self.requests);
         tokio::time::timeout(PATIENCE, self.connection).await.expect("the connection ends").unwrap()
     }
 }
 
-async fn push(stream: &mut SendStream<Bytes>, mut content: &[u8], is_end: bool) -> Result<(), h2::Error> {
+pub(crate) async fn push(
+    stream: &mut SendStream<Bytes>,
+    mut content: &[u8],
+    is_end: bool,
+) -> Result<(), h2::Error> {
     while !content.is_empty() {
         stream.reserve_capacity(content.len());
         while stream.capacity() == 0 {
@@ -139,11 +150,11 @@ async fn all(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
 }
 
 /// A request with the signature of this content.
-fn signed(content: &[u8]) -> Request<()> {
+pub(crate) fn signed(content: &[u8]) -> Request<()> {
     request(&signature(content))
 }
 
-fn forged() -> Request<()> {
+pub(crate) fn forged() -> Request<()> {
     request(&"0".repeat(64))
 }
 
@@ -158,21 +169,21 @@ fn with_length(mut request: Request<()>, length: usize) -> Request<()> {
 }
 
 /// Runs a test with sockets of its own runtime.
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
 
 /// A gateway that takes HTTP/2 with prior knowledge.
-fn h2c() -> Setup {
+pub(crate) fn h2c() -> Setup {
     gateway().server("h2c = true")
 }
 
-fn before(upstream: &Upstream) -> Gateway {
+pub(crate) fn before(upstream: &Upstream) -> Gateway {
     h2c().route(PATH, &upstream.url()).start()
 }
 
 /// Waits until the condition holds. The connections of the test go on meanwhile.
-async fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !so() {
         assert!(begin.elapsed() < PATIENCE, "never: {what}");

@@ -36,6 +36,7 @@ mod framing;
 mod http2;
 mod http2_floods;
 mod http2_requests;
+mod http2_holding;
 mod init;
 mod limits;
 mod load;
