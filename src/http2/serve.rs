@@ -320,7 +320,7 @@ async fn exchange(
             let _never = wake.as_mut().poll(cx);
             match handled.as_mut().poll(cx) {
                 Poll::Pending if stream.hold_observed(cx) => handled.as_mut().poll(cx),
-                polled => polled,
+                polled @ (Poll::Ready(_) | Poll::Pending) => polled,
             }
         })
         .await

@@ -214,7 +214,7 @@ impl Streams {
     /// Wakes its task when the connection is closed for another one. Never ready.
     pub(crate) async fn wake_when_evicted(&self) {
         self.evicted.cancelled().await;
-        pending().await
+        pending::<()>().await;
     }
 
     /// Ready when no request is under way. If the connection is evicted meanwhile, its requests end.
