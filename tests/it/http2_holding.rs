@@ -110,7 +110,7 @@ fn a_connection_keeps_its_place_until_its_verified_event_is_delivered() {
         push(&mut stream, FIXTURE, true).await.unwrap();
         until("the upstream has it", || upstream.requests().len() == 1).await;
         client.connection.abort();
-        let next = async { Http2::to(address).await.send(forged(), FIXTURE).await };
+        let next = async move { Http2::to(address).await.send(forged(), FIXTURE).await };
         let mut next = tokio::spawn(next);
         let early = tokio::time::timeout(Duration::from_millis(300), &mut next).await;
         assert!(early.is_err(), "{early:?}");
