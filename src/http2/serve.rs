@@ -8,7 +8,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -263,15 +263,25 @@ impl Connection {
         let limits = view.limits();
         let stream = self.streams.open(at, limits.write_timeout, limits.min_write_rate);
         let (answer, answered) = oneshot::channel();
-        let exchange = exchange(self.clone(), view, stream, request, at);
-        self.worker.finish(async move {
-            // Without a response, hyper resets the stream.
-            let Some(response) = exchange.await else { return };
-            if let Err(response) = answer.send(response) {
-                response.into_body().abandon();
-            }
-        });
+        let mut exchange = Box::pin(exchange(self.clone(), view, stream, request, at));
+        // The request begins here, before hyper hands over the next one: so each request has its memory, or is refused,
+        // before there are more. Its task polls it again at once.
+        match exchange.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(response) => hand_over(answer, response),
+            Poll::Pending => self.worker.finish(async move { hand_over(answer, exchange.await) }),
+        }
         async { answered.await.map_err(|_none| BrokenOff) }
+    }
+}
+
+/// Hands a response over to hyper. Without a response, hyper resets the stream.
+fn hand_over(
+    answer: oneshot::Sender<Response<ResponseContent>>,
+    response: Option<Response<ResponseContent>>,
+) {
+    let Some(response) = response else { return };
+    if let Err(response) = answer.send(response) {
+        response.into_body().abandon();
     }
 }
 
