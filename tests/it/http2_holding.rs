@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use h2::client::Builder;
-use http::Request;
 
 use crate::http2::{Http2, before, connect, forged, h2c, push, run, signed, until};
 use crate::support::request::PATH;
@@ -116,28 +115,5 @@ fn a_connection_keeps_its_place_until_its_verified_event_is_delivered() {
         assert!(early.is_err(), "{early:?}");
         release.open();
         next.await.unwrap().unwrap().assert(401, "signature_mismatch");
-    });
-}
-
-#[test]
-fn the_observed_requests_of_an_evicted_connection_end_without_their_upstream() {
-    let (release, gate) = gate();
-    let upstream = Upstream::scripted(move |connection| {
-        while connection.request().is_some() {
-            gate.pass();
-            connection.send(OK);
-        }
-    });
-    let setup = gateway().server("h2c = true\nmax_connections = 1");
-    let gateway = setup.route_with(PATH, &upstream.url(), "mode = \"observe\"").start();
-    run(async {
-        let mut client = Http2::to(gateway.address()).await;
-        let (_response, mut stream) = client.begin(forged(), false).await;
-        push(&mut stream, FIXTURE, true).await.unwrap();
-        until("the upstream has it", || upstream.requests().len() == 1).await;
-        let mut next = Http2::to(gateway.address()).await;
-        let elsewhere = Request::post("http://localhost/elsewhere").body(()).unwrap();
-        next.send(elsewhere, b"").await.unwrap().assert(404, "no_route");
-        release.open();
     });
 }
