@@ -159,7 +159,7 @@ pub fn explain(error: &io::Error) -> Option<String> {
     let reason = match error {
         Error::InvalidCertificate(wrong) => match wrong {
             CertificateError::UnknownIssuer => {
-                "its certificate is of an unknown issuer: name the issuer's certificate with `ca`".to_owned()
+                "its certificate is of an unknown issuer (for an upstream, `ca` names the issuer)".to_owned()
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "its certificate has expired".to_owned()
