@@ -113,6 +113,15 @@ pub fn with_reserve(max: u64) -> u64 {
     max.saturating_add(max.checked_div(RESERVE).unwrap_or(0).max(ORDINARY))
 }
 
+/// Whether a request may use the reserve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reserve {
+    /// If the request is ordinary.
+    ForOrdinary,
+    /// Never.
+    Never,
+}
+
 /// The bytes of a [`Budget`] that one request holds. Dropping the reservation gives them back. So a
 /// reservation must live as long as the memory that it counts.
 #[derive(Debug)]
@@ -162,6 +171,30 @@ impl Reservation {
         bytes: usize,
         now: Instant,
     ) -> Poll<Result<(), Exhausted>> {
+        self.poll_grow(cx, bytes, now, Reserve::ForOrdinary)
+    }
+
+    /// Grows the reservation as [`Self::poll_grow_to`] does, but never into the reserve: what a client needs
+    /// beside its events must not keep events out.
+    ///
+    /// # Errors
+    /// [`Exhausted`]
+    pub fn poll_grow_within_budget(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: usize,
+        now: Instant,
+    ) -> Poll<Result<(), Exhausted>> {
+        self.poll_grow(cx, bytes, now, Reserve::Never)
+    }
+
+    fn poll_grow(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: usize,
+        now: Instant,
+        reserve: Reserve,
+    ) -> Poll<Result<(), Exhausted>> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return Poll::Ready(Ok(()));
@@ -169,7 +202,7 @@ impl Reservation {
         if self.is_shed() {
             return Poll::Ready(Err(Exhausted));
         }
-        let ordinary = self.holder.is_none() && bytes <= ORDINARY;
+        let ordinary = reserve == Reserve::ForOrdinary && self.holder.is_none() && bytes <= ORDINARY;
         let budget = &self.budget;
         let none_waits = budget.waiting.load(Ordering::SeqCst) == 0;
         if (none_waits && budget.try_take(more, budget.max()))

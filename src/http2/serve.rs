@@ -24,7 +24,7 @@ use tracing::debug;
 
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
-use crate::admission::memory::{FREE_HEAD, Reservation};
+use crate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
 use crate::gateway::{self, Incoming};
 use crate::http1::buffer::Buffer;
 use crate::http1::connection::Transport as _;
@@ -102,6 +102,9 @@ pub async fn serve(
                 if let Poll::Ready(ended) = served.as_mut().poll(cx) {
                     return Poll::Ready(ended.map_or_else(Ended::Failed, |()| Ended::Closed));
                 }
+                if socket.forget_discarded() {
+                    continue;
+                }
                 socket.hold_unsent(cx);
                 if streams.is_evicted() {
                     streams.evict();
@@ -127,6 +130,7 @@ pub async fn serve(
         })
         .await
     };
+    socket.release();
     match ended {
         // An evicted connection does not linger: its place is for another one.
         Ended::Evicted => debug!(peer = %client, "connection closed for another one"),
@@ -301,7 +305,7 @@ async fn exchange(
     }
     let limit = view.limits().header_timeout;
     if streams.len() > 1 {
-        match reserve(&worker, client, STREAM, limit).await {
+        match reserve(&worker, client, STREAM, limit, Reservation::poll_grow_within_budget).await {
             Some(reservation) => stream.keep(reservation),
             None => head = Err(HeadError::Overloaded),
         }
@@ -310,7 +314,7 @@ async fn exchange(
     if let Ok(large) = &head
         && large.footprint() > FREE_HEAD
     {
-        memory = reserve(&worker, client, large.footprint(), limit).await;
+        memory = reserve(&worker, client, large.footprint(), limit, Reservation::poll_grow_to).await;
         if memory.is_none() {
             head = Err(HeadError::Overloaded);
         }
@@ -346,14 +350,23 @@ fn read(request: Request<HyperBody>, max_header_bytes: usize) -> (Result<Request
     (head::read(&parts, max_header_bytes), body)
 }
 
+/// Grows a reservation, with or without the reserve.
+type Grow = fn(
+    &mut Reservation,
+    &mut Context<'_>,
+    usize,
+    std::time::Instant,
+) -> Poll<Result<(), Exhausted>>;
+
 /// Reserves memory. `None` if there is none for this client in time.
 async fn reserve(
     worker: &Worker,
     client: ClientAddress,
     bytes: usize,
     limit: Duration,
+    grow: Grow,
 ) -> Option<Reservation> {
     let mut reservation = worker.budget().reservation(client);
-    let grown = timeout(limit, poll_fn(|cx| reservation.poll_grow_to(cx, bytes, Instant::now().into_std())));
+    let grown = timeout(limit, poll_fn(|cx| grow(&mut reservation, cx, bytes, Instant::now().into_std())));
     matches!(grown.await, Ok(Ok(()))).then_some(reservation)
 }

@@ -181,6 +181,16 @@ impl Streams {
         self.unread.set(self.unread.get().saturating_add(bytes).min(most));
     }
 
+    /// Forgets unread content if no request waits for any: h2 discards it. Returns whether there was some.
+    pub(crate) fn forget_discarded(&self) -> bool {
+        self.incomplete.get() == 0 && self.unread.take() > 0
+    }
+
+    /// Lets the connection read again. Returns whether it had stopped.
+    pub(crate) fn resume_reading(&self) -> bool {
+        self.is_stopped.take()
+    }
+
     /// How many bytes of content hyper holds, at most.
     pub(crate) fn unread(&self) -> usize {
         self.unread.get()

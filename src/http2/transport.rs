@@ -111,6 +111,19 @@ impl Socket {
         unsent.map(|unsent| unsent.since)
     }
 
+    /// Gives back the memory of content that h2 has discarded, because its requests have ended before it came. To be
+    /// called when hyper has taken note of every request that has arrived. Returns whether reading had stopped.
+    pub(crate) fn forget_discarded(&self) -> bool {
+        let mut inner = self.0.borrow_mut();
+        if !inner.streams.forget_discarded() {
+            return false;
+        }
+        if !inner.frames.is_in_block() && !inner.reservation.is_empty() {
+            inner.reservation = inner.reservation.another();
+        }
+        inner.streams.resume_reading()
+    }
+
     /// Reserves memory for the responses that are finished and not sent. If there is none, the connection must end.
     pub(crate) fn hold_unsent(&self, cx: &mut Context<'_>) {
         let mut inner = self.0.borrow_mut();
@@ -136,6 +149,15 @@ impl Socket {
             reservation.complete_content();
         } else {
             streams.evict();
+            *reservation = reservation.another();
+        }
+    }
+
+    /// Gives back the memory of a connection that has ended: hyper and h2 are dropped.
+    pub(crate) fn release(&self) {
+        let mut inner = self.0.borrow_mut();
+        let Inner { reservation, unsent_reservation, .. } = &mut *inner;
+        for reservation in [reservation, unsent_reservation] {
             *reservation = reservation.another();
         }
     }
@@ -213,11 +235,15 @@ impl Inner {
             // An authentic request waits for its upstream meanwhile.
             self.reservation.complete_content();
         }
-        match ready!(self.reservation.poll_grow_to(cx, held, Instant::now().into_std())) {
-            Ok(()) => return Poll::Ready(()),
-            Err(Exhausted) if self.reservation.is_shed() => self.shed(),
-            // Nothing more is read until a request has taken some of the content, or has ended.
-            Err(Exhausted) => self.streams.stop_reading(),
+        match self.reservation.poll_grow_to(cx, held, Instant::now().into_std()) {
+            Poll::Ready(Ok(())) => return Poll::Ready(()),
+            Poll::Ready(Err(Exhausted)) if self.reservation.is_shed() => self.shed(),
+            Poll::Ready(Err(Exhausted)) => {
+                // Nothing more is read until a request has taken some of the content, or has ended.
+                self.streams.stop_reading();
+                self.hold(cx);
+            }
+            Poll::Pending => self.hold(cx),
         }
         Poll::Pending
     }
