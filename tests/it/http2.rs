@@ -191,6 +191,12 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// How many requests of the route have ended: their records were emitted.
+pub(crate) fn ended(gateway: &Gateway) -> u64 {
+    let sum = gateway.control().meters().sum();
+    sum.routes.get(PATH).map_or(0, |route| route.outcomes.values().sum())
+}
+
 #[test]
 fn a_signed_event_over_http2_reaches_the_upstream_and_a_forged_one_does_not() {
     let upstream = Upstream::ok();
@@ -416,6 +422,7 @@ fn a_verified_event_is_delivered_if_its_stream_is_reset_or_its_connection_ends()
         drop((response, stream));
         client.send(forged(), FIXTURE).await.unwrap().assert(401, "");
         release.open();
+        until("it is delivered", || ended(&gateway) == 2).await;
         // The exchange with the upstream has ended in order: its connection is used again.
         release.open();
         client.event(FIXTURE).await.unwrap().assert(200, "ok");
@@ -426,6 +433,7 @@ fn a_verified_event_is_delivered_if_its_stream_is_reset_or_its_connection_ends()
         until("the upstream has it", || upstream.requests().len() == 3).await;
         client.connection.abort();
         release.open();
+        until("it is delivered", || ended(&gateway) == 4).await;
         release.open();
         let mut client = Http2::to(gateway.address()).await;
         client.event(FIXTURE).await.unwrap().assert(200, "ok");

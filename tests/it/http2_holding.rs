@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use h2::client::Builder;
+use http::Request;
 
-use crate::http2::{Http2, before, connect, forged, h2c, push, run, signed, until};
+use crate::http2::{Http2, before, connect, ended, forged, h2c, push, run, signed, until};
 use crate::support::request::PATH;
-use crate::support::upstream::OK;
+use crate::support::upstream::{OK, Oracle};
 use crate::support::{Client, FIXTURE, PATIENCE, Upstream, gate, gateway, signature};
 
 /// The strangers' requests are refused, and they read no refusal.
@@ -116,4 +117,47 @@ fn a_connection_keeps_its_place_until_its_verified_event_is_delivered() {
         release.open();
         next.await.unwrap().unwrap().assert(401, "signature_mismatch");
     });
+}
+
+/// The upstream of the requests answers only when the next client has its own answer.
+#[test]
+fn the_observed_requests_of_an_evicted_connection_end_without_their_upstream() {
+    for (begins, leaves) in [(false, false), (true, false), (false, true)] {
+        let (release, gate) = gate();
+        let upstream = Upstream::with_oracle(Oracle::default().observing(), move |connection| {
+            while connection.request().is_some() {
+                if begins {
+                    connection.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nsome");
+                }
+                gate.pass();
+                connection.send(OK);
+            }
+        });
+        let setup = gateway().server("h2c = true\nmax_connections = 1");
+        let gateway = setup.route_with(PATH, &upstream.url(), "mode = \"observe\"").start();
+        run(async {
+            let mut client = Http2::to(gateway.address()).await;
+            let (response, mut stream) = client.begin(forged(), false).await;
+            push(&mut stream, FIXTURE, true).await.unwrap();
+            until("the upstream has it", || upstream.requests().len() == 1).await;
+            let mut relayed = None;
+            if begins {
+                let mut content = response.await.unwrap().into_body();
+                assert_eq!(content.data().await.unwrap().unwrap(), "some");
+                relayed = Some(content);
+            }
+            if leaves {
+                client.connection.abort();
+            }
+            let mut next = Http2::to(gateway.address()).await;
+            let elsewhere = Request::post("http://localhost/elsewhere").body(()).unwrap();
+            next.send(elsewhere, b"").await.unwrap().assert(404, "no_route");
+            assert_eq!(ended(&gateway), 1, "{begins} {leaves}");
+            if let Some(mut content) = relayed {
+                let rest = content.data().await;
+                assert!(matches!(rest, Some(Err(_))), "{rest:?}");
+            }
+            release.open();
+        });
+    }
 }
