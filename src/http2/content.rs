@@ -29,8 +29,8 @@ impl RequestContent {
         Self { body, stream, length, piece: Bytes::new(), arrived: 0 }
     }
 
-    /// The end of the content. A reset of the stream can look like an end to hyper: then the stream has not
-    /// ended.
+    /// The end of the content. hyper can take a reset of the stream for the end of the content. In this case, the
+    /// stream has not ended.
     fn end(&self) -> Result<Progress, ContentError> {
         let is_whole = match self.length {
             Length::Known(length) => length == self.arrived,
@@ -47,7 +47,7 @@ impl RequestContent {
 }
 
 impl Drop for RequestContent {
-    /// Takes from hyper what the request has left unread, so it is no longer counted.
+    /// Takes the content from hyper that the request has left unread, so that it no longer counts.
     fn drop(&mut self) {
         self.stream.discard(self.piece.len());
         let mut cx = Context::from_waker(Waker::noop());
@@ -82,7 +82,7 @@ impl Content for RequestContent {
             match ready!(polled) {
                 // Trailers are not forwarded, and are not needed.
                 Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
-                // The connection was closed for another one: the request says so when it sees that it waits.
+                // The connection was closed for another connection. The request reports this when it waits.
                 Some(Err(_)) | None if self.stream.is_evicted() => return Poll::Pending,
                 Some(Err(_)) => return Poll::Ready(Err(ContentError::Incomplete)),
                 None => return Poll::Ready(self.end()),
@@ -104,7 +104,7 @@ impl Content for RequestContent {
         self.piece.advance(n);
         self.stream.take(n);
         if self.piece.is_empty() {
-            // An empty piece would keep the buffer that it was cut from.
+            // An empty piece would keep the buffer of the frame.
             self.piece = Bytes::new();
         }
         if self.piece.is_empty() && self.body.is_end_stream() {
@@ -121,8 +121,8 @@ impl Content for RequestContent {
         0
     }
 
-    /// The connection belongs to the proxy, and carries requests of several clients. The memory of the request is its
-    /// client's.
+    /// Counts the memory of the request for its client. The connection still counts for the proxy, because the
+    /// connection carries requests of several clients.
     fn belongs_to(&self, client: ClientAddress) {
         self.stream.belongs_to(client);
     }

@@ -1,8 +1,8 @@
 //! Pure. Follows the frames of a connection, as far as its limits need it.
 //!
-//! hyper reads and writes the frames. It does not say whether a header block is unfinished, how much content
-//! it holds, or whether the end of a response was sent. So the bytes are also looked at here: only the nine
-//! bytes at the beginning of each frame (RFC 9113, section 4.1).
+//! hyper reads and writes the frames. hyper does not say whether a header block is unfinished, how much content
+//! hyper holds, or whether the end of a response was sent. So this file also reads the nine bytes at the
+//! beginning of each frame (RFC 9113, section 4.1), and no other bytes.
 
 use crate::http2::limits::MAX_STREAMS;
 use crate::http2::preface::PREFACE;
@@ -43,8 +43,8 @@ struct Walker {
 }
 
 impl Walker {
-    /// Takes further bytes. Calls `each` for every frame that begins in them; it says whether the content of
-    /// the frame counts. Returns how many of the bytes are content that counts.
+    /// Takes further bytes. Calls `each` for every frame that begins in the bytes. `each` returns whether the
+    /// content of the frame counts. Returns how many of the bytes are content that counts.
     fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame) -> bool) -> usize {
         let before = self.before.min(bytes.len());
         self.before = self.before.saturating_sub(before);
@@ -95,7 +95,7 @@ impl Walker {
     }
 }
 
-/// The most streams whose ends are watched for. hyper resets the streams that are too many.
+/// The most streams whose ends are followed. hyper resets streams over its limit.
 const WATCHED: usize = {
     #[expect(clippy::as_conversions, reason = "a small constant")]
     {

@@ -36,7 +36,7 @@ pub fn read(parts: &Parts<'_>, max_bytes: usize) -> Result<RequestHead, HeadErro
     match head::parse(&bytes, &mut 0, max_bytes) {
         Parsed::Complete(facts) if facts.len == bytes.len() => Ok(RequestHead::owned(facts, bytes)),
         Parsed::Complete(_) => Err(HeadError::Malformed("the head ends early")),
-        // A head without its end is longer than the limit.
+        // A head whose end is missing is longer than the limit.
         Parsed::Partial => Err(HeadError::TooLarge),
         Parsed::Faulty(error) => Err(error),
     }
@@ -79,7 +79,7 @@ fn written(parts: &Parts<'_>) -> Result<Vec<u8>, &'static str> {
             }
         }
         if name == COOKIE {
-            // All of them are written where the first is.
+            // All cookie lines are written in the place of the first.
             if !has_cookie {
                 cookies(&mut bytes, fields);
             }

@@ -5,55 +5,55 @@ use std::time::Duration;
 use crate::message::head::MAX_FIELD_LINES;
 
 /// The most streams that a client may have open at the same time. Guards against one connection with more
-/// requests than many connections of HTTP/1.1 have. Clients take it that there are 100, until they have read
-/// the settings (RFC 9113, section 6.5.2).
+/// requests than many connections of HTTP/1.1 have. The limit is over 100, because clients may open 100 streams
+/// before they have read the settings (RFC 9113, section 6.5.2).
 pub const MAX_STREAMS: u32 = 128;
 
-/// The most requests of one connection that are under way. There can be more of them than open streams: an
-/// authentic request goes on when its stream is reset. Guards against a client that resets each stream and
-/// opens another.
+/// The most requests of one connection that are under way. More requests than open streams can be under way,
+/// because an authentic request goes on when its stream is reset. Guards against a client that resets each
+/// stream and opens another.
 pub const MOST_REQUESTS: usize = 256;
 
-/// The most content of a stream that may arrive before it is read, in bytes. Guards against content that
-/// arrives faster than the memory budget has room for it.
+/// The most content of a stream that may arrive before the request reads the content, in bytes. Guards against
+/// content that arrives faster than the memory budget has room.
 pub const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// The same for all streams of a connection together.
+/// The most content of all streams of a connection that may arrive before the requests read it, in bytes.
 pub const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// The content of a frame, at most, in bytes. RFC 9113, section 4.2, allows no smaller limit.
+/// The most content of a frame, in bytes. RFC 9113, section 4.2, allows no smaller limit.
 pub const MAX_FRAME: u32 = 16 * 1024;
 
 /// The most content of a response that is handed to the send queue of a stream at once, in bytes.
 pub const PIECE: usize = 8 * 1024;
 
-/// When this much of a response is in the send queue of a stream, no further piece is handed to it. Guards
-/// against clients that open a small window and read nothing.
+/// The size of a stream's send queue from which on no further piece of the response is handed to the queue, in
+/// bytes. Guards against clients that open a small window and read nothing.
 pub const SEND_BUFFER: usize = 8 * 1024;
 
 /// The most streams that a client may reset before they are served. Guards against "rapid reset"
 /// (CVE-2023-44487).
 pub const PENDING_RESETS: usize = 20;
 
-/// The most streams of a connection that are reset because of the client's own errors, in all of its time.
-/// Guards against "MadeYouReset" (CVE-2025-8671). h2 also counts streams that are refused as too many: a burst
-/// of events before the settings must not end the connection.
+/// The most streams that are reset because of the client's own errors, over the whole life of a connection.
+/// Guards against "MadeYouReset" (CVE-2025-8671). h2 also counts streams that are refused as too many. So the
+/// limit is high: a burst of events before the client has read the settings must not end the connection.
 pub const LOCAL_RESETS: usize = 1024;
 
-/// How often the client must show that it is still there. Guards against connections whose client is gone.
+/// The time between two pings to the client. Guards against connections whose client is gone.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long the client may take to answer a ping.
+/// The longest time in which the client must answer a ping.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The content of a connection that may wait to be read without being counted, in bytes. More of it counts
-/// towards the memory budget.
+/// The unread content of a connection that does not count towards the memory budget, in bytes. Further unread
+/// content counts.
 pub const FREE_UNREAD: usize = 16 * 1024;
 
 /// The steps in which memory for more unread content is reserved, in bytes.
 pub const UNREAD_STEP: usize = 32 * 1024;
 
-/// The memory of a stream, besides a large head and its content, in bytes: its tasks, what hyper and h2 keep of it, and
+/// The memory of a stream, besides a large head and its content, in bytes: its tasks, its state in hyper and h2, and
 /// the larger of two sizes. One is a small head with its upstream's head, the other is a response. The first stream of
 /// a connection is part of the memory of each connection. Further streams count towards the memory budget.
 pub const STREAM: usize = 32 * 1024;
@@ -66,9 +66,9 @@ pub const CONNECTION: usize = 16 * 1024 + 2 * 16 * 1024 + 16 * 1024 + 16 * 1024 
 /// The size of a field line in a header list, besides its name and its value (RFC 9113, section 6.5.2).
 const LINE: usize = 32;
 
-/// The most bytes of a header list, as RFC 9113 counts them. A head within `max_header_bytes` and the limit on
-/// its lines is within this limit, and a somewhat larger head too: so the gateway itself refuses it, and its
-/// refusal is in the log. hyper refuses larger ones.
+/// The most bytes of a header list, as RFC 9113 counts them. The limit is larger than any head within
+/// `max_header_bytes` and the limit on lines. So the gateway itself refuses a somewhat larger head, and the log
+/// has the refusal. hyper refuses a header list over this limit.
 #[must_use]
 pub fn header_list(max_header_bytes: usize) -> u32 {
     let lines = MAX_FIELD_LINES.saturating_mul(2).saturating_mul(LINE);

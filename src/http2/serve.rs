@@ -46,8 +46,8 @@ use crate::runtime::worker::Worker;
 use crate::runtime::worker_view::View;
 use crate::tls::session::Session;
 
-/// How long a client may take to read the last frames of its connection, and how long it may take to close the
-/// connection after GOAWAY.
+/// The longest time in which a client must read the last frames of its connection, and the longest time in which
+/// it must close the connection after GOAWAY.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What all requests of a connection share.
@@ -59,8 +59,8 @@ struct Connection {
     session: Option<Arc<Session>>,
 }
 
-/// Serves a connection until either side ends it. `unread` was already read from it. `drain` ends it after the
-/// requests under way. The future must be polled under [`Entry::watch`].
+/// Serves a connection until either side ends the connection. `unread` was already read from the connection.
+/// `drain` ends the connection after the requests under way. The future must be polled under [`Entry::watch`].
 pub async fn serve(
     worker: Rc<Worker>,
     stream: listen::stream::Stream,
@@ -132,7 +132,7 @@ pub async fn serve(
     };
     socket.release();
     match ended {
-        // An evicted connection does not linger: its place is for another one.
+        // An evicted connection does not linger, because its place is needed for another connection.
         Ended::Evicted => debug!(peer = %client, "connection closed for another one"),
         Ended::TimedOut => debug!(peer = %client, "connection timed out"),
         Ended::Closed => linger(&socket, &streams, entry).await,
@@ -141,7 +141,7 @@ pub async fn serve(
             linger(&socket, &streams, entry).await;
         }
     }
-    // The connection keeps its place until its last request has ended: verified events are delivered nevertheless.
+    // The connection keeps its place until its last request has ended, because verified events are still delivered.
     poll_fn(|cx| streams.poll_ended(cx)).await;
 }
 
@@ -198,8 +198,8 @@ impl<'c> Life<'c> {
         self.deadline.poll_passed(cx)
     }
 
-    /// What the connection waits for: since when, and how long at most. `None` while requests are under way,
-    /// and the client does its part.
+    /// The time since which the connection waits for its client, and the longest time of this wait. `None` while
+    /// the connection does not wait for its client.
     fn wait(&self) -> Option<(Instant, Duration)> {
         let limits = *self.worker.view().limits();
         let closing = self.closing_since;
@@ -227,7 +227,7 @@ struct Tasks {
 }
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
-    /// The task ends early if the client does not take up its response. hyper then resets the stream.
+    /// The task ends early if the client does not take up the response. hyper then resets the stream.
     fn execute(&self, future: F) {
         let (stream, streams) = (self.streams.take_called(), Rc::clone(&self.streams));
         let task = EndTask { began: streams.begin_task(), streams };
@@ -289,7 +289,7 @@ fn hand_over(
     }
 }
 
-/// Serves one request. `None` if there is no response: the client has gone before its request was complete.
+/// Serves one request. `None` if there is no response, because the client has gone before its request was complete.
 async fn exchange(
     connection: Connection,
     view: Rc<View>,
@@ -342,7 +342,7 @@ async fn exchange(
     response::of(reply?, guard, stream, is_for_head).ok()
 }
 
-/// The head of a request, judged, and its content.
+/// The head of a request, as the parser has accepted or refused it, and the content.
 fn read(request: Request<HyperBody>, max_header_bytes: usize) -> (Result<RequestHead, HeadError>, HyperBody) {
     let (parts, body) = request.into_parts();
     let has_content = !body.is_end_stream();

@@ -79,9 +79,9 @@ pub(crate) struct Streams {
     marked_tasks: Cell<usize>,
     marks: Cell<u64>,
     has_begun: Cell<bool>,
-    /// When the last stream ended; before that, when the connection was accepted.
+    /// When the last stream ended. Before the first stream ends, when the connection was accepted.
     quiet_since: Cell<Instant>,
-    /// Cancelled when the connection is closed for another one. The requests under way are then woken.
+    /// Cancelled when the connection is closed for another connection. The requests under way are then woken.
     evicted: CancellationToken,
     is_stopped: Cell<bool>,
     /// The stream whose request was just handed over.
@@ -337,7 +337,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Whether the connection was closed for another one, or the stream's memory is needed for another one.
+    /// Whether the connection was closed for another connection, or the stream's memory is needed for another stream.
     pub(crate) fn is_evicted(&self) -> bool {
         let is_shed = self.reservation.borrow().as_ref().is_some_and(Reservation::is_shed);
         is_shed || self.is_given_up.get() || self.streams.is_evicted()
@@ -355,13 +355,13 @@ impl Stream {
         }
     }
 
-    /// Lets the memory of the stream itself be shed for others, while the client makes the gateway wait, or while an
-    /// observed request waits. `received` bytes of content have arrived. If the stream is shed, it is evicted.
+    /// Lets the memory of the stream itself be shed for others, while the gateway waits for the client, or while an
+    /// observed request waits. `received` bytes of content have arrived. A stream whose memory is shed is evicted.
     pub(crate) fn hold(&self, cx: &Context<'_>, received: usize) {
         let mut reservation = self.reservation.borrow_mut();
         let Some(reservation) = &mut *reservation else { return };
         let is_authentic = self.is_authentic.get();
-        // An authentic request has done its part, so it is shed last.
+        // The client of an authentic request has sent everything, so the stream is shed last.
         let received = if is_authentic { usize::MAX } else { received };
         let now = Instant::now().into_std();
         let held = reservation.hold_while_waiting(cx, received, self.at.into_std(), now);
@@ -402,12 +402,12 @@ impl Stream {
         self.discard(bytes);
     }
 
-    /// Records that hyper holds so much less.
+    /// Records that hyper holds this number of bytes less.
     pub(crate) fn discard(&self, bytes: usize) {
         let Streams { unread, is_stopped, .. } = &*self.streams;
         let before = unread.replace(unread.get().saturating_sub(bytes));
         if (before > FREE_UNREAD && unread.get() <= FREE_UNREAD) || is_stopped.take() {
-            // Reading may have stopped for it.
+            // Reading may have stopped because of these bytes.
             self.streams.rouse();
         }
     }

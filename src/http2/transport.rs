@@ -1,7 +1,8 @@
 //! Shell. The socket of an HTTP/2 connection, as hyper reads and writes it.
 //!
-//! The frames are followed in both directions. What hyper holds of them counts towards the memory budget, and
-//! nothing more is read while there is no memory for it. A client that reads nothing is given up.
+//! The frames are followed in both directions. The bytes of frames that hyper holds count towards the memory
+//! budget. While the budget has no memory for further bytes, nothing more is read. If a client reads nothing, its
+//! connection is closed.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -40,7 +41,7 @@ struct Inner {
     /// The memory of unread content over [`FREE_UNREAD`], and of an unfinished header block.
     reservation: Reservation,
     header_list: usize,
-    /// The responses that are finished, and whose ends were not sent when they were last looked for.
+    /// The finished responses whose ends were not sent at the last look.
     unsent: Option<Unsent>,
     /// The memory of such responses.
     unsent_reservation: Reservation,
@@ -54,7 +55,7 @@ struct Inner {
     uptake: Uptake,
 }
 
-/// Responses that are finished, and whose ends are not sent: hyper has forgotten them, and h2 holds the rest.
+/// Finished responses whose ends are not sent. hyper holds nothing of them, and h2 holds their last bytes.
 #[derive(Clone, Copy, Debug)]
 struct Unsent {
     since: Instant,
@@ -95,8 +96,8 @@ impl Socket {
         self.0.borrow().in_head_since
     }
 
-    /// Since when the end of a response waits for the client to open its window, at least. Ends of other responses
-    /// that are sent meanwhile change nothing.
+    /// The time since which at least one end of a response waits for the client to open its window. The ends of
+    /// other responses that are sent meanwhile do not change this time.
     pub(crate) fn unsent_since(&self) -> Option<Instant> {
         let mut inner = self.0.borrow_mut();
         let Inner { frames, streams, unsent, .. } = &mut *inner;
@@ -128,7 +129,7 @@ impl Socket {
     pub(crate) fn hold_unsent(&self, cx: &mut Context<'_>) {
         let mut inner = self.0.borrow_mut();
         let Inner { frames, streams, unsent_reservation: reservation, .. } = &mut *inner;
-        // The first one is part of the memory of each connection.
+        // The first of these responses is part of the memory of each connection.
         let unsent = frames.open().saturating_sub(streams.tasks()).saturating_sub(1).saturating_mul(STREAM);
         if unsent < reservation.bytes() || (unsent == 0 && !reservation.is_empty()) {
             // A smaller reservation takes the place of this one.
@@ -186,8 +187,8 @@ impl Socket {
 
 impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // The client may have ended only its own side. hyper would give up the requests under way, so it hears of the end
-        // when they are answered.
+        // The client may have ended only its own side. hyper would give up the requests under way at this end. So hyper
+        // reads the end after the requests are answered.
         if self.has_ended && self.frames.are_whole() {
             return Poll::Pending;
         }
@@ -222,7 +223,7 @@ impl Inner {
         Poll::Ready(Ok(()))
     }
 
-    /// Reserves memory for what hyper holds, before it is given more.
+    /// Reserves memory for the bytes that hyper holds, before hyper gets more bytes.
     fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let unread = self.streams.unread().saturating_sub(FREE_UNREAD);
         let block = if self.frames.is_in_block() { self.header_list } else { 0 };
@@ -232,7 +233,7 @@ impl Inner {
             self.reservation = self.reservation.another();
         }
         if self.reservation.is_shed() && self.streams.is_at_upstream() {
-            // An authentic request waits for its upstream meanwhile.
+            // An authentic request of this connection waits for its upstream, so the memory is kept.
             self.reservation.complete_content();
         }
         match self.reservation.poll_grow_to(cx, held, Instant::now().into_std()) {
@@ -248,8 +249,8 @@ impl Inner {
         Poll::Pending
     }
 
-    /// The client makes the gateway wait, and holds memory meanwhile. It can be shed for others, unless one of its
-    /// authentic requests waits for its upstream.
+    /// Lets the memory of this connection be shed for other clients while the connection waits for its client. The
+    /// memory is not shed while an authentic request of the connection waits for its upstream.
     fn hold(&mut self, cx: &Context<'_>) {
         if self.reservation.bytes() == 0 {
             return;

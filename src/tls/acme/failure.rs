@@ -13,14 +13,14 @@ pub struct Failure {
     pub kind: Kind,
     /// The error, in words.
     pub what: String,
-    /// How long the authority asks to wait.
+    /// The time that the authority asks to wait.
     pub retry_after: Option<Duration>,
 }
 
-/// The kinds of failures that differ in what to do.
+/// The kinds of failures. Each kind has its own advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The authority could not be reached, or broke off.
+    /// The authority could not be reached, or the exchange broke off.
     Unreachable,
     /// The authority limits the number of orders.
     RateLimited,
@@ -36,7 +36,7 @@ pub enum Kind {
     Name,
     /// The authority does not take the account's contacts.
     Contact,
-    /// The authority takes only accounts that are bound to one of its own.
+    /// The authority takes only accounts with external account binding.
     ExternalAccount,
     /// The account is not known to the authority any more.
     NoAccount,
@@ -44,7 +44,7 @@ pub enum Kind {
     Storage,
     /// The answer is not that of an ACME authority.
     NotAcme,
-    /// It was not complete in time.
+    /// The order was not complete in time.
     TimedOut,
     /// Any other error of the authority.
     Authority,
@@ -83,7 +83,7 @@ impl Kind {
         }
     }
 
-    /// What to do.
+    /// What an operator can do.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {

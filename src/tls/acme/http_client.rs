@@ -29,27 +29,27 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The most bytes of an answer. A chain of certificates has a few KiB.
 const MOST_BYTES: usize = 256 << 10;
 
-/// The time to connect. Each address of the authority gets a part of it: an IPv6 address that does not answer leaves time for
-/// an IPv4 address.
+/// The time to connect. Each address of the authority gets a part of this time, so an IPv6 address that does not answer leaves
+/// time for an IPv4 address.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// Reaches an authority. Clones share what the last answer said.
+/// Reaches an authority. Clones share the `retry-after` of the last answer.
 #[derive(Clone)]
 pub(crate) struct Client {
     config: Arc<ClientConfig>,
     retry_after: Arc<Mutex<Option<Duration>>>,
 }
 
-/// Why there is no answer that can be used.
+/// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// The URL is not one of https.
+    /// The URL is not an https URL.
     #[error("the authority uses the URL {0}, which is no https URL")]
     Url(String),
     /// The authority could not be reached.
     #[error("{authority} cannot be reached: {source}")]
     Unreachable {
-        /// Its host and port.
+        /// The authority's host and port.
         authority: String,
         /// The cause.
         source: io::Error,
@@ -73,7 +73,7 @@ impl Client {
         Self { config: Arc::clone(connector.config()), retry_after: Arc::default() }
     }
 
-    /// How long the last answer that was an error asks to wait, if it does.
+    /// The time that the last error answer asks to wait, if it asks.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,7 +145,7 @@ impl HttpClient for Client {
     }
 }
 
-/// The URL for nonces in a directory, if it is no URL: instant-acme panics at it.
+/// The URL for nonces in a directory, if it is no valid URL. instant-acme panics at such a URL.
 fn wrong_nonce_url(content: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

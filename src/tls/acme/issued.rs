@@ -1,4 +1,5 @@
-//! Pure. The certificates that were obtained so far, the challenges under way, and how the orders went. All threads share them.
+//! Pure. The certificates that were obtained so far, the challenges under way, and the results of the orders. All threads share
+//! them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,16 +24,16 @@ struct Inner {
     orders: BTreeMap<Arc<str>, Orders>,
 }
 
-/// How the orders for a name went since the start.
+/// The results of the orders for a name since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// How many gave a certificate.
+    /// How many orders gave a certificate.
     pub succeeded: u64,
-    /// How many did not.
+    /// How many orders failed.
     pub failed: u64,
-    /// Why the last one failed, if it did.
+    /// Why the last order failed, if it failed.
     pub failure: Option<String>,
-    /// When the next one begins.
+    /// When the next order begins.
     pub next: Option<SystemTime>,
 }
 
@@ -43,7 +44,7 @@ impl Issued {
         self.read().certificates.get(domain).cloned()
     }
 
-    /// The answer to the challenge for a name, if one is under way.
+    /// The answer to the challenge for a name, if a challenge is under way.
     #[must_use]
     pub fn challenge(&self, domain: &str) -> Option<Arc<CertifiedKey>> {
         self.read().challenges.get(domain).cloned()
@@ -85,7 +86,7 @@ impl Issued {
         Answering { issued: Arc::clone(self), domain: Arc::clone(domain) }
     }
 
-    /// Changes what is known of the orders for a name.
+    /// Changes the record of the orders for a name.
     pub fn change(&self, domain: &Arc<str>, change: impl FnOnce(&mut Orders)) {
         change(self.write().orders.entry(Arc::clone(domain)).or_default());
     }

@@ -1,7 +1,8 @@
 //! Pure. Certificates from an authority that speaks ACME (RFC 8555), proved by TLS-ALPN-01 (RFC 8737).
 //!
-//! A thread of its own ([`thread`]) orders a certificate for each name (`order`), keeps it in a folder ([`storage`]), and puts
-//! it into [`issued::Issued`]. The acceptor of each generation shows what is there. [`schedule`] decides when the thread orders.
+//! A thread of its own ([`thread`]) orders a certificate for each name (`order`), keeps the certificate in a folder
+//! ([`storage`]), and puts it into [`issued::Issued`]. The acceptor of each generation shows the certificates of
+//! [`issued::Issued`]. [`schedule`] decides when the thread orders.
 
 pub mod challenge;
 pub mod failure;

@@ -16,7 +16,7 @@ use crate::tls::acme::settings::Settings;
 use crate::tls::acme::storage::{Account, Storage};
 use crate::tls::key_pair::KeyPair;
 
-/// How often the authority is asked whether it has validated the challenge, or made the certificate, and for how long.
+/// How often, and for how long, the gateway asks the authority whether the challenge is valid or the certificate is ready.
 const POLLS: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.5)
@@ -36,7 +36,7 @@ impl Ordering {
     /// # Errors
     /// [`Failure`]
     pub(crate) async fn obtain(self) -> Result<KeyPair, Failure> {
-        // Before the authority counts an order, or makes an account.
+        // This check comes before the authority counts an order or makes an account.
         self.storage.reserve(&self.domain).map_err(|error| self.storage_failure(&error))?;
         let client = Client::new(&self.settings.connector);
         let with_wait = |failure: Failure| Failure { retry_after: client.retry_after(), ..failure };
@@ -59,7 +59,7 @@ impl Ordering {
         let contact: Vec<&str> = self.settings.contact.iter().map(String::as_str).collect();
         let known = self.storage.account().map_err(|error| self.storage_failure(&error))?;
         if let Some(Account { contact: known, credentials }) = known {
-            // The fields of credentials are private. They are the same after a detour over JSON.
+            // The fields of credentials are private. A copy through JSON is the same.
             let again = serde_json::to_value(&credentials).and_then(serde_json::from_value);
             let account =
                 builder().from_credentials(credentials).await.map_err(|error| of_authority(&error))?;
@@ -114,7 +114,7 @@ impl Ordering {
         Ok(pair)
     }
 
-    /// Proves that the name leads here.
+    /// Proves that the name leads to this gateway.
     async fn prove(&self, order: &mut Order) -> Result<(), Failure> {
         let mut answering: Vec<Answering> = Vec::new();
         let mut authorizations = order.authorizations();
@@ -139,7 +139,7 @@ impl Ordering {
             let digest = challenge.key_authorization().digest();
             let answer = challenge::answer(&self.domain, digest.as_ref())
                 .map_err(|error| Failure::new(Kind::Defect, error.to_string()))?;
-            // The answer is there before the authority asks for it.
+            // The answer is in place before the authority connects.
             answering.push(self.issued.answer(&self.domain, answer));
             challenge.set_ready().await.map_err(|error| of_authority(&error))?;
         }
@@ -154,7 +154,7 @@ impl Ordering {
     }
 }
 
-/// What the authority says of a challenge that failed.
+/// The authority's error about a failed challenge.
 async fn of_challenge(order: &mut Order) -> Option<Failure> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -181,7 +181,7 @@ fn of_authority(error: &Error) -> Failure {
         Error::Api(problem) => {
             let failure = of_problem(problem);
             match failure.kind {
-                // Outside a challenge, it is the account that is not authorized.
+                // Outside a challenge, the account is not authorized.
                 Kind::OtherServer => Failure { kind: Kind::Authority, ..failure },
                 _ => failure,
             }
@@ -202,11 +202,11 @@ fn of_authority(error: &Error) -> Failure {
     }
 }
 
-/// What to do about an exchange that gave no answer.
+/// The kind of the failure of an exchange without an answer.
 fn kind_of(error: &ClientError) -> Kind {
     match error {
         ClientError::Url(_) | ClientError::TooLong(_) => Kind::NotAcme,
-        // The service is there, and cannot answer now.
+        // The authority can be reached, and cannot answer now.
         ClientError::Status(_, 500..) => Kind::TimedOut,
         ClientError::Status(..) => Kind::NotAcme,
         ClientError::Unreachable { .. } | ClientError::TimedOut(_) | ClientError::Broken(..) => {

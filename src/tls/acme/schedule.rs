@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How long to wait after the first, the second, ... failure in a row. The last one repeats. Let's Encrypt allows five failures
-/// for a name and hour.
+/// The wait after the first, the second, ... failure in a row. The last wait repeats. Let's Encrypt allows five failures of a
+/// name in an hour.
 const BACK_OFF: [Duration; 7] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
@@ -28,8 +28,8 @@ pub fn renewal(not_before: SystemTime, not_after: SystemTime, random: u64) -> Sy
     not_before.checked_add(two_thirds.saturating_sub(earlier)).unwrap_or(not_after)
 }
 
-/// When a certificate is renewed that was obtained at `now`. Not at once, even if the authority or a clock is wrong about its
-/// life.
+/// When a certificate that was obtained at `now` is renewed: never before a tenth of its life has passed, even if the authority
+/// or a clock is wrong about its life.
 #[must_use]
 pub fn renewal_of_new(
     not_before: SystemTime,
@@ -42,7 +42,8 @@ pub fn renewal_of_new(
     renewal(not_before, not_after, random).max(soonest)
 }
 
-/// How long to wait after this many failures in a row, varied by up to a fifth, and not less than the authority's `retry-after`.
+/// The wait after this number of failures in a row, shortened by up to a random fifth, and at least the authority's
+/// `retry-after`.
 #[must_use]
 pub fn back_off(failures: usize, retry_after: Option<Duration>, random: u64) -> Duration {
     let wait = BACK_OFF.get(failures.saturating_sub(1)).copied().unwrap_or(LONGEST_BACK_OFF);

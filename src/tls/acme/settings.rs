@@ -12,7 +12,7 @@ pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// The settings of `[tls.acme]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The names, in lower case; at least one. Each gets a certificate of its own.
+    /// The names in lower case, at least one name. Each name gets a certificate of its own.
     pub domains: Vec<Arc<str>>,
     /// The URLs of contacts, such as `mailto:ops@example.com`.
     pub contact: Vec<String>,

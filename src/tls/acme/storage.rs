@@ -8,7 +8,7 @@
 //!     hooks.example.com.pem                  chain and key in one file, so that they are replaced together, 0600
 //! ```
 //!
-//! A file is written under another name, synchronised and renamed. So a reader finds the old file or the new file, whole.
+//! A file is written under another name, synchronised and renamed. So a reader finds the whole old file or the whole new file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -45,18 +45,18 @@ pub struct Storage {
 pub(crate) struct Account {
     /// The contacts that the authority knows.
     pub(crate) contact: Vec<String>,
-    /// Its URL and its key.
+    /// The URL and the key of the account.
     pub(crate) credentials: AccountCredentials,
 }
 
-/// The right to order. It ends when it is dropped.
+/// The right to order. The right ends when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Storage {
-    /// The folder `root` for certificates of this authority. Nothing is made yet.
+    /// The folder `root` for certificates of this authority. This function makes no folder.
     #[must_use]
     pub fn new(root: &Path, directory: &str) -> Self {
         Self { root: root.to_owned(), folder: root.join(folder_name(directory)) }
@@ -163,11 +163,11 @@ impl Storage {
         make_folder(&self.root)?;
         make_folder(&self.folder)?;
         let other = path.with_added_extension("new");
-        // What an interrupted process has left there may have another mode.
+        // A file that an interrupted process has left may have another mode.
         drop(fs::remove_file(&other));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&other)?;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        // A part of a file would take the room of others.
+        // A partial file would take the room of other files.
         written.inspect_err(|_error| drop(fs::remove_file(&other)))?;
         Ok(other)
     }

@@ -1,6 +1,7 @@
 //! Shell. The thread that orders certificates: one order at a time, for the name that is due first.
 //!
-//! It has its own runtime, so no request waits for it. It follows reloads. A failure leaves the old certificate in place.
+//! The thread has its own runtime, so no request waits for the thread. The thread follows reloads. After a failure, the old
+//! certificate stays.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -99,7 +100,7 @@ struct Thread {
     drawn: u64,
 }
 
-/// Whether the folder is read for the first time. It may be the folder of another authority than before.
+/// Whether the folder is read for the first time. A reload can change the folder or the authority.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Folder {
     New,
@@ -170,7 +171,7 @@ impl Thread {
         }
     }
 
-    /// Shows the certificate of the folder if it is another one than before.
+    /// Shows the certificate of the folder if it differs from the certificate that is shown.
     fn look(&mut self, index: usize, folder: Folder) {
         let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
         let (domain, now) = (Arc::clone(&name.domain), SystemTime::now());
@@ -222,7 +223,7 @@ impl Thread {
             }
             Err(error) => return self.failed(index, &storage_failure(&settings, &error)),
         };
-        // The process that had the lock may have renewed it.
+        // The process that had the lock may have renewed the certificate.
         self.look(index, Folder::Known);
         if self.names.get(index).is_none_or(|name| name.due > SystemTime::now()) {
             return;
@@ -240,7 +241,7 @@ impl Thread {
             ordered = &mut task => ordered,
             () = other_settings(&mut self.in_force, &settings) => {
                 task.abort();
-                // Its challenge is answered until it has ended.
+                // The challenge of the order is answered until the task has ended.
                 task.await
             }
         };
