@@ -285,7 +285,8 @@ fn answers_that_a_client_does_not_read_stop_its_flood() {
         let mut bad = Http2::to(&gateway).with_small_buffer();
         bad.impolite().patience(Duration::from_millis(200));
         // Loopback takes at most some megabytes in both directions.
-        let is_stopped = (0..2000).any(|batch| {
+        // A connection that has ended is read for up to a second more.
+        let is_stopped = (0..20_000).any(|batch| {
             let frames: Vec<Frame> = (0..1000).map(|n| make(1000 * batch + n)).collect();
             !bad.offer(&frames)
         });
