@@ -1,13 +1,13 @@
 //! Pure. The limit on the failures of each client (`max_failures_per_client`).
 //!
 //! Each client group has a budget of failures. A failure takes one from the budget, and the budget is refilled
-//! evenly. While it is empty, the client is refused. For each group, only the time is kept at which its budget
-//! is full again (the generic cell rate algorithm).
+//! evenly. While the budget is empty, the client is refused. The table keeps one time for each group: the time
+//! at which the budget of the group is full again (the generic cell rate algorithm).
 //!
 //! The memory is fixed. There are [`SETS`] sets of [`WAYS`] groups, and a keyed hash chooses the set of a group,
-//! so no client can choose which groups it shares a set with. In a full set, the group whose budget is full
-//! first is forgotten for a new group. A client that is refused is forgotten only for others that have failed
-//! as much.
+//! so no client can choose the other groups of its set. In a full set, a new group takes the place of the group
+//! whose budget is full again first. So a client that is refused is forgotten only if all groups of its set have
+//! failed as much.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
@@ -19,13 +19,13 @@ use crate::admission::client::{ClientAddress, ClientGroup};
 /// The number of sets. With the groups of each set: 65,536 client groups, which take about 3 MiB.
 const SETS: u64 = 8192;
 
-/// The number of client groups in a set. To find one costs at most this many comparisons.
+/// The number of client groups in a set. A search for a group costs at most this number of comparisons.
 const WAYS: usize = 8;
 
 /// The memory of a limit, in bytes.
 pub const MEMORY: u64 = 3 << 20;
 
-/// How many failures a client may have, and within which time the whole budget is refilled.
+/// The number of failures that a client may have, and the time in which the whole budget is refilled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureRate {
     /// The failures that a client may have at once.
@@ -94,7 +94,7 @@ impl FailureLimit {
     }
 
     /// Counts a failure of a client. Requests that are checked at the same time can fail more often than the
-    /// budget allows. They make the client wait no longer.
+    /// budget allows. Failures beyond the budget do not make the client wait longer.
     pub fn count(&self, client: ClientAddress, now: Instant) {
         let client = client.group();
         let Some(mut set) = self.set(client) else { return };

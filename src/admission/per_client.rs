@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::admission::client::{ClientAddress, ExemptClients};
 use crate::config::Config;
 
-/// The connections that each client may have, by a configuration.
+/// The most connections that each client may have, and the clients without a limit.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionsPerClient {
     most: Option<NonZeroUsize>,
@@ -20,7 +20,7 @@ impl ConnectionsPerClient {
         Self { most, exempt: ExemptClients::new(config.trusted_proxies()) }
     }
 
-    /// How many connections a client's group may have. `None` if there is no limit for this client.
+    /// The most connections of a client's group. `None` if there is no limit for this client.
     #[must_use]
     pub fn most(&self, client: ClientAddress) -> Option<NonZeroUsize> {
         self.most.filter(|_| !self.exempt.contains(client))

@@ -6,12 +6,12 @@ use crate::admission::client::{ClientAddress, Network};
 use crate::message::forwarded::{Protocol, address_of_entry, elements, entries_from_right, last_protocol};
 use crate::signature::Fields;
 
-/// The proxies whose reports of the client are believed.
+/// The proxies whose reports of the client the gateway believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedProxies {
     /// The addresses of the proxies.
     pub networks: Vec<Network>,
-    /// The field in which they report the client.
+    /// The field in which the proxies report the client.
     pub field: ClientField,
 }
 
@@ -52,19 +52,19 @@ pub enum LastHop {
     Proxy(ClientAddress, ClientField),
 }
 
-/// The client of a request, and how the request came from there.
+/// The client of a request, the other end of the connection, and the client's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The client address.
     pub client: ClientAddress,
     /// The program at the other end of the connection.
     pub last_hop: LastHop,
-    /// How the client reached the trusted proxy, if the proxy says.
+    /// The protocol between the client and the trusted proxy, if the proxy reports the protocol.
     pub protocol: Option<Protocol>,
 }
 
 impl Arrival {
-    /// How the client came: as the trusted proxy says, or else like the connection.
+    /// The client's protocol: the protocol that the trusted proxy reports, or else the protocol of the connection.
     #[must_use]
     pub fn protocol_over(&self, is_tls: bool) -> Protocol {
         let of_connection = if is_tls { Protocol::Https } else { Protocol::Http };
@@ -72,7 +72,7 @@ impl Arrival {
     }
 }
 
-/// The error that a trusted proxy reports a client without an address.
+/// The error that the report of a trusted proxy has no address of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAddress(pub &'static str);
 
@@ -90,8 +90,8 @@ impl TrustedProxies {
     /// field, the client is the peer.
     ///
     /// # Errors
-    /// [`NoAddress`] if there is no address where the client's or a later one should be. Entries before the client's
-    /// are not read: the client can have written them.
+    /// [`NoAddress`] if the client's entry or a later entry is no address. Entries before the client's entry are not
+    /// read, because the client can have written them.
     pub fn arrival(&self, peer: ClientAddress, fields: &impl Fields) -> Result<Arrival, NoAddress> {
         if !self.trust(peer) {
             return Ok(Arrival { client: peer, last_hop: LastHop::Client, protocol: None });
@@ -139,8 +139,8 @@ impl TrustedProxies {
         Ok(first)
     }
 
-    /// The last client in a line of `forwarded`. The line is read from left to right, because only so it is known
-    /// which of its commas are in quoted strings.
+    /// The last client in a line of `forwarded`. The line is read from left to right, because commas in quoted strings
+    /// can be recognised only in this direction.
     fn of_line(&self, line: &[u8]) -> Result<OfLine, NoAddress> {
         let mut last = Ok(OfLine::Empty);
         let read = elements(line, |element| {
@@ -159,12 +159,12 @@ impl TrustedProxies {
     }
 }
 
-/// What a line of `forwarded` says of the client.
+/// The result of a line of `forwarded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OfLine {
     /// The line has no element.
     Empty,
-    /// All addresses are trusted proxies. This is the first of them.
+    /// All addresses are trusted proxies. The value is the first address.
     Proxies(ClientAddress, Option<Protocol>),
     /// The last address that is no trusted proxy.
     Client(ClientAddress, Option<Protocol>),

@@ -68,7 +68,7 @@ pub fn address_of_entry(entry: &[u8]) -> Option<IpAddr> {
     text.parse::<Ipv6Addr>().map(IpAddr::V6).ok().or_else(|| address_with_port(text, is_port))
 }
 
-/// One element of a `forwarded` line: what one proxy says of the program that called it.
+/// One element of a `forwarded` line: the report of one proxy about the program that has connected to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element<'l> {
     /// The value of `for`.
@@ -78,8 +78,8 @@ pub struct Element<'l> {
 }
 
 impl Element<'_> {
-    /// The address in `for`. `None` if the element has no `for`, or if it is `unknown`, an obfuscated name, or
-    /// anything else that is no address.
+    /// The address in `for`. `None` if the element has no `for`, or if `for` is no address (`unknown`, an obfuscated
+    /// name).
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         let text = node_text(self.node.as_deref()?)?;
@@ -141,7 +141,7 @@ fn pair<'l>(text: &'l [u8], element: &mut Element<'l>) -> Option<&'l [u8]> {
     Some(rest)
 }
 
-/// Reads a token or a quoted string (RFC 9110, section 5.6). Returns it, and the text after it.
+/// Reads a token or a quoted string (RFC 9110, section 5.6). Returns the value and the text after the value.
 fn value(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let Some(quoted) = text.strip_prefix(b"\"") else {
         let end = text.iter().position(|byte| !is_token(*byte)).unwrap_or(text.len());
@@ -173,12 +173,12 @@ fn unescaped(inside: &[u8]) -> Vec<u8> {
     kept.take(LONGEST_NODE.saturating_add(1)).copied().collect()
 }
 
-/// The text of an address, if it is not too long for one.
+/// The text of an address. `None` if the text is too long for an address.
 fn node_text(node: &[u8]) -> Option<&str> {
     std::str::from_utf8(node).ok().filter(|text| text.len() <= LONGEST_NODE)
 }
 
-/// An IPv4 address, or an IPv6 address in brackets, and perhaps `:` and a port.
+/// Parses an IPv4 address, or an IPv6 address in brackets. `:` and a port may follow the address.
 fn address_with_port(text: &str, is_port: impl Fn(&str) -> bool) -> Option<IpAddr> {
     let (address, after) = match text.strip_prefix('[') {
         Some(rest) => {

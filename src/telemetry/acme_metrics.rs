@@ -6,7 +6,7 @@ use prometheus_client::collector::Collector;
 
 use super::family::{self, Family, Kind, Table, counter};
 
-/// How many orders of certificates gave one and how many did not, by name.
+/// The number of orders that gave a certificate, and the number of orders that failed, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcmeState {
     /// The names, with the orders that succeeded and those that failed.

@@ -1,7 +1,7 @@
-//! Shell. `hookgate init`: writes a gateway.toml for a sender, and a secret where the receiver chooses it.
+//! Shell. `hookgate init`: writes a gateway.toml for a sender, and a secret if the receiver chooses the secret.
 //!
-//! A secret has a file of its own, so that gateway.toml can be shown to others. A file that is there is never
-//! replaced without `--force`, and a secret that is there is never replaced.
+//! A secret has a file of its own, so that gateway.toml can be shown to others. An existing gateway.toml is
+//! replaced only with `--force`, and an existing secret is never replaced.
 
 mod template;
 pub(crate) mod values;
@@ -95,13 +95,13 @@ fn write(file: &Path, plan: &NewConfig<'_>, force: bool) -> Result<(), Failure> 
     write_text(file, &plan.text(), force).map_err(|error| failed(file, error))
 }
 
-/// Writes a new secret that only this user can read. A secret that is there stays: the sender may know it.
+/// Writes a new secret that only this user can read. An existing secret stays, because the sender may know it.
 fn write_secret(path: &Path) -> io::Result<()> {
     let secret = input::random_secret()?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(mut file) => {
             let secret = secret.get(..SECRET_LENGTH).unwrap_or(&secret);
-            // A part of a secret would be taken for the whole by the next `init`.
+            // The next `init` would take a partial secret for the whole secret.
             file.write_all(secret.as_bytes()).inspect_err(|_error| drop(fs::remove_file(path)))
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -109,7 +109,7 @@ fn write_secret(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the text. A file that is replaced is replaced in one step, because a gateway may watch it.
+/// Writes the text. An existing file is replaced in one step, because a running gateway may watch the file.
 fn write_text(file: &Path, text: &str, replace: bool) -> io::Result<()> {
     let new = |path: &Path| -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -129,7 +129,7 @@ fn write_text(file: &Path, text: &str, replace: bool) -> io::Result<()> {
     fs::rename(&beside, file)
 }
 
-/// Prints what to do next, in three lines. On standard error if the file is on standard output.
+/// Prints what to do next, in three lines. If gateway.toml goes to standard output, the lines go to standard error.
 fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> Result<(), Failure> {
     let SenderFacts { sender, secret, .. } = SenderFacts::of(plan.scheme);
     let no_random = |error| Failure::failed("there are no random numbers").because(error);
@@ -160,7 +160,7 @@ fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> R
             format!("; export {name}={} and tell {sender} this verify token", random()?)
         }
     };
-    // The file that the commands read by themselves.
+    // The file that the commands read without `--config`.
     let usual = file.is_none_or(|file| file == ConfigFile::of_process(None).path());
     let option = match file {
         Some(file) if !usual => format!("--config {} ", quoted(&file.to_string_lossy())),
@@ -170,7 +170,7 @@ fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> R
     let path = plan.path;
     let try_it = match plan.scheme.algorithm.is_symmetric() {
         true => format!("hookgate {option}send {path}{}", to.unwrap_or_default()),
-        // Only the sender can sign.
+        // Only the sender has the private key, so `send` cannot sign.
         false => format!("hookgate {option}doctor"),
     };
     let stream = if file.is_some() { &mut terminal.out } else { &mut terminal.err };
@@ -188,13 +188,13 @@ fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> R
     Ok(())
 }
 
-/// A path as a shell reads it.
+/// A path in the notation of a shell.
 fn quoted(path: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'_' | b'-');
     if path.bytes().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
-/// The sender if none is named.
+/// The sender if the command line names no sender.
 const DEFAULT: &str = "propify";
 
 /// The length of a new secret in characters. Lemon Squeezy takes at most 40.

@@ -14,7 +14,7 @@ pub(super) struct NewConfig<'p> {
     pub(super) path: &'p str,
     /// The app.
     pub(super) upstream: &'p str,
-    /// The names under which senders reach the gateway. If there are any, the gateway obtains their certificates.
+    /// The names under which senders reach the gateway. The gateway obtains a certificate for each name.
     pub(super) domains: &'p [String],
     /// The address that the certificate authority may write to.
     pub(super) contact: Option<&'p str>,
@@ -24,7 +24,7 @@ pub(super) struct NewConfig<'p> {
     pub(super) admin: Option<SocketAddr>,
     /// Where the secret is.
     pub(super) secret: &'p SecretLocation,
-    /// Where the token of challenges is, if the sender's challenges carry one.
+    /// Where the token of challenges is, if the sender's challenges have a token.
     pub(super) token: Option<&'p SecretLocation>,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum SecretLocation {
     File(String),
 }
 
-/// As a table of gateway.toml.
+/// The location as a table of gateway.toml.
 impl fmt::Display for SecretLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -205,9 +205,9 @@ fn largest_content(scheme: &str) -> Option<&'static str> {
 pub(super) struct SenderFacts {
     /// The sender's usual name.
     pub(super) sender: &'static str,
-    /// What an operator must know. Often empty.
+    /// A fact that an operator must know. Often empty.
     pub(super) note: &'static str,
-    /// Who makes the secret, and where.
+    /// Whether the sender or the receiver makes the secret, and where.
     pub(super) secret: SecretOrigin,
 }
 
@@ -226,7 +226,7 @@ impl SenderFacts {
     }
 }
 
-/// The text so far.
+/// The text that was written so far.
 #[derive(Default)]
 struct FileText(String);
 

@@ -31,7 +31,7 @@ pub(super) async fn confirm(call: &Call, gateway: i64, events: &[EventId]) -> Re
     Ok(())
 }
 
-/// Of these events, those of which a gateway that counts as alive was told, and which it has not confirmed.
+/// The events of this list that at least one gateway that counts as alive has not confirmed.
 pub(super) async fn unconfirmed(call: &Call, events: &[EventId]) -> Result<Vec<EventId>> {
     let sql = "select distinct d.event from gateway g join discarded d on d.owner = g.id \
         where g.alive_until > clock_timestamp() and d.event = any($1)";

@@ -5,10 +5,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::queue::event::Event;
 use crate::queue::sqlite::piece_sizes::{Division, division};
 
-/// How many bits of `content.pieces` are the number of pieces. The other bits are the id of the first piece.
+/// The number of bits of `content.pieces` that hold the number of pieces. The other bits hold the id of the first
+/// piece.
 const COUNT_BITS: u32 = 3;
 
-/// The greatest id of a first piece. Only a damaged key of the table is greater: then content is not divided.
+/// The greatest id of a first piece. Only an id from a damaged table is greater. In this case, content is not divided.
 const GREATEST_FIRST: i64 = i64::MAX >> (COUNT_BITS + 1);
 
 /// The pieces of an event, as the row of its head names them.
@@ -70,7 +71,7 @@ pub(super) fn complete(
     pieces: Option<i64>,
 ) -> rusqlite::Result<()> {
     let Some(pieces) = pieces.map(Pieces::read) else { return Ok(()) };
-    // Each piece names its event: a damaged number does not lead to the pieces of another event.
+    // Each piece names its event, so a damaged number does not lead to the pieces of another event.
     let sql = "select content from piece where id >= ?1 and id < ?2 and event = ?3 order by id";
     let mut find = connection.prepare_cached(sql)?;
     let mut rows = find.query(params![pieces.first, pieces.end(), seq])?;

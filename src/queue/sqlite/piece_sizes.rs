@@ -1,8 +1,8 @@
 //! Pure. How the content of an event is divided among rows, so that rows fill the pages of SQLite.
 //!
-//! A page holds whole rows only. Of rows of 2.1 KiB, a page of 4 KiB holds one, and nearly half of the page is
-//! unused. A row that is larger than a page has a beginning in such a page, and further pages of its own. So the
-//! content of some sizes is divided: a first part, and pieces of equal size that pack well.
+//! A page holds only whole rows. A page of 4 KiB holds one row of 2.1 KiB, and nearly half of the page is unused. A
+//! row that is larger than a page has its beginning in a page with other rows, and its rest in further pages of its
+//! own. So the content of some sizes is divided into a first part and pieces of equal size that fill their pages.
 
 /// The size of a page.
 const PAGE: usize = 4096;
@@ -13,7 +13,7 @@ const ROOM: usize = 4088;
 /// The most bytes of a row that are in a page with other rows. A longer row has further pages.
 const MOST_LOCAL: usize = 4061;
 
-/// The bytes of a row with further pages that are at least in a page with other rows.
+/// The least bytes of a row with further pages that are in a page with other rows.
 const LEAST_LOCAL: usize = 489;
 
 /// The bytes of a row in each further page.
@@ -26,10 +26,10 @@ const BESIDES: usize = 24;
 /// The most pieces of one event.
 const MOST_PIECES: usize = 7;
 
-/// Rows up to this length are not divided: a page holds at least three.
+/// Rows up to this length are not divided, because a page holds at least three of them.
 const SHORT: usize = 1330;
 
-/// Rows of this length and longer are not divided: what they leave unused is little in comparison.
+/// Rows of this length and longer are not divided, because they leave only a small part of their pages unused.
 const LONG: usize = 16 * PAGE;
 
 /// How content is divided.
@@ -37,11 +37,11 @@ const LONG: usize = 16 * PAGE;
 pub(super) struct Division {
     /// The length of the first part, which is in the row of the head.
     pub(super) first: usize,
-    /// The length of each piece that follows. The last one may be shorter.
+    /// The length of each piece that follows. The last piece may be shorter.
     pub(super) piece: usize,
 }
 
-/// How the content of an event is divided. `None` if it is not divided.
+/// How the content of an event is divided. `None` if the content is not divided.
 pub(super) fn division(head: usize, content: usize) -> Option<Division> {
     let whole = head.saturating_add(content);
     if whole <= SHORT || whole >= LONG || is_good(pages(whole), whole) {
@@ -66,7 +66,8 @@ pub(super) fn division(head: usize, content: usize) -> Option<Division> {
     best.1
 }
 
-/// The length of the row with the head, if this number of pieces follows it. Its further pages are full.
+/// The length of the row with the head, if this number of pieces follows the row. The further pages of the row are
+/// full.
 fn first_row(whole: usize, count: usize) -> usize {
     let further = whole.saturating_sub(LEAST_LOCAL).checked_div(FURTHER).unwrap_or(0);
     if further > 0 {
@@ -76,7 +77,7 @@ fn first_row(whole: usize, count: usize) -> usize {
     }
 }
 
-/// Whether rows of this length together use their pages well.
+/// Whether a row of this length takes at most 1.2 times its length in pages.
 fn is_good(taken: usize, length: usize) -> bool {
     taken.saturating_mul(100) <= length.saturating_mul(120)
 }

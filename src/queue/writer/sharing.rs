@@ -14,7 +14,7 @@ use crate::queue::writer::{Writer, later};
 /// How often a gateway renews its lease within the time for which it counts as alive.
 const TIMES: u32 = 4;
 
-/// How often the statistics of a shared store are read: other gateways change them.
+/// The time between two reads of the statistics of a shared store. Other gateways change the statistics.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Writer {
@@ -32,7 +32,7 @@ impl Writer {
         }
     }
 
-    /// Notes the events that other gateways have discarded, and confirms them.
+    /// Notes the events that other gateways have discarded, and confirms these discards.
     fn confirm_discarded(&mut self) {
         let Some(store) = &mut self.store else { return };
         let confirmed = store.discarded_elsewhere().and_then(|events| {
@@ -48,7 +48,7 @@ impl Writer {
         }
     }
 
-    /// Answers the discards that all other gateways have confirmed, and refuses those that have waited too long.
+    /// Answers the discards that all other gateways have confirmed, and refuses discards that have waited too long.
     pub(super) fn answer_confirmed(&mut self) {
         if self.unconfirmed.is_empty() {
             return;
@@ -91,7 +91,7 @@ impl Writer {
         all
     }
 
-    /// Says that this gateway lives, if others share the store.
+    /// Renews the lease of this gateway, if the store is shared.
     pub(super) fn keep_alive(&mut self) {
         let began = Instant::now();
         let Some(store) = &mut self.store else { return };

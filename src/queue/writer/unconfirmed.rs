@@ -9,8 +9,8 @@ use crate::queue::writer::gather::Asked;
 /// The time between two checks of whether other gateways have confirmed discards.
 pub(super) const CONFIRMED_INTERVAL: Duration = Duration::from_millis(25);
 
-/// How long a discard waits for other gateways. A gateway that is lost stops counting as alive before that, unless
-/// its lease is longer.
+/// The longest time that a discard waits for other gateways. A lost gateway stops counting as alive within this time,
+/// unless its lease is longer.
 const CONFIRMED_PATIENCE: Duration = Duration::from_secs(45);
 
 /// A discard that is on disk. Other gateways may have the event in memory.
@@ -24,7 +24,7 @@ pub(super) struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// A discard that was just committed, and that met `met` events.
+    /// A discard that was just committed. `met` is the number of events that the discard met.
     pub(super) fn new(event: EventId, asked: Asked, met: u64) -> Self {
         Self { event, asked, met, began: Instant::now() }
     }

@@ -24,7 +24,7 @@ pub struct Settings {
     pub storage: PathBuf,
 }
 
-/// Without the folder of `storage`: two programs may know the same folder by different names.
+/// Shows only the last name in the path of `storage`, because two programs may know the same folder by different paths.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { domains, contact, directory, connector, storage } = self;
