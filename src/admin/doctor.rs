@@ -71,11 +71,11 @@ pub struct State {
 /// The state of a certificate that an authority issues. Times are in seconds since 1970.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct IssuedState {
-    /// The name that it is for.
+    /// The name of the certificate.
     pub name: String,
-    /// When it expires. `None` if there is none yet.
+    /// When the certificate expires. `None` if there is no certificate yet.
     pub expires: Option<u64>,
-    /// Why the last order failed, if it did.
+    /// Why the last order failed, if it failed.
     pub failure: Option<String>,
     /// When the next order begins.
     pub next: Option<u64>,

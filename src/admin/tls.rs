@@ -15,7 +15,7 @@ use crate::tls::failure::Outcome;
 use crate::tls::handshake::{self, Failed};
 use crate::tls::stream::MOST_HANDSHAKE;
 
-/// The state that all handshakes share. Operators are not counted among the clients in the metrics.
+/// The state that all handshakes share. The metrics of clients' handshakes do not count these handshakes.
 #[derive(Debug)]
 pub(super) struct AdminTls {
     /// A budget of its own, so that no client of the gateway takes the memory for these handshakes.
@@ -59,7 +59,7 @@ impl AdminTls {
     }
 }
 
-/// What the log says of a failed handshake, and what to do. `None` if nothing can be done.
+/// The text of the log about a failed handshake, and the advice. `None` if there is no advice.
 const fn advice(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::PlainHttp => {

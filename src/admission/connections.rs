@@ -216,7 +216,7 @@ impl Registry {
         if before == client {
             return Ok(());
         }
-        // The connection itself does not count against its client.
+        // The connection itself does not count.
         self.uncount(before);
         let checked = self.check(client, most);
         let now = checked.map_or(before, |()| client);

@@ -168,7 +168,7 @@ impl Footprint {
             idle,
             LOG,
             config.admin.as_ref().map_or(0, admin),
-            // A reload makes the next one while the current one is in use.
+            // A reload makes the next limit while the current limit is in use.
             if config.limits.max_failures_per_client.is_some() { 2 * failures::MEMORY } else { 0 },
         ];
         let tls = config.tls.as_ref();

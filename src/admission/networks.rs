@@ -9,7 +9,7 @@ use crate::admission::client::Network;
 /// The published networks of a sender.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NetworkSet {
-    /// The set's name. It is also the name of a scheme, or begins with one and `-`.
+    /// The set's name: the name of a scheme, or the name of a scheme with `-` and more text.
     pub name: &'static str,
     text: &'static str,
 }

@@ -48,7 +48,7 @@ impl AdminClient {
         };
         let admin = match load::load_admin(file.path()) {
             Ok(admin) => admin,
-            // A gateway on another machine, and no configuration on this one.
+            // The gateway is on another machine, and this machine has no configuration.
             Err(error) if error.is_missing(file.path()) && origin.is_some() => None,
             Err(error) => return failed(terminal, error),
         };
@@ -84,12 +84,12 @@ impl AdminClient {
         Ok(Self { origin, tls })
     }
 
-    /// Where the listener is.
+    /// The listener's address.
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Whom to believe, if it is reached over TLS. `None` for those whom the system trusts.
+    /// The trusted certificate, if the listener speaks TLS. `None` if the authorities that the system trusts are trusted.
     pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.tls.as_ref()
     }
@@ -118,13 +118,13 @@ impl AdminClient {
         http_exchange::now(self.get(PathAndQuery::from_static(path), limit))
     }
 
-    /// What is wrong with a server whose answer is none of an admin listener.
+    /// The fault of a server whose answer is not the answer of an admin listener.
     pub(super) fn stranger(&self, content: &[u8]) -> String {
         let other = || format!("the server at {self} is no admin listener of hookgate");
         self.wants_https(content).unwrap_or_else(other)
     }
 
-    /// What is wrong if plain HTTP was sent to a listener that speaks TLS. `None` if the answer says something else.
+    /// The fault if plain HTTP was sent to a listener that speaks TLS. `None` if the answer says something else.
     pub(super) fn wants_https(&self, content: &[u8]) -> Option<String> {
         let wants = content == handshake::SPEAKS_TLS;
         wants.then(|| format!("the server at {self} speaks TLS: name it with https://"))

@@ -50,7 +50,7 @@ impl Config {
         self.server.listen.iter().chain(self.tls.iter().flat_map(|tls| &tls.listen))
     }
 
-    /// The networks of the proxies that are trusted to say who the client is.
+    /// The networks of the proxies whose reports of the client are trusted.
     pub fn trusted_proxies(&self) -> impl Iterator<Item = Network> {
         let announcing = self.server.proxy_protocol.iter().flat_map(|proxies| &proxies.trusted);
         let reporting = self.server.client_address.iter().flat_map(|proxies| &proxies.networks);
@@ -71,7 +71,7 @@ pub struct Server {
     pub unix_mode: u32,
     /// The listeners on which proxies announce the client, and the trusted proxies.
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// The proxies whose reports of the client are believed. `None` if no proxy is trusted.
+    /// The proxies whose reports of the client the gateway believes. `None` if no proxy is trusted.
     pub client_address: Option<TrustedProxies>,
     /// The number of worker threads. Each has its own runtime, listener and connection pool.
     pub workers: NonZeroUsize,
@@ -168,7 +168,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a client may stop reading while bytes of a response wait for it.
     pub write_timeout: Duration,
-    /// How many failures each client may have. `None` if there is no limit.
+    /// The most failures of each client. `None` if there is no limit.
     pub max_failures_per_client: Option<FailureRate>,
 }
 
@@ -335,7 +335,7 @@ pub struct Route {
     pub max_body: u64,
     /// `mode`
     pub mode: Mode,
-    /// `allow`: the clients that the route takes. `None` if it takes all.
+    /// `allow`: the clients that the route takes. `None` if the route takes all clients.
     pub allow: Option<Arc<[Network]>>,
     /// `client_certificate`: a client's certificate must have one of these names. `None` if the route needs no
     /// client certificate.

@@ -75,7 +75,7 @@ pub struct Gateway {
     /// The limit on the failures of each client, if there is one, and the clients to which it does not apply.
     failures: Option<Arc<FailureLimit>>,
     exempt: ExemptClients,
-    /// The proxies whose reports of the client are believed.
+    /// The proxies whose reports of the client the gateway believes.
     trusted_proxies: Option<TrustedProxies>,
     /// The authorities of client certificates.
     client_ca: Option<Authorities>,
@@ -399,7 +399,7 @@ impl Gateway {
         Ok(client_certificate)
     }
 
-    /// The client of a request, and how the request came from there.
+    /// The client of a request, the other end of the connection, and the client's protocol.
     fn arrival(&self, peer: ClientAddress, head: &RequestHead) -> Result<Arrival, Rejection> {
         match &self.trusted_proxies {
             None => Ok(Arrival { client: peer, last_hop: LastHop::Unknown, protocol: None }),

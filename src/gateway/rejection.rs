@@ -23,7 +23,7 @@ pub enum Rejection {
     TargetTooLong,
     /// An app could parse the request as a different one. The text says which part, for the log.
     Ambiguous(&'static str),
-    /// A trusted proxy reports a client without an address. The text says which field is wrong, for the log.
+    /// The report of a trusted proxy has no address of the client. The text names the faulty field, for the log.
     ClientAddress(&'static str),
     /// The request line and the fields together are over their limit.
     HeadTooLarge,
@@ -39,7 +39,7 @@ pub enum Rejection {
     NoRoute,
     /// The route does not take this client.
     ClientNotAllowed,
-    /// The client has had too many failures. It may try again after this time.
+    /// The client has had too many failures. The client may try again after this time.
     TooManyFailures(Duration),
     /// The route requires a client certificate, and this connection has none of the required names.
     ClientCertificate,
@@ -342,7 +342,7 @@ impl Rejection {
             | Self::HeadTimeout
             | Self::UnknownCoding
             | Self::UnknownVersion => true,
-            // The connection is a trusted proxy's, and carries requests of other clients too.
+            // The connection of a trusted proxy also carries requests of other clients.
             Self::ClientAddress(_)
             | Self::ExpectationFailed
             | Self::NoRoute
@@ -391,11 +391,11 @@ impl Rejection {
             | Self::SignatureMismatch => true,
             // A trusted proxy has reported no address, so the client is not known.
             Self::ClientAddress(_) => false,
-            // A slow or broken network can cause these.
+            // A slow or broken network can cause these refusals.
             Self::HeadTimeout | Self::BodyTimeout | Self::BodyIncomplete => false,
             // The event is authentic.
             Self::ModelMismatch(_) | Self::EqualUnderWay => false,
-            // Otherwise a client that tries again too early would wait longer and longer.
+            // If this refusal counted, a client that tries again too early would wait longer and longer.
             Self::TooManyFailures(_) => false,
             Self::Overloaded
             | Self::UpstreamUnreachable

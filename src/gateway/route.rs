@@ -44,7 +44,7 @@ pub(super) struct Route {
     pub(super) questions: Questions,
     /// The route's number among the routes of its path, from 0.
     pub(super) number: usize,
-    /// The clients that the route takes. `None` if it takes all.
+    /// The clients that the route takes. `None` if the route takes all clients.
     pub(super) clients: Option<Arc<[Network]>>,
     /// A client's certificate must have one of these names. `None` if the route needs no client certificate.
     pub(super) client_names: Option<Arc<[Arc<str>]>>,

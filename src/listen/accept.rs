@@ -33,7 +33,7 @@ use crate::tls::handshake::{self, Failed};
 /// How many connections beyond the free places are accepted when a drain begins.
 const EXTRA_ACCEPTS: usize = 64;
 
-/// How many bytes are read to see whether the client speaks HTTP/2.
+/// The most bytes that are read to recognise HTTP/2.
 const FIRST: usize = 1024;
 
 /// The wait after a failed accept (no descriptors, no memory): the first wait and the longest wait.
@@ -342,7 +342,7 @@ async fn listen_for_preface(
             }
             let mut bytes = Vec::with_capacity(FIRST);
             if stream.read_buf(&mut bytes).await.ok()? == 0 {
-                // What has arrived is served: the client may have ended only its own side.
+                // The bytes that have arrived are served, because the client may have ended only its own side.
                 return (!unread.is_empty()).then_some(false);
             }
             unread.append(&bytes);

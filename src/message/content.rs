@@ -80,7 +80,7 @@ pub trait Content {
     /// the length.
     fn announced(&self) -> u64;
 
-    /// Records whose request this is, if a trusted proxy has reported that. In the connection limit, the connection
+    /// Records the client of the request that a trusted proxy has reported. In the connection limit, the connection
     /// then counts for this client. A front end whose connections carry requests of several clients at the same time
     /// does nothing.
     fn belongs_to(&self, _client: ClientAddress) {}

@@ -28,7 +28,7 @@ struct Conditions {
 impl Conditions {
     /// The conditions of a filter. `None` if no event can match it.
     async fn of(call: &Call, filter: &Filter, before: Option<EventId>) -> Result<Option<Self>> {
-        // Without this question, a search for what no event has reads every event.
+        // Without this question, a search that no event matches reads every event.
         if !is_counted(call, filter).await? {
             return Ok(None);
         }

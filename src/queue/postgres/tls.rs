@@ -159,7 +159,7 @@ mod tests {
         assert!(text.contains("cannot read `sslrootcert` /nowhere/ca.pem"), "{text}");
     }
 
-    /// What a verifier with this file says of a certificate of a server.
+    /// The result of a verifier with this file for a server's certificate.
     fn judged(
         file: &str,
         certificate: &str,

@@ -36,7 +36,7 @@ pub(super) struct Memory {
     new: HashMap<i64, Stored>,
 }
 
-/// The most new deliveries that are kept in memory. The others are read from the store when they end.
+/// The most new deliveries that are kept in memory. The store reads other deliveries from the database when they end.
 const MOST_NEW: usize = 4096;
 
 impl Memory {
@@ -259,7 +259,8 @@ impl<'w> Work<'w> {
         Ok(id)
     }
 
-    /// Keeps a delivery in memory that was just stored. With too many, those are dropped that were kept before.
+    /// Keeps a delivery that was just stored in memory. If too many are kept, the deliveries that were kept before are
+    /// dropped.
     fn keep_new(&mut self, id: i64, new: New) {
         let New { event, event_id: _, destination, class, due: _, since, spent, attempts, lane, size } = new;
         let state = State::Queued;

@@ -166,7 +166,7 @@ const PIECES: &str = "
     );
 ";
 
-/// What each version has added, the first version first.
+/// The additions of each version, the first version first.
 const STEPS: [&str; 2] = [TABLES, PIECES];
 
 /// Opens the connection that writes. Creates the tables of a new store, and migrates the tables of an older
