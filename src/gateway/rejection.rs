@@ -367,9 +367,9 @@ impl Rejection {
         }
     }
 
-    /// Whether the refusal counts as a failure of the client (`max_failures_per_client`): the client sent a
-    /// request that no good sender sends, or that did not verify. Failures of the gateway, of the upstream and
-    /// of the network do not count, and neither do requests that have verified.
+    /// Whether the refusal counts as a failure of the client (`max_failures_per_client`). A refusal counts if the
+    /// client sent a faulty request, or a request that did not verify. Failures of the gateway, of the upstream and
+    /// of the network do not count. Requests that have verified do not count either.
     #[must_use]
     pub fn is_failure_of_client(&self) -> bool {
         match self {
