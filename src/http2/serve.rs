@@ -351,12 +351,7 @@ fn read(request: Request<HyperBody>, max_header_bytes: usize) -> (Result<Request
 }
 
 /// Grows a reservation, with or without the reserve.
-type Grow = fn(
-    &mut Reservation,
-    &mut Context<'_>,
-    usize,
-    std::time::Instant,
-) -> Poll<Result<(), Exhausted>>;
+type Grow = fn(&mut Reservation, &mut Context<'_>, usize, std::time::Instant) -> Poll<Result<(), Exhausted>>;
 
 /// Reserves memory. `None` if there is none for this client in time.
 async fn reserve(
