@@ -38,8 +38,8 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 thread_local! {
-    /// Each further stream of a connection takes 16 KiB.
-    static STAGE: RefCell<Stage> = RefCell::new(Stage::new("64KiB"));
+    /// Each further stream of a connection takes 32 KiB.
+    static STAGE: RefCell<Stage> = RefCell::new(Stage::new("128KiB"));
 }
 
 /// Panics if a request reaches the upstream that must not reach it, or if the connection leaves something
