@@ -70,6 +70,33 @@ fn template(text: &str) -> Template {
     Template::parse(text).expect("the template of a preset is one")
 }
 
+/// The defaults of a row: HMAC-SHA256 of the body, in hexadecimal, keyed with the secret's text.
+pub(super) fn usual() -> Row {
+    Row {
+        name: "",
+        sender: "",
+        field: "",
+        other_fields: &[],
+        algorithm: Algorithm::HmacSha256,
+        format: plain(""),
+        encoding: Encoding::Hex,
+        secret: SecretEncoding::Utf8,
+        content: "{body}",
+        time: None,
+        id: None,
+        model: &[],
+        integration: &[],
+        challenge: None,
+        answer_use: AnswerUse::Never,
+        acknowledgment: Acknowledgment::Accepted,
+        redelivery: Redelivery::Some,
+        documentation: "",
+        confirmed: true,
+        note: "",
+        origin: SecretOrigin::Given(""),
+    }
+}
+
 /// A field with one tag after this prefix.
 pub(super) fn plain(prefix: &'static str) -> Format {
     Format::Plain { prefix: prefix.into() }

@@ -1,0 +1,27 @@
+//! Pure. Rows of senders for property management.
+
+use crate::signature::presets::row::{Row, usual};
+
+/// These senders, by name.
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        Row {
+            name: "propify",
+            sender: "Propify",
+            field: "propify-signature",
+            model: &["/meta/object", "/data/object"],
+            integration: &["/meta/integration_id", "/data/integration_id"],
+            documentation: "Propify, webhooks: hex HMAC-SHA256 of the raw body in `propify-signature`",
+            ..usual()
+        },
+        Row {
+            name: "propexo",
+            sender: "Propexo",
+            field: "propexo-signature",
+            model: &["/meta/object", "/data/object"],
+            integration: &["/meta/integration_id", "/data/integration_id"],
+            documentation: "Propexo (Propify under its other name), webhooks",
+            ..usual()
+        },
+    ]
+}
