@@ -70,9 +70,7 @@ fn row(scheme: &Scheme) -> Option<[String; 8]> {
 }
 
 fn document(scheme: &Scheme) -> Option<Value> {
-    let Source::Shipped { sender, documentation, confirmed, note, secret: _ } = scheme.source else {
-        return None;
-    };
+    let Source::Shipped { sender, documentation, confirmed, note, retries, .. } = scheme.source else { return None };
     let (prefix, tag) = match &scheme.notation.format {
         Format::Plain { prefix } => (Some(prefix), None),
         Format::List { tag, .. } => (None, Some(tag)),
@@ -104,6 +102,7 @@ fn document(scheme: &Scheme) -> Option<Value> {
         "confirmed": confirmed,
         "documentation": documentation,
         "note": note,
+        "retries": retries,
     }))
 }
 

@@ -136,7 +136,7 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("KEY", std::str::from_utf8(KEY).unwrap());
-        command.env("KEY_BASE64", base64(KEY));
+        command.env("KEY_BASE64", base64(KEY)).env("KEY_HEX", hex::encode(KEY));
         let [(_, ed25519), (_, p256)] = PRIVATE_KEYS;
         let ed25519 = ed25519_dalek::SigningKey::from_bytes(&[ed25519; 32]).verifying_key().to_bytes();
         let p256 = p256::ecdsa::SigningKey::from_slice(&[p256; 32]).unwrap();
@@ -169,6 +169,7 @@ fn variable(scheme: &Scheme) -> &'static str {
         (Algorithm::Ed25519, _) => "ED25519_BASE64",
         (Algorithm::EcdsaP256, _) => "P256_BASE64",
         (_, SecretEncoding::Base64) => "KEY_BASE64",
+        (_, SecretEncoding::Hex) => "KEY_HEX",
         (_, _) => "KEY",
     }
 }

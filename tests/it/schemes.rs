@@ -151,8 +151,9 @@ fn table() -> String {
          |---|---|---|---|---|---|---|---|\n",
     );
     let mut notes = String::new();
+    let mut repeated = String::new();
     for scheme in PRESETS.iter() {
-        let Source::Shipped { sender, documentation, confirmed, note, secret: _ } = scheme.source else {
+        let Source::Shipped { sender, documentation, confirmed, note, retries, .. } = scheme.source else {
             panic!()
         };
         let name = &scheme.name;
@@ -184,9 +185,12 @@ fn table() -> String {
         if !note.is_empty() {
             notes += &format!("- `{name}`: {note}\n");
         }
+        if !retries.is_empty() {
+            repeated += &format!("- `{name}`: {retries}\n");
+        }
     }
     let mut missing = String::from("| sender | why |\n|---|---|\n");
-    for Inexpressible { sender, documentation, reason } in INEXPRESSIBLE {
+    for Inexpressible { sender, documentation, reason, .. } in INEXPRESSIBLE {
         let sender = match documentation.is_empty() {
             true => (*sender).to_owned(),
             false => format!("[{sender}]({documentation})"),
@@ -195,6 +199,7 @@ fn table() -> String {
     }
     format!(
         "{table}\nWhat one has to know of some of them:\n\n{notes}\n\
+         How some of them repeat an event that was not accepted:\n\n{repeated}\n\
          No scheme can express these, so that there is none:\n\n{missing}\n"
     )
 }

@@ -33,6 +33,7 @@ pub(super) struct Row {
     pub(super) confirmed: bool,
     pub(super) note: &'static str,
     pub(super) origin: SecretOrigin,
+    pub(super) retries: &'static str,
 }
 
 impl Row {
@@ -60,6 +61,7 @@ impl Row {
                 confirmed: self.confirmed,
                 note: self.note,
                 secret: self.origin,
+                retries: self.retries,
             },
         }
     }
@@ -94,6 +96,7 @@ pub(super) fn usual() -> Row {
         confirmed: true,
         note: "",
         origin: SecretOrigin::Given(""),
+        retries: "",
     }
 }
 

@@ -67,6 +67,8 @@ pub enum Source {
         note: &'static str,
         /// Who makes the secret, and where.
         secret: SecretOrigin,
+        /// How the sender repeats an event that was not accepted, in one sentence. Empty if it is not known.
+        retries: &'static str,
     },
 }
 

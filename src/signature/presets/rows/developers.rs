@@ -2,8 +2,9 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
-use crate::signature::presets::row::{Row, list, plain, usual};
+use crate::signature::presets::row::{Row, key_time, list, plain, usual};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
+use crate::signature::window::Unit;
 
 /// These senders, by name.
 pub(super) fn rows() -> Vec<Row> {
@@ -15,7 +16,29 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             documentation: "https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/",
             confirmed: false,
-            note: "Atlassian's page itself was not read; its example verifies",
+            note: "Atlassian's page was not read, but its example verifies.",
+            ..usual()
+        },
+        Row {
+            name: "elevenlabs",
+            sender: "ElevenLabs",
+            field: "elevenlabs-signature",
+            format: list(Separator::Comma, '=', "v0"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Seconds, 1800),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://github.com/elevenlabs/elevenlabs-js/blob/main/src/wrapper/webhooks.ts",
+            note: "ElevenLabs shows the secret once, when the webhook is created. Its own library allows 30 minutes.",
+            ..usual()
+        },
+        Row {
+            name: "firecrawl",
+            sender: "Firecrawl",
+            field: "x-firecrawl-signature",
+            format: plain("sha256="),
+            documentation: "https://docs.firecrawl.dev/webhooks/security",
+            note: "The secret is in the tab \"Advanced\" of the account's settings. An account has one secret for all its webhooks.",
+            retries: "Firecrawl tries an event again after 1, 5 and 15 minutes.",
             ..usual()
         },
         Row {
@@ -25,7 +48,8 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             redelivery: Redelivery::Never,
             documentation: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
-            note: "its older `x-hub-signature` (SHA-1) comes beside it, and is not looked at",
+            note: "GitHub also sends `x-hub-signature` (SHA-1). The gateway does not read this field.",
+            retries: "GitHub never sends an event again by itself. An operator can redeliver an event by hand.",
             ..usual()
         },
         Row {
@@ -34,7 +58,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-gitlab-token",
             algorithm: Algorithm::Token,
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
-            note: "a shared token: it does not cover the body, and a program that sees one request can make others",
+            note: "The secret is a shared token, which does not protect the content. A program that sees one request can make others.",
             ..usual()
         },
         Row {
@@ -44,7 +68,19 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             documentation: "https://developer.atlassian.com/cloud/jira/platform/webhooks/#secure-admin-webhooks",
             confirmed: false,
-            note: "webhooks of administrators; Atlassian's page itself was not read; its example verifies",
+            note: "For webhooks of administrators. Atlassian's page was not read, but its example verifies.",
+            ..usual()
+        },
+        Row {
+            name: "langfuse",
+            sender: "Langfuse",
+            field: "x-langfuse-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Seconds, 300),
+            documentation: "https://langfuse.com/docs/prompt-management/features/webhooks-slack-integrations",
+            note: "Langfuse shows the secret when the webhook is created. The key is the whole text of the secret. The tolerance is ours.",
+            retries: "Langfuse tries an event again with growing waits.",
             ..usual()
         },
         Row {
@@ -53,7 +89,18 @@ pub(super) fn rows() -> Vec<Row> {
             field: "linear-signature",
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://linear.app/developers/webhooks",
-            note: "the time stands in the body and is not checked: a captured event can be replayed",
+            note: "The time is in the content and is not checked. So a captured event can be replayed.",
+            ..usual()
+        },
+        Row {
+            name: "mux",
+            sender: "Mux",
+            field: "mux-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Seconds, 300),
+            documentation: "https://github.com/muxinc/mux-node-sdk/blob/main/src/resources/webhooks/webhooks.ts",
+            note: "Each webhook has a signing secret of its own, in the webhook's settings.",
             ..usual()
         },
         Row {
@@ -62,7 +109,27 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-pagerduty-signature",
             format: list(Separator::Comma, '=', "v1"),
             documentation: "https://developer.pagerduty.com/docs/verifying-webhook-signatures",
-            note: "version 3 of its webhooks; the secret is used as text",
+            note: "For version 3 of PagerDuty's webhooks. The key is the text of the secret.",
+            ..usual()
+        },
+        Row {
+            name: "pusher",
+            sender: "Pusher Channels",
+            field: "x-pusher-signature",
+            documentation: "https://github.com/pusher/pusher-http-node/blob/master/lib/webhook.js",
+            note: "The secret is the app's secret. Pusher names the app's key in `X-Pusher-Key`, which is not signed.",
+            ..usual()
+        },
+        Row {
+            name: "sanity",
+            sender: "Sanity",
+            field: "sanity-webhook-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            encoding: Encoding::Base64Url,
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Milliseconds, 300),
+            documentation: "https://github.com/sanity-io/webhook-toolkit/blob/main/src/signature.ts",
+            note: "You choose the secret in the webhook's settings. Sanity's own library does not limit the time. The tolerance is ours.",
             ..usual()
         },
         Row {
@@ -70,7 +137,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Sentry",
             field: "sentry-hook-signature",
             documentation: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
-            note: "the key is the integration's client secret; the timestamp field is not signed",
+            note: "The key is the integration's client secret. The timestamp field is not signed.",
             ..usual()
         },
         Row {
@@ -81,7 +148,28 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             content: "{body}{url}",
             documentation: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
-            note: "the URL must be the callback URL as it was registered; the key is the application's secret; bodies beyond ASCII may not verify",
+            note: "The URL must be exactly the callback URL that was registered. The key is the application's secret. Content beyond ASCII may not verify.",
+            ..usual()
+        },
+        Row {
+            name: "vercel",
+            sender: "Vercel",
+            field: "x-vercel-signature",
+            algorithm: Algorithm::HmacSha1,
+            documentation: "https://github.com/vercel/example-marketplace-integration/blob/main/app/webhook/route.ts",
+            note: "Vercel shows a webhook's secret once. The secret of an integration's webhooks is the integration's client secret.",
+            ..usual()
+        },
+        Row {
+            name: "workos",
+            sender: "WorkOS",
+            field: "workos-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Milliseconds, 180),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://github.com/workos/workos-node/blob/main/src/common/crypto/signature-provider.ts",
+            note: "The secret is in the webhook's settings. The time is in milliseconds.",
             ..usual()
         },
     ]

@@ -14,6 +14,18 @@ use crate::signature::window::Unit;
 pub(super) fn rows() -> Vec<Row> {
     vec![
         Row {
+            name: "customer-io",
+            sender: "Customer.io",
+            field: "x-cio-signature",
+            content: "v0:{timestamp}:{body}",
+            time: field_time("x-cio-timestamp", Unit::Seconds, 300),
+            documentation: "https://docs.customer.io/api/webhooks/",
+            confirmed: false,
+            note: "The secret is the signing key of the reporting webhook. The order of the signed parts is third parties', and they agree. The tolerance is ours.",
+            retries: "Customer.io tries an event for seven days, with growing waits. It holds later events back meanwhile.",
+            ..usual()
+        },
+        Row {
             name: "discord",
             sender: "Discord",
             field: "x-signature-ed25519",
@@ -28,7 +40,29 @@ pub(super) fn rows() -> Vec<Row> {
             ),
             answer_use: AnswerUse::Always,
             documentation: "https://discord.com/developers/docs/interactions/overview",
-            note: "interactions; the secret is the application's public key; do not observe: wrong signatures are sent on purpose",
+            note: "For interactions. The secret is the application's public key. Do not write `mode = \"observe\"`: Discord sends wrong signatures on purpose.",
+            ..usual()
+        },
+        Row {
+            name: "line",
+            sender: "LINE",
+            field: "x-line-signature",
+            encoding: Encoding::Base64,
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/",
+            note: "The secret is the channel secret, in the channel's basic settings. LINE signs no time.",
+            ..usual()
+        },
+        Row {
+            name: "mandrill",
+            sender: "Mailchimp Transactional (Mandrill)",
+            field: "x-mandrill-signature",
+            algorithm: Algorithm::HmacSha1,
+            encoding: Encoding::Base64,
+            content: "{url}{form}",
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://mandrill.zendesk.com/hc/en-us/articles/360039232513-How-to-Authenticate-Webhook-Requests",
+            note: "The secret is the webhook's key. The URL must be exactly the URL that you entered at Mailchimp. Nothing separates the names and values of the signed form.",
             ..usual()
         },
         Row {
@@ -43,7 +77,7 @@ pub(super) fn rows() -> Vec<Row> {
             ),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started/",
-            note: "Facebook, Messenger, Instagram, WhatsApp; the key is the app secret",
+            note: "For Facebook, Messenger, Instagram and WhatsApp. The key is the app secret.",
             ..usual()
         },
         Row {
@@ -55,7 +89,28 @@ pub(super) fn rows() -> Vec<Row> {
             secret: SecretEncoding::Base64,
             answer_use: AnswerUse::Always,
             documentation: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
-            note: "outgoing webhooks; the secret is decoded",
+            note: "For outgoing webhooks. The secret is decoded.",
+            ..usual()
+        },
+        Row {
+            name: "nylas",
+            sender: "Nylas",
+            field: "x-nylas-signature",
+            challenge: query_challenge(None, "challenge", None),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://github.com/nylas/cli/blob/main/docs/commands/webhooks.md",
+            note: "Version 3 has a secret for each webhook, and shows the secret once. The key of version 2 is the client secret.",
+            ..usual()
+        },
+        Row {
+            name: "postmark",
+            sender: "Postmark",
+            field: "authorization",
+            algorithm: Algorithm::Token,
+            format: plain("Basic "),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://postmarkapp.com/developer/webhooks/webhooks-overview",
+            note: "Postmark signs nothing. It sends the user name and password of the webhook's URL. The secret is `user:password` in base64. A program that sees one request can make others.",
             ..usual()
         },
         Row {
@@ -68,7 +123,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}{body}",
             time: field_time("x-twilio-email-event-webhook-timestamp", Unit::Seconds, 300),
             documentation: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
-            note: "the secret is the public verification key that SendGrid shows; the tolerance is ours",
+            note: "The secret is the public verification key that SendGrid shows. The tolerance is ours.",
             ..usual()
         },
         Row {
@@ -87,6 +142,20 @@ pub(super) fn rows() -> Vec<Row> {
             // them.
             answer_use: AnswerUse::Sometimes,
             documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
+            retries: "Slack tries an event three times.",
+            ..usual()
+        },
+        Row {
+            name: "telegram",
+            sender: "Telegram",
+            field: "x-telegram-bot-api-secret-token",
+            algorithm: Algorithm::Token,
+            // A bot may write a call of a method into its answer.
+            answer_use: AnswerUse::Sometimes,
+            acknowledgment: Acknowledgment::EmptyOk,
+            documentation: "https://core.telegram.org/bots/api#setwebhook",
+            note: "Telegram signs nothing. The secret is the `secret_token` that you give to `setWebhook`. A program that sees one request can make others.",
+            retries: "Telegram tries an event again a limited number of times. It does not say how often.",
             ..usual()
         },
         Row {
@@ -99,7 +168,7 @@ pub(super) fn rows() -> Vec<Row> {
             // Twilio uses the TwiML in the answer to a call or a message.
             answer_use: AnswerUse::Always,
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-            note: "forms; the key is the auth token; the URL must be the one at Twilio, port and all; where a name ends and its value begins is not signed",
+            note: "For forms. The key is the account's auth token. The URL must be exactly the URL that is configured at Twilio, with its port. The signature does not cover where a name ends and its value begins.",
             ..usual()
         },
         Row {
@@ -110,7 +179,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             content: "{url}{digest:bodySHA256}",
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-            note: "events with `bodySHA256` in their query; the key is the auth token; the URL must be the one at Twilio, port and all",
+            note: "For JSON events with `bodySHA256` in their query. The key is the account's auth token. The URL must be exactly the URL that is configured at Twilio, with its port.",
             ..usual()
         },
         Row {
@@ -144,7 +213,7 @@ pub(super) fn rows() -> Vec<Row> {
             ),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.zoom.us/docs/api/webhooks/",
-            note: "the key is the app's secret token; unit and tolerance are ours",
+            note: "The key is the app's secret token. The unit of the time and the tolerance are ours.",
             ..usual()
         },
     ]

@@ -19,7 +19,29 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::EmptyOk,
             documentation: "https://airtable.com/developers/web/api/webhooks-overview",
             confirmed: false,
-            note: "the secret is decoded; the rule was found in its forum",
+            note: "The secret is decoded. The rule was found in Airtable's forum.",
+            ..usual()
+        },
+        Row {
+            name: "asana",
+            sender: "Asana",
+            field: "x-hook-signature",
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://github.com/Asana/developer-docs/blob/master/source/includes/markdown/_webhooks.html.md",
+            note: "The secret is the value of `X-Hook-Secret` in the request with which Asana sets the webhook up. That request is not signed. The receiver must repeat the field in its answer.",
+            retries: "Asana tries an event for 24 hours.",
+            ..usual()
+        },
+        Row {
+            name: "box",
+            sender: "Box",
+            field: "box-signature-primary",
+            other_fields: &["box-signature-secondary"],
+            encoding: Encoding::Base64,
+            content: "{body}{timestamp}",
+            time: field_time("box-delivery-timestamp", Unit::Rfc3339, 600),
+            documentation: "https://github.com/box/box-node-sdk/blob/main/src/managers/webhooks.ts",
+            note: "The secrets are the app's primary and secondary signature keys. Either key may verify.",
             ..usual()
         },
         Row {
@@ -31,7 +53,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Seconds, 180),
             documentation: "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
             confirmed: false,
-            note: "the rule is third parties'; they agree on it",
+            note: "Calendly's own page was not read. Several third parties describe the same rule.",
             ..usual()
         },
         Row {
@@ -49,7 +71,7 @@ pub(super) fn rows() -> Vec<Row> {
             ],
             encoding: Encoding::Base64,
             documentation: "https://developers.docusign.com/platform/webhooks/connect/validate",
-            note: "a field for each active key, of which the first eight are looked at; any may verify",
+            note: "DocuSign sends a field for each active key. The gateway reads the first eight fields. The signature in any of them may verify.",
             ..usual()
         },
         Row {
@@ -58,7 +80,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-dropbox-signature",
             challenge: query_challenge(None, "challenge", None),
             documentation: "https://www.dropbox.com/developers/reference/webhooks",
-            note: "the key is the app secret",
+            note: "The key is the app secret.",
             ..usual()
         },
         Row {
@@ -69,7 +91,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{method}{url:decoded}{body}{timestamp}",
             time: field_time("x-hubspot-request-timestamp", Unit::Milliseconds, 300),
             documentation: "https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation",
-            note: "version 3 of its signatures; of the URL, those percent-encodings are decoded that its documentation lists",
+            note: "For version 3 of HubSpot's signatures. In the URL, the percent-encodings that HubSpot's documentation lists are decoded.",
             ..usual()
         },
         Row {
@@ -79,7 +101,16 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha1,
             format: plain("sha1="),
             documentation: "https://developers.intercom.com/docs/webhooks",
-            note: "the key is the app's client secret",
+            note: "The key is the app's client secret.",
+            ..usual()
+        },
+        Row {
+            name: "notion",
+            sender: "Notion",
+            field: "x-notion-signature",
+            format: plain("sha256="),
+            documentation: "https://github.com/makenotion/notion-sdk-js/blob/main/src/webhooks.ts",
+            note: "The secret is the `verification_token` that Notion sends to the URL when the subscription is created. The app must get that request before the gateway knows the secret.",
             ..usual()
         },
         Row {
@@ -89,7 +120,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             encoding: Encoding::Base64,
             documentation: "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
-            note: "base64 behind `sha256=`, where others write hexadecimal",
+            note: "The signature is in base64, after `sha256=`.",
             ..usual()
         },
         Row {
@@ -100,7 +131,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}{body}",
             time: field_time("x-zendesk-webhook-signature-timestamp", Unit::Rfc3339, 300),
             documentation: "https://developer.zendesk.com/documentation/webhooks/verifying/",
-            note: "the secret is used as text, though it looks like base64; the tolerance is ours",
+            note: "The key is the text of the secret, although the secret looks like base64. The tolerance is ours.",
             ..usual()
         },
     ]

@@ -4,11 +4,22 @@ use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, content_challenge, key_time, list, usual};
 use crate::signature::scheme::Acknowledgment;
+use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
 /// These senders, by name.
 pub(super) fn rows() -> Vec<Row> {
     vec![
+        Row {
+            name: "adyen-platform",
+            sender: "Adyen (platforms and management)",
+            field: "hmacsignature",
+            encoding: Encoding::Base64,
+            secret: SecretEncoding::Hex,
+            documentation: "https://github.com/Adyen/adyen-node-api-library/blob/main/src/utils/hmacValidator.ts",
+            note: "The secret is the webhook's HMAC key, in hexadecimal. Adyen's payment notifications sign values out of their content, and have no scheme.",
+            ..usual()
+        },
         Row {
             name: "lemon-squeezy",
             sender: "Lemon Squeezy",
@@ -26,7 +37,15 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("ts", Unit::Seconds, 5),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developer.paddle.com/webhooks/signature-verification",
-            note: "Paddle Billing; five seconds are what its own libraries allow, and `tolerance` allows more",
+            note: "For Paddle Billing. Paddle's own libraries allow five seconds. `tolerance` allows more.",
+            ..usual()
+        },
+        Row {
+            name: "razorpay",
+            sender: "Razorpay",
+            field: "x-razorpay-signature",
+            documentation: "https://github.com/razorpay/razorpay-node/blob/master/lib/utils/razorpay-utils.js",
+            note: "You choose the secret in the webhook's settings. The secret is not the API key.",
             ..usual()
         },
         Row {
@@ -35,7 +54,8 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-shopify-hmac-sha256",
             encoding: Encoding::Base64,
             documentation: "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
-            note: "the key is the app's API secret key; what other fields say is not signed",
+            note: "The key is the app's API secret key. Shopify signs only the content. A client can change the other fields.",
+            retries: "Shopify tries an event 8 times within 4 hours.",
             ..usual()
         },
         Row {
@@ -45,7 +65,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             content: "{url}{body}",
             documentation: "https://developer.squareup.com/docs/webhooks/step3validate",
-            note: "the URL must be the one that is registered at Square, to the letter",
+            note: "The URL must be exactly the URL that is registered at Square.",
             ..usual()
         },
         Row {
@@ -56,7 +76,8 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}.{body}",
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://docs.stripe.com/webhooks/signature",
-            note: "the key is the whole text of the secret, `whsec_` and all",
+            note: "The key is the whole text of the secret, with `whsec_`.",
+            retries: "Stripe tries an event for three days, with growing waits.",
             ..usual()
         },
         Row {
@@ -65,7 +86,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-wc-webhook-signature",
             encoding: Encoding::Base64,
             documentation: "https://woocommerce.com/document/webhooks/",
-            note: "saving a webhook sends an unsigned ping, which is refused; the webhook works all the same",
+            note: "When you save a webhook, WooCommerce sends an unsigned ping. The gateway refuses the ping. The webhook works all the same.",
             ..usual()
         },
         Row {
@@ -81,7 +102,7 @@ pub(super) fn rows() -> Vec<Row> {
             ),
             acknowledgment: Acknowledgment::EmptyOk,
             documentation: "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
-            note: "the key is used as text, though it looks like base64; do not observe: wrong signatures are sent on purpose",
+            note: "The key is the text of the webhook key, although the key looks like base64. Do not write `mode = \"observe\"`: Xero sends wrong signatures on purpose.",
             ..usual()
         },
     ]

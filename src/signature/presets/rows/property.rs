@@ -12,6 +12,7 @@ pub(super) fn rows() -> Vec<Row> {
             model: &["/meta/object", "/data/object"],
             integration: &["/meta/integration_id", "/data/integration_id"],
             documentation: "Propify, webhooks: hex HMAC-SHA256 of the raw body in `propify-signature`",
+            retries: "Propify tries an event 10 times, every 15 minutes.",
             ..usual()
         },
         Row {
@@ -21,6 +22,7 @@ pub(super) fn rows() -> Vec<Row> {
             model: &["/meta/object", "/data/object"],
             integration: &["/meta/integration_id", "/data/integration_id"],
             documentation: "Propexo (Propify under its other name), webhooks",
+            retries: "Propexo tries an event 10 times, every 15 minutes.",
             ..usual()
         },
     ]

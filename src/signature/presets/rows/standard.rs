@@ -3,6 +3,7 @@
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, field_time, list, usual};
+use crate::signature::scheme::AnswerUse;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -26,7 +27,7 @@ fn svix() -> Row {
         field: "svix-signature",
         time: field_time("svix-timestamp", Unit::Seconds, 300),
         id: Some("svix-id"),
-        note: "Standard Webhooks under Svix's field names",
+        note: "The sender follows Standard Webhooks, with Svix's field names.",
         ..standard_webhooks()
     }
 }
@@ -38,7 +39,7 @@ pub(super) fn rows() -> Vec<Row> {
             name: "standard-webhooks",
             sender: "Standard Webhooks",
             documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
-            note: "for every sender that follows it; the secret is decoded",
+            note: "For every sender that follows Standard Webhooks. The secret is decoded.",
             ..standard_webhooks()
         },
         Row {
@@ -47,14 +48,15 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::Ed25519,
             format: list(Separator::Space, ',', "v1a"),
             documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
-            note: "version v1a, with a private key; the secret here is the public key, `whpk_...`",
+            note: "For version v1a, which signs with a private key. The secret is the sender's public key, `whpk_...`.",
             ..standard_webhooks()
         },
         Row {
-            name: "svix",
-            sender: "Svix",
-            documentation: "https://docs.svix.com/receiving/verifying-payloads/how-manual",
-            ..svix()
+            name: "anthropic",
+            sender: "Anthropic",
+            documentation: "https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/resources/beta/webhooks.py",
+            note: "Anthropic follows Standard Webhooks. The secret is the webhook's signing secret, `whsec_...`.",
+            ..standard_webhooks()
         },
         Row {
             name: "clerk",
@@ -66,20 +68,50 @@ pub(super) fn rows() -> Vec<Row> {
             name: "gitlab-signed",
             sender: "GitLab (signing token)",
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
-            note: "GitLab's newer signing token, `whsec_...`: Standard Webhooks",
+            note: "For GitLab's signing token, `whsec_...`. GitLab follows Standard Webhooks.",
             ..standard_webhooks()
         },
         Row {
             name: "openai",
             sender: "OpenAI",
             documentation: "https://platform.openai.com/docs/guides/webhooks",
-            note: "Standard Webhooks",
+            note: "OpenAI follows Standard Webhooks.",
+            ..standard_webhooks()
+        },
+        Row {
+            name: "polar",
+            sender: "Polar",
+            secret: SecretEncoding::Utf8,
+            documentation: "https://github.com/polarsource/polar-js/blob/main/src/webhooks.ts",
+            note: "Polar follows Standard Webhooks, but the key is the text of the secret. The secret is not decoded.",
+            ..standard_webhooks()
+        },
+        Row {
+            name: "replicate",
+            sender: "Replicate",
+            documentation: "https://github.com/replicate/replicate-javascript/blob/main/lib/util.js",
+            note: "Replicate follows Standard Webhooks. Its API shows the secret at `/v1/webhooks/default/secret`.",
             ..standard_webhooks()
         },
         Row {
             name: "resend",
             sender: "Resend",
             documentation: "https://resend.com/docs/webhooks/verify-webhooks-requests",
+            ..svix()
+        },
+        Row {
+            name: "supabase",
+            sender: "Supabase (auth hooks)",
+            // Supabase waits for the answer to a hook, and goes on as the answer says.
+            answer_use: AnswerUse::Always,
+            documentation: "https://supabase.com/docs/guides/auth/auth-hooks",
+            note: "Auth hooks follow Standard Webhooks. Supabase shows the secret as `v1,whsec_...`. Database webhooks are not signed.",
+            ..standard_webhooks()
+        },
+        Row {
+            name: "svix",
+            sender: "Svix",
+            documentation: "https://docs.svix.com/receiving/verifying-payloads/how-manual",
             ..svix()
         },
     ]
