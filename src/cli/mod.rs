@@ -107,10 +107,11 @@ fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> E
         Some(Command::Events { verb }) => events::events(terminal, file, verb),
         Some(Command::Doctor(asked)) => doctor::doctor(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
-        Some(Command::Schemes { json }) => {
+        Some(Command::Schemes { name: None, json }) => {
             known_schemes(terminal, *json);
             Ok(Exit::Done)
         }
+        Some(Command::Schemes { name: Some(name), json }) => one_scheme(terminal, name, *json),
         Some(Command::Schema) => {
             terminal.out.json(&schema());
             Ok(Exit::Done)
@@ -160,6 +161,16 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
     terminal.out.table(&schemes::networks());
     terminal.out.line("");
     terminal.out.table(&schemes::missing());
+}
+
+fn one_scheme(terminal: &mut Terminal, name: &str, json: bool) -> Result<Exit, Failure> {
+    let scheme = schemes::one(name)?;
+    if json {
+        terminal.out.json(&schemes::document(scheme).unwrap_or_default());
+    } else {
+        schemes::explanation(scheme).iter().for_each(|line| terminal.out.line(line));
+    }
+    Ok(Exit::Done)
 }
 
 /// Prints a completion script. The script is first written to memory, because the generator panics if a write

@@ -1,10 +1,14 @@
-//! Pure. `hookgate schemes`: the supported senders, as a table and as JSON.
+//! Pure. `hookgate schemes`: the supported senders, as a table and as JSON, and one of them in detail.
+
+mod explained;
 
 use serde_json::{Value, json};
 
+use super::exit::Failure;
 use super::table::aligned;
 use crate::admission::networks::{NETWORK_SETS, NetworkSet};
 use crate::config::size_and_duration::write_duration;
+use crate::config::suggest;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::Format;
 use crate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
@@ -55,6 +59,31 @@ pub(super) fn documents() -> Vec<Value> {
     PRESETS.iter().filter_map(document).collect()
 }
 
+/// One supported sender, in detail.
+///
+/// # Errors
+/// A [`Failure`] if there is no scheme with this name. It says why, or which scheme may be meant.
+pub(super) fn one(name: &str) -> Result<&'static Scheme, Failure> {
+    if let Some(scheme) = Scheme::preset(&name.to_ascii_lowercase()) {
+        return Ok(scheme);
+    }
+    if let Some(sender) = Inexpressible::named(name) {
+        return Err(Failure::usage(explained::reason(sender)).hint(sender.advice()));
+    }
+    let names = PRESETS.iter().map(|scheme| &*scheme.name);
+    let meant = suggest::nearest(name, names).or_else(|| explained::mentioned(name));
+    let hint = match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "`hookgate schemes` lists the names; gateway.toml can define a scheme".to_owned(),
+    };
+    Err(Failure::usage(format!("there is no scheme `{name}`")).hint(hint))
+}
+
+/// The lines that explain one supported sender.
+pub(super) fn explanation(scheme: &Scheme) -> Vec<String> {
+    explained::lines(scheme)
+}
+
 fn row(scheme: &Scheme) -> Option<[String; 8]> {
     let Source::Shipped { documentation, confirmed, .. } = scheme.source else { return None };
     Some([
@@ -69,8 +98,11 @@ fn row(scheme: &Scheme) -> Option<[String; 8]> {
     ])
 }
 
-fn document(scheme: &Scheme) -> Option<Value> {
-    let Source::Shipped { sender, documentation, confirmed, note, retries, .. } = scheme.source else { return None };
+/// The document of one sender.
+pub(super) fn document(scheme: &Scheme) -> Option<Value> {
+    let Source::Shipped { sender, documentation, confirmed, note, retries, .. } = scheme.source else {
+        return None;
+    };
     let (prefix, tag) = match &scheme.notation.format {
         Format::Plain { prefix } => (Some(prefix), None),
         Format::List { tag, .. } => (None, Some(tag)),

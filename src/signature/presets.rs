@@ -15,6 +15,8 @@ pub static PRESETS: LazyLock<Vec<Scheme>> = LazyLock::new(|| rows().into_iter().
 /// A sender whose rule for signing cannot be expressed as a scheme.
 #[derive(Clone, Copy, Debug)]
 pub struct Inexpressible {
+    /// The names by which an operator may ask for a scheme of this sender, in lower case.
+    pub names: &'static [&'static str],
     /// The sender's usual name.
     pub sender: &'static str,
     /// The URL of the sender's documentation. Empty if the documentation no longer exists.
@@ -26,31 +28,55 @@ pub struct Inexpressible {
 /// The known senders whose rule for signing cannot be expressed as a scheme.
 pub const INEXPRESSIBLE: &[Inexpressible] = &[
     Inexpressible {
+        names: &["paypal"],
         sender: "PayPal",
         documentation: "https://developer.paypal.com/api/rest/webhooks/rest/",
         reason: "signs a CRC of the body, with a certificate that has to be fetched",
     },
     Inexpressible {
+        names: &["plaid"],
         sender: "Plaid",
         documentation: "https://plaid.com/docs/api/webhooks/webhook-verification/",
         reason: "sends a JWT, whose key has to be fetched with the client's credentials",
     },
     Inexpressible {
+        names: &["sns", "amazon-sns", "aws-sns", "aws"],
         sender: "Amazon SNS",
         documentation: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
         reason: "signs values out of the JSON body, with a certificate that has to be fetched",
     },
     Inexpressible {
+        names: &["hubspot-v1", "hubspot-v2"],
         sender: "HubSpot, versions 1 and 2",
         documentation: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
         reason: "a bare SHA-256 of secret and content, which is no MAC; version 3 is the scheme hubspot",
     },
     Inexpressible {
+        names: &["paddle-classic"],
         sender: "Paddle Classic",
         documentation: "",
         reason: "RSA over form fields as PHP serialises them; Paddle Billing is the scheme paddle",
     },
 ];
+
+impl Inexpressible {
+    /// The sender that an operator means by this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        let name = name.to_ascii_lowercase();
+        INEXPRESSIBLE.iter().find(|sender| sender.names.contains(&&*name))
+    }
+
+    /// What to do instead.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let verify = "let the app verify this sender's events, on a path that does not pass through a route";
+        match self.documentation {
+            "" => verify.to_owned(),
+            documentation => format!("{verify}; {documentation} has the rule"),
+        }
+    }
+}
 
 impl Scheme {
     /// The shipped scheme with this name.
@@ -65,6 +91,18 @@ mod tests {
     use super::*;
     use crate::signature::scheme::SecretOrigin::{Chosen, Given};
     use crate::signature::scheme::Source;
+
+    #[test]
+    fn a_sender_without_a_scheme_has_names_of_its_own() {
+        for sender in INEXPRESSIBLE {
+            for name in sender.names {
+                assert_eq!(Inexpressible::named(&name.to_uppercase()).unwrap().sender, sender.sender);
+                assert!(Scheme::preset(name).is_none(), "{name}");
+            }
+            assert!(!sender.names.is_empty(), "{}", sender.sender);
+        }
+        assert!(Inexpressible::named("stripe").is_none());
+    }
 
     #[test]
     fn every_preset_goes_together_and_has_a_name_of_its_own() {

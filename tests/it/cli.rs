@@ -391,6 +391,38 @@ mod sign {
     }
 
     #[test]
+    fn a_known_sender_is_explained_with_what_to_write() {
+        for name in ["stripe", "Stripe"] {
+            let output = run(&["schemes", name], b"");
+            assert_code(&output, 0);
+            let text = out(&output);
+            assert!(text.starts_with("stripe: Stripe\n"), "{text}");
+            for part in
+                ["`stripe-signature`", "`{timestamp}.{body}`", "under `t`", "https://docs.stripe.com/"]
+            {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(text.contains("Stripe tries an event for three days"), "{text}");
+        }
+        let document = json(&run(&["schemes", "stripe", "--json"], b""));
+        assert_eq!(document["field"], "stripe-signature");
+    }
+
+    #[test]
+    fn a_sender_without_a_scheme_is_named_with_the_reason_and_a_slip_with_the_right_name() {
+        for (name, part) in [
+            ("paypal", "no scheme can express how PayPal signs"),
+            ("stirpe", "did you mean `stripe`?"),
+            ("whatsapp", "did you mean `meta`?"),
+            ("nonesuch", "there is no scheme `nonesuch`"),
+        ] {
+            let output = run(&["schemes", name], b"");
+            assert_code(&output, 2);
+            assert!(err(&output).contains(part), "{name}: {}", err(&output));
+        }
+    }
+
+    #[test]
     fn a_body_that_cannot_be_read_is_a_failure() {
         let output = run(&keyed(&["sign", "/nonesuch"]), b"");
         assert_code(&output, 1);

@@ -15,7 +15,7 @@ use crate::diagnosis::causes::KeyChange;
 use crate::signature::Verifier;
 use crate::signature::challenge::Challenge;
 use crate::signature::mac::Keyed;
-use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::scheme::{Inexpressible, PRESETS, Scheme};
 use crate::signature::secret::{Key, Secret, SecretEncoding};
 
 /// How to write a signature within a route.
@@ -134,7 +134,13 @@ fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {
         return declared.clone();
     }
     let scheme = Scheme::preset(text);
-    if scheme.is_none() {
+    if let (None, Some(sender)) = (scheme, Inexpressible::named(text)) {
+        let message = format!("no scheme can express how {} signs", sender.sender);
+        item.error("inexpressible_scheme", message)
+            .label(format!("the sender {}", sender.reason))
+            .help(sender.advice())
+            .report(item.problems);
+    } else if scheme.is_none() {
         let own = context.schemes.iter().map(|(name, _)| name.as_str());
         let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
         let message = format!("there is no scheme {:?}", showable::quote(text));
