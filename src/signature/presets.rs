@@ -49,13 +49,43 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         names: &["hubspot-v1", "hubspot-v2"],
         sender: "HubSpot, versions 1 and 2",
         documentation: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
-        reason: "a bare SHA-256 of secret and content, which is no MAC; version 3 is the scheme hubspot",
+        reason: "sends a bare SHA-256 of secret and content, which is no MAC; version 3 is the scheme hubspot",
     },
     Inexpressible {
         names: &["paddle-classic"],
         sender: "Paddle Classic",
         documentation: "",
-        reason: "RSA over form fields as PHP serialises them; Paddle Billing is the scheme paddle",
+        reason: "signs form fields with RSA, as PHP serialises them; Paddle Billing is the scheme paddle",
+    },
+    Inexpressible {
+        names: &["adyen"],
+        sender: "Adyen (payments)",
+        documentation: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+        reason: "signs values out of the JSON body; Adyen's other webhooks are the scheme adyen-platform",
+    },
+    Inexpressible {
+        names: &["apple", "app-store", "apple-app-store"],
+        sender: "Apple App Store",
+        documentation: "https://developer.apple.com/documentation/appstoreservernotifications/signedpayload",
+        reason: "sends the event as a JWS within the JSON body, with a chain of certificates",
+    },
+    Inexpressible {
+        names: &["pubsub", "google-pubsub", "gcp-pubsub", "google-cloud-pubsub"],
+        sender: "Google Cloud Pub/Sub",
+        documentation: "https://docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
+        reason: "sends a JWT that does not cover the body, and whose key has to be fetched",
+    },
+    Inexpressible {
+        names: &["mailchimp"],
+        sender: "Mailchimp (audiences)",
+        documentation: "https://mailchimp.com/developer/marketing/guides/sync-audience-data-webhooks/",
+        reason: "signs nothing; Mailchimp Transactional is the scheme mandrill",
+    },
+    Inexpressible {
+        names: &["graph", "microsoft-graph", "ms-graph"],
+        sender: "Microsoft Graph",
+        documentation: "https://learn.microsoft.com/en-us/graph/api/resources/changenotificationcollection",
+        reason: "signs nothing, and sends JWTs within the body only with the data of a resource",
     },
 ];
 

@@ -20,6 +20,28 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "buildkite",
+            sender: "Buildkite",
+            field: "x-buildkite-signature",
+            format: list(Separator::Comma, '=', "signature"),
+            content: "{timestamp}.{body}",
+            time: key_time("timestamp", Unit::Seconds, 300),
+            documentation: "https://buildkite.com/docs/apis/webhooks/pipelines",
+            confirmed: false,
+            note: "The secret is the token of the webhook. Choose `X-Buildkite-Signature` in the webhook's settings. The signed text is third parties', and they agree. The tolerance is ours.",
+            ..usual()
+        },
+        Row {
+            name: "circleci",
+            sender: "CircleCI",
+            field: "circleci-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            documentation: "https://circleci.com/docs/guides/integration/outbound-webhooks/",
+            note: "You choose the secret token in the webhook's settings. CircleCI signs no time.",
+            retries: "CircleCI tries an event again after an answer that is not 2xx, or none within 5 seconds. It does not say how often.",
+            ..usual()
+        },
+        Row {
             name: "elevenlabs",
             sender: "ElevenLabs",
             field: "elevenlabs-signature",
@@ -39,6 +61,16 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.firecrawl.dev/webhooks/security",
             note: "The secret is in the tab \"Advanced\" of the account's settings. An account has one secret for all its webhooks.",
             retries: "Firecrawl tries an event again after 1, 5 and 15 minutes.",
+            ..usual()
+        },
+        Row {
+            name: "gitea",
+            sender: "Gitea, Forgejo",
+            field: "x-gitea-signature",
+            redelivery: Redelivery::Never,
+            documentation: "https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go",
+            note: "You choose the secret in the webhook's settings. Choose `application/json`: the signature of a form covers the form's JSON and not the content.",
+            retries: "Gitea never sends an event again by itself. An operator can replay an event by hand.",
             ..usual()
         },
         Row {
@@ -93,6 +125,14 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "logto",
+            sender: "Logto",
+            field: "logto-signature-sha-256",
+            documentation: "https://docs.logto.io/developers/webhooks/secure-webhooks",
+            note: "The secret is the signing key, on the webhook's page in the Logto Console.",
+            ..usual()
+        },
+        Row {
             name: "mux",
             sender: "Mux",
             field: "mux-signature",
@@ -138,6 +178,16 @@ pub(super) fn rows() -> Vec<Row> {
             field: "sentry-hook-signature",
             documentation: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
             note: "The key is the integration's client secret. The timestamp field is not signed.",
+            ..usual()
+        },
+        Row {
+            name: "terraform",
+            sender: "HCP Terraform, Terraform Enterprise",
+            field: "x-tfe-notification-signature",
+            algorithm: Algorithm::HmacSha512,
+            documentation: "https://developer.hashicorp.com/terraform/cloud-docs/workspaces/settings/notifications#notification-authenticity",
+            confirmed: false,
+            note: "For notifications with a generic payload. The secret is the notification's token. HashiCorp's page names the field and HMAC-SHA512. The encoding is third parties'.",
             ..usual()
         },
         Row {

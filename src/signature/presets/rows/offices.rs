@@ -57,6 +57,14 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "clickup",
+            sender: "ClickUp",
+            field: "x-signature",
+            documentation: "https://developer.clickup.com/docs/webhooksignature",
+            note: "The secret is `webhook.secret` in the answer to the request that creates the webhook.",
+            ..usual()
+        },
+        Row {
             name: "docusign",
             sender: "DocuSign",
             field: "x-docusign-signature-1",
@@ -111,6 +119,17 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             documentation: "https://github.com/makenotion/notion-sdk-js/blob/main/src/webhooks.ts",
             note: "The secret is the `verification_token` that Notion sends to the URL when the subscription is created. The app must get that request before the gateway knows the secret.",
+            ..usual()
+        },
+        Row {
+            name: "ticket-tailor",
+            sender: "Ticket Tailor",
+            field: "tickettailor-webhook-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "{timestamp}{body}",
+            time: key_time("t", Unit::Seconds, 300),
+            documentation: "https://developers.tickettailor.com/docs/webhook/security",
+            note: "The shared secret is in the webhooks dashboard.",
             ..usual()
         },
         Row {

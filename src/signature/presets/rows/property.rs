@@ -21,7 +21,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "propexo-signature",
             model: &["/meta/object", "/data/object"],
             integration: &["/meta/integration_id", "/data/integration_id"],
-            documentation: "Propexo (Propify under its other name), webhooks",
+            documentation: "https://docs.propexo.com/api/how-it-works/webhooks/signed-payloads/",
             retries: "Propexo tries an event 10 times, every 15 minutes.",
             ..usual()
         },
