@@ -103,7 +103,7 @@ impl Inexpressible {
         let verify = "let the app verify this sender's events, on a path that does not pass through a route";
         match self.documentation {
             "" => verify.to_owned(),
-            documentation => format!("{verify}; {documentation} has the rule"),
+            documentation => format!("{verify}: see {documentation}"),
         }
     }
 }

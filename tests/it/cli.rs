@@ -411,7 +411,7 @@ mod sign {
     #[test]
     fn a_sender_without_a_scheme_is_named_with_the_reason_and_a_slip_with_the_right_name() {
         for (name, part) in [
-            ("paypal", "no scheme can express how PayPal signs"),
+            ("paypal", "there is no scheme for PayPal: the sender signs a CRC of the body"),
             ("stirpe", "did you mean `stripe`?"),
             ("whatsapp", "did you mean `meta`?"),
             ("nonesuch", "there is no scheme `nonesuch`"),

@@ -49,7 +49,7 @@ const SHORTEST_MENTION: usize = 4;
 
 /// Why there is no scheme for this sender.
 pub(super) fn reason(sender: &Inexpressible) -> String {
-    format!("no scheme can express how {} signs: the sender {}", sender.sender, sender.reason)
+    format!("there is no scheme for {}: the sender {}", sender.sender, sender.reason)
 }
 
 fn signature(scheme: &Scheme) -> String {

@@ -135,7 +135,7 @@ fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {
     }
     let scheme = Scheme::preset(text);
     if let (None, Some(sender)) = (scheme, Inexpressible::named(text)) {
-        let message = format!("no scheme can express how {} signs", sender.sender);
+        let message = format!("there is no scheme for {}", sender.sender);
         item.error("inexpressible_scheme", message)
             .label(format!("the sender {}", sender.reason))
             .help(sender.advice())

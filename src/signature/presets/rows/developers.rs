@@ -42,6 +42,14 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "dub",
+            sender: "Dub",
+            field: "dub-signature",
+            documentation: "https://dub.co/docs/postbacks/verify-postback-requests",
+            note: "The secret is on the page of the webhook or postback.",
+            ..usual()
+        },
+        Row {
             name: "elevenlabs",
             sender: "ElevenLabs",
             field: "elevenlabs-signature",
