@@ -3,6 +3,7 @@
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, key_time, list, plain, usual};
+use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
 use crate::signature::window::Unit;
 
@@ -17,6 +18,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/",
             confirmed: false,
             note: "Atlassian's page was not read, but its example verifies.",
+            origin: Chosen("the field Secret of the webhook (Repository settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -90,6 +92,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
             note: "GitHub also sends `x-hub-signature` (SHA-1). The gateway does not read this field.",
             retries: "GitHub never sends an event again by itself. An operator can redeliver an event by hand.",
+            origin: Chosen("the field Secret of the webhook (Settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -99,6 +102,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::Token,
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
             note: "The secret is a shared token, which does not protect the content. A program that sees one request can make others.",
+            origin: Chosen("the field Secret token of the webhook (Settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -109,6 +113,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.atlassian.com/cloud/jira/platform/webhooks/#secure-admin-webhooks",
             confirmed: false,
             note: "For webhooks of administrators. Atlassian's page was not read, but its example verifies.",
+            origin: Chosen("the field Secret of the webhook (System, WebHooks)"),
             ..usual()
         },
         Row {
@@ -130,6 +135,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://linear.app/developers/webhooks",
             note: "The time is in the content and is not checked. So a captured event can be replayed.",
+            origin: Given("the signing secret of the webhook (Settings, API)"),
             ..usual()
         },
         Row {
@@ -158,6 +164,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: list(Separator::Comma, '=', "v1"),
             documentation: "https://developer.pagerduty.com/docs/verifying-webhook-signatures",
             note: "For version 3 of PagerDuty's webhooks. The key is the text of the secret.",
+            origin: Given("the secret of the webhook subscription, shown once when it is made"),
             ..usual()
         },
         Row {
@@ -186,6 +193,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "sentry-hook-signature",
             documentation: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
             note: "The key is the integration's client secret. The timestamp field is not signed.",
+            origin: Given("the Client Secret of the integration (Settings, Developer Settings)"),
             ..usual()
         },
         Row {
@@ -207,6 +215,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{body}{url}",
             documentation: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
             note: "The URL must be exactly the callback URL that was registered. The key is the application's secret. Content beyond ASCII may not verify.",
+            origin: Given("the Secret of the API key (Power-Up Admin Portal)"),
             ..usual()
         },
         Row {

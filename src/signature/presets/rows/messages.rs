@@ -6,6 +6,7 @@ use crate::signature::field::Encoding;
 use crate::signature::presets::row::{
     Row, content_challenge, field_time, json, plain, query_challenge, usual,
 };
+use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, AnswerUse};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
@@ -41,6 +42,7 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Always,
             documentation: "https://discord.com/developers/docs/interactions/overview",
             note: "For interactions. The secret is the application's public key. Do not write `mode = \"observe\"`: Discord sends wrong signatures on purpose.",
+            origin: Given("the Public Key of the application (Developer Portal, General Information)"),
             ..usual()
         },
         Row {
@@ -78,6 +80,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started/",
             note: "For Facebook, Messenger, Instagram and WhatsApp. The key is the app secret.",
+            origin: Given("the App Secret of the app (App settings, Basic)"),
             ..usual()
         },
         Row {
@@ -90,6 +93,7 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Always,
             documentation: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
             note: "For outgoing webhooks. The secret is decoded.",
+            origin: Given("the security token of the outgoing webhook, shown once when it is made"),
             ..usual()
         },
         Row {
@@ -124,6 +128,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("x-twilio-email-event-webhook-timestamp", Unit::Seconds, 300),
             documentation: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
             note: "The secret is the public verification key that SendGrid shows. The tolerance is ours.",
+            origin: Given("the Verification Key of the Event Webhook (Settings, Mail Settings)"),
             ..usual()
         },
         Row {
@@ -143,6 +148,7 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Sometimes,
             documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
             retries: "Slack tries an event three times.",
+            origin: Given("the Signing Secret of the app (Basic Information, App Credentials)"),
             ..usual()
         },
         Row {
@@ -169,6 +175,7 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Always,
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
             note: "For forms. The key is the account's auth token. The URL must be exactly the URL that is configured at Twilio, with its port. The signature does not cover where a name ends and its value begins.",
+            origin: Given("the Auth Token of the account (Console, Account Info)"),
             ..usual()
         },
         Row {
@@ -180,6 +187,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{url}{digest:bodySHA256}",
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
             note: "For JSON events with `bodySHA256` in their query. The key is the account's auth token. The URL must be exactly the URL that is configured at Twilio, with its port.",
+            origin: Given("the Auth Token of the account (Console, Account Info)"),
             ..usual()
         },
         Row {
@@ -197,6 +205,7 @@ pub(super) fn rows() -> Vec<Row> {
                 Reply::Text(Insert::Value),
             ),
             documentation: "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/",
+            origin: Chosen("`transport.secret` in the request that makes the subscription"),
             ..usual()
         },
         Row {
@@ -214,6 +223,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.zoom.us/docs/api/webhooks/",
             note: "The key is the app's secret token. The unit of the time and the tolerance are ours.",
+            origin: Given("the Secret Token of the app (its page at the App Marketplace)"),
             ..usual()
         },
     ]

@@ -4,6 +4,7 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, field_time, key_time, list, plain, query_challenge, usual};
 use crate::signature::scheme::Acknowledgment;
+use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -20,6 +21,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://airtable.com/developers/web/api/webhooks-overview",
             confirmed: false,
             note: "The secret is decoded. The rule was found in Airtable's forum.",
+            origin: Given("`macSecretBase64` in the answer to the request that makes the webhook"),
             ..usual()
         },
         Row {
@@ -54,6 +56,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
             confirmed: false,
             note: "Calendly's own page was not read. Several third parties describe the same rule.",
+            origin: Chosen("`signing_key` in the request that makes the webhook subscription"),
             ..usual()
         },
         Row {
@@ -80,6 +83,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://developers.docusign.com/platform/webhooks/connect/validate",
             note: "DocuSign sends a field for each active key. The gateway reads the first eight fields. The signature in any of them may verify.",
+            origin: Given("the Connect key of the account (Settings, Connect, Connect Keys)"),
             ..usual()
         },
         Row {
@@ -89,6 +93,7 @@ pub(super) fn rows() -> Vec<Row> {
             challenge: query_challenge(None, "challenge", None),
             documentation: "https://www.dropbox.com/developers/reference/webhooks",
             note: "The key is the app secret.",
+            origin: Given("the App secret of the app (App Console, Settings)"),
             ..usual()
         },
         Row {
@@ -100,6 +105,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("x-hubspot-request-timestamp", Unit::Milliseconds, 300),
             documentation: "https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation",
             note: "For version 3 of HubSpot's signatures. In the URL, the percent-encodings that HubSpot's documentation lists are decoded.",
+            origin: Given("the client secret of the app (its page, Auth)"),
             ..usual()
         },
         Row {
@@ -110,6 +116,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha1="),
             documentation: "https://developers.intercom.com/docs/webhooks",
             note: "The key is the app's client secret.",
+            origin: Given("the client secret of the app (Developer Hub, Basic information)"),
             ..usual()
         },
         Row {
@@ -140,6 +147,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
             note: "The signature is in base64, after `sha256=`.",
+            origin: Chosen("the field Secret of the webhook (Connect, Webhooks)"),
             ..usual()
         },
         Row {
@@ -151,6 +159,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("x-zendesk-webhook-signature-timestamp", Unit::Rfc3339, 300),
             documentation: "https://developer.zendesk.com/documentation/webhooks/verifying/",
             note: "The key is the text of the secret, although the secret looks like base64. The tolerance is ours.",
+            origin: Given("the signing secret of the webhook (Admin Center, Webhooks)"),
             ..usual()
         },
     ]

@@ -4,6 +4,7 @@ use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, content_challenge, key_time, list, usual};
 use crate::signature::scheme::Acknowledgment;
+use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -26,6 +27,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-signature",
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+            origin: Chosen("the field Signing secret of the webhook (Settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -38,6 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developer.paddle.com/webhooks/signature-verification",
             note: "For Paddle Billing. Paddle's own libraries allow five seconds. `tolerance` allows more.",
+            origin: Given("the secret key of the notification destination (Developer tools, Notifications)"),
             ..usual()
         },
         Row {
@@ -56,6 +59,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
             note: "The key is the app's API secret key. Shopify signs only the content. A client can change the other fields.",
             retries: "Shopify tries an event 8 times within 4 hours.",
+            origin: Given("the app's API secret key, or the key under Settings, Notifications, Webhooks"),
             ..usual()
         },
         Row {
@@ -66,6 +70,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{url}{body}",
             documentation: "https://developer.squareup.com/docs/webhooks/step3validate",
             note: "The URL must be exactly the URL that is registered at Square.",
+            origin: Given("the Signature Key of the webhook subscription (Developer Console, Webhooks)"),
             ..usual()
         },
         Row {
@@ -78,6 +83,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.stripe.com/webhooks/signature",
             note: "The key is the whole text of the secret, with `whsec_`.",
             retries: "Stripe tries an event for three days, with growing waits.",
+            origin: Given("the signing secret of the endpoint (Developers, Webhooks)"),
             ..usual()
         },
         Row {
@@ -87,6 +93,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://woocommerce.com/document/webhooks/",
             note: "When you save a webhook, WooCommerce sends an unsigned ping. The gateway refuses the ping. The webhook works all the same.",
+            origin: Chosen("the field Secret of the webhook (WooCommerce, Settings, Advanced, Webhooks)"),
             ..usual()
         },
         Row {
@@ -103,6 +110,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::EmptyOk,
             documentation: "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
             note: "The key is the text of the webhook key, although the key looks like base64. Do not write `mode = \"observe\"`: Xero sends wrong signatures on purpose.",
+            origin: Given("the webhooks key of the app (Developer portal, Webhooks)"),
             ..usual()
         },
     ]

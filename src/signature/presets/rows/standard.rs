@@ -4,6 +4,7 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, field_time, list, usual};
 use crate::signature::scheme::AnswerUse;
+use crate::signature::scheme::SecretOrigin::Given;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -40,6 +41,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Standard Webhooks",
             documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
             note: "For every sender that follows Standard Webhooks. The secret is decoded.",
+            origin: Given("the signing secret of the endpoint, `whsec_...`"),
             ..standard_webhooks()
         },
         Row {
@@ -49,6 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: list(Separator::Space, ',', "v1a"),
             documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
             note: "For version v1a, which signs with a private key. The secret is the sender's public key, `whpk_...`.",
+            origin: Given("the public key of the endpoint, `whpk_...`"),
             ..standard_webhooks()
         },
         Row {
@@ -62,6 +65,7 @@ pub(super) fn rows() -> Vec<Row> {
             name: "clerk",
             sender: "Clerk",
             documentation: "https://clerk.com/docs/guides/development/webhooks/syncing",
+            origin: Given("the Signing Secret of the endpoint (Dashboard, Webhooks)"),
             ..svix()
         },
         Row {
@@ -69,6 +73,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "GitLab (signing token)",
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
             note: "For GitLab's signing token, `whsec_...`. GitLab follows Standard Webhooks.",
+            origin: Given("the signing token of the webhook (Settings, Webhooks)"),
             ..standard_webhooks()
         },
         Row {
@@ -76,6 +81,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "OpenAI",
             documentation: "https://platform.openai.com/docs/guides/webhooks",
             note: "OpenAI follows Standard Webhooks.",
+            origin: Given("the signing secret of the webhook (Project settings, Webhooks), shown once"),
             ..standard_webhooks()
         },
         Row {
@@ -97,6 +103,7 @@ pub(super) fn rows() -> Vec<Row> {
             name: "resend",
             sender: "Resend",
             documentation: "https://resend.com/docs/webhooks/verify-webhooks-requests",
+            origin: Given("the signing secret of the webhook (Dashboard, Webhooks)"),
             ..svix()
         },
         Row {
@@ -112,6 +119,7 @@ pub(super) fn rows() -> Vec<Row> {
             name: "svix",
             sender: "Svix",
             documentation: "https://docs.svix.com/receiving/verifying-payloads/how-manual",
+            origin: Given("the Signing Secret of the endpoint, `whsec_...`"),
             ..svix()
         },
     ]
