@@ -215,7 +215,7 @@ impl SenderFacts {
     /// The description of this scheme.
     pub(super) fn of(scheme: &'static Scheme) -> Self {
         match scheme.source {
-            Source::Shipped { sender, note, secret, documentation: _, confirmed: _ } => {
+            Source::Shipped { sender, note, secret, documentation: _, confirmed: _, retries: _ } => {
                 Self { sender, note, secret }
             }
             // No scheme of a configuration is static.
