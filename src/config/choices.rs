@@ -42,6 +42,9 @@ pub(super) const ACKNOWLEDGMENTS: [(u16, Acknowledgment); 3] =
 pub(super) const EMPTY_ACKNOWLEDGMENTS: [(&str, Acknowledgment); 1] =
     [("200-empty", Acknowledgment::EmptyOk)];
 
+/// `status` of a challenge
+pub(super) const CHALLENGE_STATUSES: [u16; 3] = [200, 202, 204];
+
 /// `answer_use` of a scheme
 pub(super) const ANSWER_USES: [(&str, AnswerUse); 3] =
     [("never", AnswerUse::Never), ("sometimes", AnswerUse::Sometimes), ("always", AnswerUse::Always)];

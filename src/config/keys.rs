@@ -9,7 +9,8 @@ mod tls;
 use crate::admission::trusted_proxies::ClientField;
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use crate::config::choices::{
-    ACCESS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS, MODES, ROLES,
+    ACCESS, ANSWER_USES, CHALLENGE_STATUSES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS, MODES,
+    ROLES,
 };
 use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;
@@ -313,6 +314,8 @@ pub(super) const SCHEME: &[Key] = &[
 pub(super) const CHALLENGE: &[Key] = &[
     Key::new("when", Value::Named { name: "", value: &TEXT_OR_NUMBER })
         .about("Values that distinguish a challenge from an event: by JSON pointer in the content, or by name in the query."),
+    Key::new("absent", POINTERS)
+        .about("JSON pointers to values that only events have. A challenge has no value there."),
     Key::new("value", Value::Text("^/")).about("The JSON pointer to the value in the content. The answer repeats this value."),
     Key::new("query", Value::Text("."))
         .about("The parameter in the query of an unsigned GET. The answer repeats its value."),
@@ -321,6 +324,9 @@ pub(super) const CHALLENGE: &[Key] = &[
     Key::new("answer", Value::Either(&[Value::Text(""), Value::Named { name: "", value: &TEXT_OR_NUMBER }]))
         .required()
         .about("The answer: {value}, {hmac} (the HMAC of the value), or another text. A table makes a JSON object."),
+    Key::new("status", Value::Status(&CHALLENGE_STATUSES))
+        .or("200")
+        .about("The status code of the answer. 204: the answer has no content."),
 ];
 
 const TEXT_OR_NUMBER: Value = Value::Either(&[Value::Text(""), Value::Count { least: 0, most: usize::MAX }]);

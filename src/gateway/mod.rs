@@ -23,8 +23,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use http::Method;
 use http::header::HeaderName;
-use http::{Method, StatusCode};
 
 use crate::admission::client::{ClientAddress, ExemptClients};
 use crate::admission::failures::FailureLimit;
@@ -141,7 +141,7 @@ pub async fn handle<R: Resources, C: Content>(
         }
         Ok(Served::Challenge(answer)) => {
             record.challenge = Some("answered");
-            record.status = StatusCode::OK.as_u16();
+            record.status = answer.status.as_u16();
             Some(Reply::Own(OwnReply::to_challenge(answer)))
         }
         Err(rejection) => {

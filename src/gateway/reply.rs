@@ -112,7 +112,7 @@ impl OwnReply {
             ],
             None => [Some(no_store), None, None],
         };
-        Self { status: StatusCode::OK, fields, content: answer.content.into(), after: After::KeepOpen }
+        Self { status: answer.status, fields, content: answer.content.into(), after: After::KeepOpen }
     }
 
     /// The reply to a refused request: problem details (RFC 9457), and the field that its status code

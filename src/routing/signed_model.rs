@@ -105,6 +105,35 @@ pub enum Scalar {
     Number(u64),
 }
 
+/// The content's value at a pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// There is no value, and no key that a parser could take for the pointer's key.
+    Absent,
+    /// A scalar.
+    Scalar(Scalar),
+    /// Another value, or an ambiguous value.
+    Other,
+}
+
+/// The value at each of these pointers in authentic content.
+///
+/// # Errors
+/// [`NoModel::NotJson`]
+pub fn members<'p>(
+    content: &[u8],
+    pointers: impl IntoIterator<Item = &'p str>,
+) -> Result<Vec<Member>, NoModel> {
+    let paths: Vec<_> = pointers.into_iter().map(|pointer| vec![tokens(pointer)]).collect();
+    let queries: Vec<_> = paths.iter().map(Vec::as_slice).collect();
+    let member = |found: Found| match (found.fault, found.value) {
+        (None, None) => Member::Absent,
+        (None, Some(value)) => Member::Scalar(Rc::unwrap_or_clone(value)),
+        (Some(_), _) => Member::Other,
+    };
+    Ok(find(content, &queries)?.into_iter().map(member).collect())
+}
+
 /// The scalar at each of these pointers in authentic content. `None` if the value is missing, ambiguous, or
 /// not a scalar.
 ///
@@ -114,11 +143,11 @@ pub fn scalars<'p>(
     content: &[u8],
     pointers: impl IntoIterator<Item = &'p str>,
 ) -> Result<Vec<Option<Scalar>>, NoModel> {
-    let paths: Vec<_> = pointers.into_iter().map(|pointer| vec![tokens(pointer)]).collect();
-    let queries: Vec<_> = paths.iter().map(Vec::as_slice).collect();
-    let found = find(content, &queries)?.into_iter();
-    let undoubted = |found: Found| found.value.filter(|_| found.fault.is_none()).map(Rc::unwrap_or_clone);
-    Ok(found.map(undoubted).collect())
+    let undoubted = |member| match member {
+        Member::Scalar(scalar) => Some(scalar),
+        Member::Absent | Member::Other => None,
+    };
+    Ok(members(content, pointers)?.into_iter().map(undoubted).collect())
 }
 
 /// A text that authentic content must have at one of several pointers.

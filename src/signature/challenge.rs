@@ -11,11 +11,13 @@ pub(super) mod value;
 use std::borrow::Cow;
 use std::fmt;
 
+use http::StatusCode;
+
 use super::algorithm::Algorithm;
 use super::form;
 use super::mac::Keyed;
 use super::template::{Part, Template};
-use crate::routing::signed_model::{self, Scalar};
+use crate::routing::signed_model::{self, Member, Scalar};
 pub use value::Value;
 use value::is_of_value;
 
@@ -24,7 +26,9 @@ use value::is_of_value;
 pub struct Challenge {
     /// The features that distinguish a challenge from an event, and the place of the value.
     pub asks: Asks,
-    /// The answer.
+    /// The status code of the answer.
+    pub status: StatusCode,
+    /// The content of the answer.
     pub reply: Reply,
 }
 
@@ -49,13 +53,16 @@ pub enum Asks {
     },
 }
 
-/// The expected value of a member.
+/// The expected value of a member. The conditions of a challenge must not hold for any event of the sender,
+/// because the app does not get a challenge that the gateway answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// This string.
     Text(Cow<'static, str>),
     /// This number.
     Number(u64),
+    /// No value at all, not even `null`.
+    Absent,
 }
 
 /// The content of the answer.
@@ -84,10 +91,12 @@ pub enum Insert {
 /// an event.
 const LARGEST: usize = 8 * 1024;
 
-/// The answer to a challenge. Its status code is 200.
+/// The answer to a challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The media type. `None` if there is no content.
+    /// The status code.
+    pub status: StatusCode,
+    /// The media type. `None` if there is no content, unless the sender demands a media type.
     pub media_type: Option<&'static str>,
     /// The content.
     pub content: String,
@@ -122,6 +131,7 @@ impl fmt::Display for Challenge {
                 let one = |(pointer, expected): &(Cow<'static, str>, Expected)| match expected {
                     Expected::Text(text) => format!("{pointer} = {text}"),
                     Expected::Number(number) => format!("{pointer} = {number}"),
+                    Expected::Absent => format!("no {pointer}"),
                 };
                 f.write_str(&when.iter().map(one).collect::<Vec<_>>().join(", "))
             }
@@ -168,17 +178,18 @@ impl Challenge {
             return None;
         }
         let pointers = when.iter().map(|(pointer, _)| pointer).chain(value);
-        let mut found = signed_model::scalars(content, pointers.map(|pointer| &**pointer)).ok()?.into_iter();
-        let is_one = when.iter().all(|(_, expected)| match (expected, found.next().flatten()) {
-            (Expected::Text(text), Some(Scalar::Text(found))) => *text == found,
-            (Expected::Number(number), Some(Scalar::Number(found))) => *number == found,
-            (Expected::Text(_) | Expected::Number(_), _) => false,
+        let mut found = signed_model::members(content, pointers.map(|pointer| &**pointer)).ok()?.into_iter();
+        let is_one = when.iter().all(|(_, expected)| match (expected, found.next()) {
+            (Expected::Text(text), Some(Member::Scalar(Scalar::Text(found)))) => *text == found,
+            (Expected::Number(number), Some(Member::Scalar(Scalar::Number(found)))) => *number == found,
+            (Expected::Absent, Some(Member::Absent)) => true,
+            (Expected::Text(_) | Expected::Number(_) | Expected::Absent, _) => false,
         });
-        match (is_one, value, found.next().flatten()) {
+        match (is_one, value, found.next()) {
             (false, _, _) => None,
             (true, None, _) => Some(None),
-            (true, Some(_), Some(Scalar::Text(text))) => Value::read(text).map(Some),
-            (true, Some(_), Some(Scalar::Number(_)) | None) => None,
+            (true, Some(_), Some(Member::Scalar(Scalar::Text(text)))) => Value::read(text).map(Some),
+            (true, Some(_), _) => None,
         }
     }
 
@@ -208,10 +219,10 @@ impl Challenge {
                 Insert::Number(number) => number.to_string(),
             })
         };
-        Some(match &self.reply {
+        let (media_type, content) = match &self.reply {
             Reply::Text(insert) => {
                 let content = text(insert)?;
-                Answer { media_type: (!content.is_empty()).then_some("text/plain"), content }
+                ((!content.is_empty()).then_some("text/plain"), content)
             }
             Reply::Json(members) => {
                 let member = |(name, insert): &(Cow<'static, str>, Insert)| {
@@ -222,12 +233,13 @@ impl Challenge {
                     Some((name.to_string(), value))
                 };
                 let object: Option<_> = members.iter().map(member).collect();
-                Answer {
-                    media_type: Some("application/json"),
-                    content: serde_json::Value::Object(object?).to_string(),
-                }
+                (Some("application/json"), serde_json::Value::Object(object?).to_string())
             }
-        })
+        };
+        // A 204 has no content (RFC 9110, section 15.3.5). Discord demands a media type all the same.
+        let has_content = self.status != StatusCode::NO_CONTENT;
+        let content = if has_content { content } else { String::new() };
+        Some(Answer { status: self.status, media_type, content })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::support::{
 const TOKEN: &str = "told to the sender & nobody else";
 
 /// Each signed challenge, with the media type and the content of its answer. `HMAC` stands for the HMAC.
-const SIGNED: [(&str, &str, Option<&str>, &str); 5] = [
+const SIGNED: [(&str, &str, Option<&str>, &str); 6] = [
     (
         "slack",
         r#"{"token":"t","challenge":"3eZbrw1aBm2r","type":"url_verification"}"#,
@@ -36,7 +36,13 @@ const SIGNED: [(&str, &str, Option<&str>, &str); 5] = [
     ),
     ("discord", r#"{"id":"1","application_id":"2","type":1}"#, Some("application/json"), r#"{"type":1}"#),
     ("xero", r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"S0m3"}"#, None, ""),
+    ("discord-events", r#"{"version":1,"application_id":"2","type":0}"#, Some("application/json"), ""),
 ];
+
+/// The status code that a sender expects.
+fn status(scheme: &str) -> u16 {
+    if scheme == "discord-events" { 204 } else { 200 }
+}
 
 /// An app that accepts unsigned requests.
 fn app() -> Upstream {
@@ -82,7 +88,7 @@ fn a_signed_challenge_is_answered_and_the_app_hears_nothing_of_it() {
         let mut client = Client::to(&gateway);
         for _ in 0..2 {
             let response = client.send(event(scheme, 0, content).bytes()).response();
-            assert_eq!(response.status, 200, "{scheme}");
+            assert_eq!(response.status, status(scheme), "{scheme}");
             assert_eq!(response.value("content-type").as_deref(), media_type, "{scheme}");
             assert_eq!(
                 response.value("x-content-type-options").as_deref(),
@@ -130,8 +136,17 @@ fn an_event_goes_to_the_app_where_challenges_are_answered() {
         ("slack", "not JSON"),
         ("zoom", r#"{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1700000000:{}"}}"#),
         ("discord", r#"{"type":2}"#),
+        (
+            "discord",
+            r#"{"version":1,"application_id":"41","type":1,"event":{"type":"QUEST_USER_ENROLLMENT"}}"#,
+        ),
+        (
+            "discord-events",
+            r#"{"version":1,"application_id":"41","type":1,"event":{"type":"QUEST_USER_ENROLLMENT"}}"#,
+        ),
         ("twitch", r#"{"challenge":"x","subscription":{"status":"enabled"}}"#),
         ("xero", r#"{"events":[{}],"firstEventSequence":1,"lastEventSequence":1}"#),
+        ("xero", r#"{"events":[{"resourceId":"9"}],"firstEventSequence":0,"lastEventSequence":0}"#),
     ] {
         let (app, sender) = (app(), sender(scheme));
         let gateway = before(&app, &sender, "challenge = \"answer\"", "").start();
@@ -235,7 +250,7 @@ fn a_scheme_of_ones_own_can_have_a_challenge() {
         // These lines follow another table, so they begin with a table header.
         .forward(
             "[schemes.acme]\nheader = \"x-acme\"\ncontent = \"{header:x-time}.{body}\"\n\
-             challenge = { when = { \"/kind\" = \"hello\", \"/n\" = 1 }, value = \"/say\", answer = { said = \"{value}\", proof = \"{hmac}\", ok = 1 } }\n",
+             challenge = { when = { \"/kind\" = \"hello\", \"/n\" = 1 }, absent = [\"/data\"], value = \"/say\", status = 202, answer = { said = \"{value}\", proof = \"{hmac}\", ok = 1 } }\n",
         )
         .signature("scheme = \"acme\"\nchallenge = \"answer\"\nsecrets = [{ value = \"a secret that is long enough\" }]")
         .route("/hook", &app.url());
@@ -246,9 +261,13 @@ fn a_scheme_of_ones_own_can_have_a_challenge() {
         let tag = crate::support::signature_with(key, format!("17.{content}").as_bytes());
         unsigned(content).target("/hook").line("x-time: 17").line(format!("x-acme: {tag}"))
     };
-    let answer = exchange(&gateway, &signed(content)).body;
+    let response = exchange(&gateway, &signed(content));
+    assert_eq!(response.status, 202);
+    let answer = response.body;
     let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
     let proof = crate::support::signature_with(key, b"abc");
     assert_eq!(answer, serde_json::json!({ "said": "abc", "proof": proof, "ok": 1 }));
     exchange(&gateway, &signed(r#"{"kind":"hello","n":2,"say":"abc"}"#)).assert_answer("ok");
+    let event = r#"{"kind":"hello","n":1,"say":"abc","data":{}}"#;
+    exchange(&gateway, &signed(event)).assert_answer("ok");
 }

@@ -11,6 +11,7 @@ use hookgate::signature::scheme::Scheme;
 use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
+use http::StatusCode;
 use serde_json::Value;
 
 use super::form::only;
@@ -24,7 +25,7 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 const SENDERS: [&str; 7] = ["slack", "zoom", "xero", "twitch", "dropbox", "meta", "propify"];
 
 /// The keys in the pointers of challenges in content.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "type",
     "challenge",
     "subscription",
@@ -32,6 +33,8 @@ const KEYS: [&str; 9] = [
     "event",
     "payload",
     "plainToken",
+    "object",
+    "events",
     "firstEventSequence",
     "lastEventSequence",
 ];
@@ -172,22 +175,26 @@ fn answer(verifier: &Verifier, content: &[u8], is_forged: bool) -> Option<Answer
 fn asked(sender: &str, content: &Value) -> Option<Answer> {
     let text = |pointer: &str| content.pointer(pointer)?.as_str().map(str::to_owned);
     let is = |pointer: &str, wanted: &str| text(pointer).as_deref() == Some(wanted);
-    let as_text = |content: String| Answer { media_type: Some("text/plain"), content };
+    let lacks = |pointer: &str| content.pointer(pointer).is_none();
     match sender {
-        "slack" if is("/type", "url_verification") => text("/challenge").filter(is_value).map(as_text),
-        "twitch" if is("/subscription/status", "webhook_callback_verification_pending") => {
+        "slack" if is("/type", "url_verification") && lacks("/event") => {
             text("/challenge").filter(is_value).map(as_text)
         }
-        "zoom" if is("/event", "endpoint.url_validation") => {
+        "twitch"
+            if is("/subscription/status", "webhook_callback_verification_pending") && lacks("/event") =>
+        {
+            text("/challenge").filter(is_value).map(as_text)
+        }
+        "zoom" if is("/event", "endpoint.url_validation") && lacks("/payload/object") => {
             let token = text("/payload/plainToken").filter(is_value)?;
             let proof = hex::encode(tag(token.as_bytes()));
             let content = serde_json::json!({ "plainToken": token, "encryptedToken": proof }).to_string();
-            Some(Answer { media_type: Some("application/json"), content })
+            Some(Answer { media_type: Some("application/json"), ..as_text(content) })
         }
         "xero" => {
             let is_zero = |pointer| content.pointer(pointer).and_then(Value::as_u64) == Some(0);
-            let asks = is_zero("/firstEventSequence") && is_zero("/lastEventSequence");
-            asks.then_some(Answer { media_type: None, content: String::new() })
+            let asks = is_zero("/firstEventSequence") && is_zero("/lastEventSequence") && lacks("/events/0");
+            asks.then(|| Answer { media_type: None, ..as_text(String::new()) })
         }
         _ => None,
     }
@@ -214,8 +221,11 @@ fn unsigned(verifier: &Verifier, sender: &str, target: &str, kind: u8) {
         _ => None,
     };
     let want = want.filter(|_| method == "GET" && !is_signed);
-    let as_text = |content: String| Answer { media_type: Some("text/plain"), content };
     assert_eq!(answer, want.map(|want| want.map(as_text)), "{sender}, {method}");
+}
+
+fn as_text(content: String) -> Answer {
+    Answer { status: StatusCode::OK, media_type: Some("text/plain"), content }
 }
 
 /// Whether a text is short, and cannot contain markup or end a string.

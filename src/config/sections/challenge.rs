@@ -3,6 +3,9 @@
 
 use std::borrow::Cow;
 
+use http::StatusCode;
+
+use crate::config::choices::CHALLENGE_STATUSES;
 use crate::config::json_pointer;
 use crate::config::keys;
 use crate::config::problem::Problem;
@@ -19,7 +22,11 @@ pub(crate) fn read(item: &Item<'_>) -> Option<Challenge> {
         Some(query) => in_query(&query, &table),
         None => in_content(&table),
     };
-    let (asks, reply) = (asks?, reply?);
+    let status = match table.get("status") {
+        Some(item) => status(&item),
+        None => Some(StatusCode::OK),
+    };
+    let (asks, reply, status) = (asks?, reply?, status?);
     let (has_value, is_signed) = match &asks {
         Asks::Content { value, .. } => (value.is_some(), true),
         Asks::Query { .. } => (true, false),
@@ -36,13 +43,17 @@ pub(crate) fn read(item: &Item<'_>) -> Option<Challenge> {
         };
         Problem::error("bad_challenge", table.place("answer"), message).help(EXAMPLE).report(item.problems);
     }
-    (item.problems.len() == before).then_some(Challenge { asks, reply })
+    (item.problems.len() == before).then_some(Challenge { asks, status, reply })
 }
 
 fn in_query(query: &Item<'_>, table: &Table<'_>) -> Option<Asks> {
     if let Some(value) = table.get("value") {
         let message = "the value is in the content (`value`) or in the query (`query`), not in both";
         Problem::error("bad_challenge", value.key, message).help("remove one of them").report(query.problems);
+    }
+    if let Some(absent) = table.get("absent") {
+        let message = "`absent` is about members of the content, and this challenge has no content";
+        Problem::error("bad_challenge", absent.key, message).help("remove it").report(table.problems);
     }
     let value = query.text("\"challenge\"")?;
     let token = match table.get("token") {
@@ -90,6 +101,8 @@ fn in_content(table: &Table<'_>) -> Option<Asks> {
             .help(format!("add `when = {WHEN}`"))
             .refuse(table.problems);
     }
+    let absent = table.get("absent").map(|item| json_pointer::list(&item)).unwrap_or_default();
+    when.extend(absent.into_iter().map(|pointer| (pointer.into(), Expected::Absent)));
     Some(Asks::Content { when, value })
 }
 
@@ -99,6 +112,16 @@ fn conditions<'t>(table: &Table<'t>) -> Vec<(&'t str, Item<'t>)> {
     let Some(entries) = item.table(&item.write(WHEN)) else { return Vec::new() };
     json_pointer::bounded(&item, entries.len());
     item.entries(entries).collect()
+}
+
+/// Reads the status code of an answer.
+fn status(item: &Item<'_>) -> Option<StatusCode> {
+    let number = item.number("200")?;
+    let known = CHALLENGE_STATUSES.iter().find(|status| u64::from(**status) == number);
+    known.and_then(|status| StatusCode::from_u16(*status).ok()).or_else(|| {
+        let problem = item.error("bad_value", "no sender expects this status code as an answer");
+        problem.help("one of `200`, `202`, `204`").refuse(item.problems)
+    })
 }
 
 /// Reads a reply: a text, or a table of the members of a JSON object.

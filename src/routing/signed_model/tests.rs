@@ -244,6 +244,28 @@ fn only_the_requirements_of_the_selected_route_count() {
     assert_eq!(asked(r#"{"a":"1","b":"2"}"#, 2), (Ok(None), Err(NoModel::NotAsRequired)));
 }
 
+/// A condition that demands an absent value must not hold if some parser finds a value.
+#[test]
+fn a_member_is_absent_if_no_parser_finds_a_value() {
+    let found = |content: &str| {
+        let all = members(content.as_bytes(), ["/a", "/b/0", "/c/d"]).unwrap();
+        all.into_iter().map(|member| member == Member::Absent).collect::<Vec<_>>()
+    };
+    for (content, want) in [
+        ("{}", [true; 3]),
+        ("[]", [true; 3]),
+        (r#"{"b":[],"c":{"e":1}}"#, [true; 3]),
+        (r#"{"b":"x","c":1}"#, [true; 3]),
+        (r#"{"a":null,"b":[null],"c":{"d":null}}"#, [false; 3]),
+        (r#"{"a":{},"b":[{}],"c":{"d":[]}}"#, [false; 3]),
+        (r#"{"A":1,"b":{"0":1},"C":{}}"#, [false; 3]),
+        (r#"{"a":"x","b":[1,2],"c":{"D":1}}"#, [false; 3]),
+        (r#"{"c":{"d":1},"c":{}}"#, [true, true, false]),
+    ] {
+        assert_eq!(found(content), want, "{content}");
+    }
+}
+
 #[test]
 fn a_scalar_is_an_unambiguous_string_or_number() {
     let found = |content: &str| scalars(content.as_bytes(), ["/type", "/a/b"]);

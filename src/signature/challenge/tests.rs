@@ -46,11 +46,17 @@ fn answer(verifier: &Verifier, content: &str) -> Option<Answer> {
 }
 
 fn text(content: &str) -> Option<Answer> {
-    Some(Answer { media_type: Some("text/plain"), content: content.to_owned() })
+    Some(Answer { status: StatusCode::OK, media_type: Some("text/plain"), content: content.to_owned() })
 }
 
 fn json(content: &str) -> Option<Answer> {
-    Some(Answer { media_type: Some("application/json"), content: content.to_owned() })
+    Some(Answer { media_type: Some("application/json"), ..text(content)? })
+}
+
+/// The value of a preset's challenge in this content, with or without a value. `None` if the content is no
+/// challenge.
+fn recognised(scheme: &str, content: &str) -> Option<Option<Value>> {
+    Scheme::preset(scheme).unwrap().challenge.as_ref().unwrap().in_content(content.as_bytes())
 }
 
 fn unsigned(verifier: &Verifier, method: &str, target: &str) -> Option<Result<Answer, WrongToken>> {
@@ -68,7 +74,8 @@ fn each_sender_gets_the_answer_that_it_expects() {
     let twitch = r#"{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":{"status":"webhook_callback_verification_pending","type":"channel.follow"}}"#;
     assert_eq!(answer(&preset("twitch"), twitch), text("pogchamp-kappa-360noscope-vohiyo"));
     let xero = r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"FMLHZNKCVK"}"#;
-    assert_eq!(answer(&preset("xero"), xero), Some(Answer { media_type: None, content: String::new() }));
+    let empty = Answer { status: StatusCode::OK, media_type: None, content: String::new() };
+    assert_eq!(answer(&preset("xero"), xero), Some(empty));
     // HMAC-SHA256 of the token, by openssl.
     let zoom = r#"{"payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event_ts":1654503849680,"event":"endpoint.url_validation"}"#;
     let proof = "ca423c5c00a4430030b80a81f316bd8d32abb0ed9b70ba5c5f1d3fcc213267af";
@@ -76,6 +83,72 @@ fn each_sender_gets_the_answer_that_it_expects() {
         answer(&preset("zoom"), zoom),
         json(&format!("{{\"encryptedToken\":\"{proof}\",\"plainToken\":\"qgg8vlvZRS6UYooatFL8Aw\"}}"))
     );
+}
+
+/// A sender signs an event and a challenge with the same key. An app never gets an event that is taken for a
+/// challenge.
+#[test]
+fn no_event_of_a_sender_is_taken_for_its_challenge() {
+    let challenges = [
+        ("slack", r#"{"token":"t","challenge":"3eZb","type":"url_verification"}"#),
+        ("zoom", r#"{"payload":{"plainToken":"qgg8"},"event_ts":1,"event":"endpoint.url_validation"}"#),
+        ("twitch", r#"{"challenge":"x","subscription":{"status":"webhook_callback_verification_pending"}}"#),
+        ("xero", r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"FMLH"}"#),
+        (
+            "discord",
+            r#"{"app_permissions":"0","application_id":"7","entitlements":[],"id":"8","token":"t","type":1,"version":1}"#,
+        ),
+        ("discord-events", r#"{"version":1,"application_id":"7","type":0}"#),
+    ];
+    let events = [
+        ("slack", r#"{"type":"event_callback","event":{"type":"url_verification"},"challenge":"x"}"#),
+        ("slack", r#"{"type":"url_verification","event":{"type":"message"},"challenge":"x"}"#),
+        ("zoom", r#"{"payload":{"plainToken":"x","object":{"id":"1"}},"event":"endpoint.url_validation"}"#),
+        ("zoom", r#"{"payload":{"object":{}},"event":"meeting.started"}"#),
+        (
+            "twitch",
+            r#"{"challenge":"x","subscription":{"status":"webhook_callback_verification_pending"},"event":{}}"#,
+        ),
+        ("twitch", r#"{"subscription":{"status":"enabled"},"event":{"user_id":"1"}}"#),
+        ("xero", r#"{"events":[{"resourceId":"1"}],"firstEventSequence":0,"lastEventSequence":0}"#),
+        ("xero", r#"{"events":[null],"firstEventSequence":0,"lastEventSequence":0}"#),
+        ("discord", r#"{"version":1,"application_id":"7","type":1,"event":{"type":"ENTITLEMENT_CREATE"}}"#),
+        ("discord", r#"{"version":1,"application_id":"7","type":1,"event":null}"#),
+        ("discord", r#"{"version":1,"application_id":"7","type":1,"Event":{}}"#),
+        ("discord", r#"{"version":1,"application_id":"7","type":0}"#),
+        ("discord", r#"{"id":"8","application_id":"7","type":2,"data":{}}"#),
+        (
+            "discord-events",
+            r#"{"version":1,"application_id":"7","type":1,"event":{"type":"ENTITLEMENT_CREATE"}}"#,
+        ),
+        ("discord-events", r#"{"version":1,"application_id":"7","type":0,"event":{}}"#),
+        ("discord-events", r#"{"id":"8","application_id":"7","type":1}"#),
+    ];
+    for (scheme, content) in challenges {
+        assert!(recognised(scheme, content).is_some(), "{scheme} {content}");
+    }
+    for (scheme, content) in events {
+        assert_eq!(recognised(scheme, content), None, "{scheme} {content}");
+    }
+    let signs =
+        |scheme: &&Scheme| scheme.challenge.as_ref().is_some_and(|challenge| !challenge.is_unsigned());
+    for scheme in PRESETS.iter().filter(signs) {
+        let has = |all: &[(&str, &str)]| all.iter().any(|(name, _)| *name == scheme.name);
+        assert!(has(&challenges) && has(&events), "{} has no events here", scheme.name);
+    }
+}
+
+#[test]
+fn an_answer_has_the_status_code_that_its_sender_expects() {
+    let challenge = |name: &str| Scheme::preset(name).unwrap().challenge.clone().unwrap();
+    let reply = |name: &str| challenge(name).answer(None, None).unwrap();
+    assert_eq!(reply("discord"), json("{\"type\":1}").unwrap());
+    let no_content = Answer {
+        status: StatusCode::NO_CONTENT,
+        media_type: Some("application/json"),
+        content: String::new(),
+    };
+    assert_eq!(reply("discord-events"), no_content);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Format, Notation, Separator};
@@ -129,7 +131,8 @@ pub(super) fn content_challenge<const N: usize>(
     reply: Reply,
 ) -> Option<Challenge> {
     let when = when.into_iter().map(|(pointer, expected)| (pointer.into(), expected)).collect();
-    Some(Challenge { asks: Asks::Content { when, value: value.map(Into::into) }, reply })
+    let asks = Asks::Content { when, value: value.map(Into::into) };
+    Some(Challenge { asks, status: StatusCode::OK, reply })
 }
 
 /// A challenge in the query of an unsigned GET: the expected parameter, the parameter with the value, and the
@@ -141,10 +144,15 @@ pub(super) fn query_challenge(
 ) -> Option<Challenge> {
     let when = when.into_iter().map(|(name, text)| (name.into(), text.into())).collect();
     let asks = Asks::Query { when, value: value.into(), token: token.map(Into::into) };
-    Some(Challenge { asks, reply: Reply::Text(Insert::Value) })
+    Some(Challenge { asks, status: StatusCode::OK, reply: Reply::Text(Insert::Value) })
 }
 
 /// An answer in JSON with these members.
 pub(super) fn json<const N: usize>(members: [(&'static str, Insert); N]) -> Reply {
     Reply::Json(members.into_iter().map(|(name, insert)| (name.into(), insert)).collect())
+}
+
+/// The challenge, answered with 204 and a media type, but without content.
+pub(super) fn answered_with_204(challenge: Option<Challenge>) -> Option<Challenge> {
+    Some(Challenge { status: StatusCode::NO_CONTENT, ..challenge? })
 }

@@ -4,7 +4,7 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::Encoding;
 use crate::signature::presets::row::{
-    Row, content_challenge, field_time, json, plain, query_challenge, usual,
+    Row, answered_with_204, content_challenge, field_time, json, plain, query_challenge, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, AnswerUse};
@@ -34,14 +34,35 @@ pub(super) fn rows() -> Vec<Row> {
             secret: SecretEncoding::Hex,
             content: "{timestamp}{body}",
             time: field_time("x-signature-timestamp", Unit::Seconds, 300),
+            // Discord's events have the type 1, too. They have an `event`, and are sent to another URL.
             challenge: content_challenge(
-                [("/type", Expected::Number(1))],
+                [("/type", Expected::Number(1)), ("/event", Expected::Absent)],
                 None,
                 json([("type", Insert::Number(1))]),
             ),
             answer_use: AnswerUse::Always,
-            documentation: "https://discord.com/developers/docs/interactions/overview",
-            note: "For interactions. The secret is the application's public key. Do not write `mode = \"observe\"`: Discord sends wrong signatures on purpose.",
+            documentation: "https://docs.discord.com/developers/interactions/overview",
+            note: "For interactions. The scheme `discord-events` is for events. The secret is the application's public key. Do not write `mode = \"observe\"`: Discord sends wrong signatures on purpose.",
+            origin: Given("the Public Key of the application (Developer Portal, General Information)"),
+            ..usual()
+        },
+        Row {
+            name: "discord-events",
+            sender: "Discord (webhook events)",
+            field: "x-signature-ed25519",
+            algorithm: Algorithm::Ed25519,
+            secret: SecretEncoding::Hex,
+            content: "{timestamp}{body}",
+            time: field_time("x-signature-timestamp", Unit::Seconds, 300),
+            // In events, 0 means a ping, and 1 an event. In interactions, 1 means a ping.
+            challenge: answered_with_204(content_challenge(
+                [("/type", Expected::Number(0)), ("/event", Expected::Absent)],
+                None,
+                json([]),
+            )),
+            acknowledgment: Acknowledgment::NoContent,
+            documentation: "https://docs.discord.com/developers/events/webhook-events",
+            note: "For the Webhook Events URL. The secret is the application's public key. Do not write `mode = \"observe\"`: Discord sends wrong signatures on purpose.",
             origin: Given("the Public Key of the application (Developer Portal, General Information)"),
             ..usual()
         },
@@ -139,7 +160,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "v0:{timestamp}:{body}",
             time: field_time("x-slack-request-timestamp", Unit::Seconds, 300),
             challenge: content_challenge(
-                [("/type", Expected::Text("url_verification".into()))],
+                [("/type", Expected::Text("url_verification".into())), ("/event", Expected::Absent)],
                 Some("/challenge"),
                 Reply::Text(Insert::Value),
             ),
@@ -200,7 +221,10 @@ pub(super) fn rows() -> Vec<Row> {
             id: Some("twitch-eventsub-message-id"),
             // The field that marks a challenge is not signed. This member of the content is signed.
             challenge: content_challenge(
-                [("/subscription/status", Expected::Text("webhook_callback_verification_pending".into()))],
+                [
+                    ("/subscription/status", Expected::Text("webhook_callback_verification_pending".into())),
+                    ("/event", Expected::Absent),
+                ],
                 Some("/challenge"),
                 Reply::Text(Insert::Value),
             ),
@@ -216,7 +240,10 @@ pub(super) fn rows() -> Vec<Row> {
             content: "v0:{timestamp}:{body}",
             time: field_time("x-zm-request-timestamp", Unit::Seconds, 300),
             challenge: content_challenge(
-                [("/event", Expected::Text("endpoint.url_validation".into()))],
+                [
+                    ("/event", Expected::Text("endpoint.url_validation".into())),
+                    ("/payload/object", Expected::Absent),
+                ],
                 Some("/payload/plainToken"),
                 json([("plainToken", Insert::Value), ("encryptedToken", Insert::Proof)]),
             ),

@@ -101,9 +101,13 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Xero",
             field: "x-xero-signature",
             encoding: Encoding::Base64,
-            // The numbers of the sender's real events begin with 1.
+            // A real notification has an event.
             challenge: content_challenge(
-                [("/firstEventSequence", Expected::Number(0)), ("/lastEventSequence", Expected::Number(0))],
+                [
+                    ("/firstEventSequence", Expected::Number(0)),
+                    ("/lastEventSequence", Expected::Number(0)),
+                    ("/events/0", Expected::Absent),
+                ],
                 None,
                 Reply::Text(Insert::Text("".into())),
             ),
