@@ -2,7 +2,7 @@
 
 use crate::config::{AccessLog, DeliveryMode, LogFormat, LogLevel, Mode, Role};
 use crate::signature::Permit;
-use crate::signature::scheme::{Acknowledgment, AnswerUse};
+use crate::signature::scheme::{Acknowledgment, AnswerUse, Refusal};
 use crate::tls::server_config::MinVersion;
 
 /// `format` of `[log]`
@@ -48,6 +48,9 @@ pub(super) const CHALLENGE_STATUSES: [u16; 3] = [200, 202, 204];
 /// `answer_use` of a scheme
 pub(super) const ANSWER_USES: [(&str, AnswerUse); 3] =
     [("never", AnswerUse::Never), ("sometimes", AnswerUse::Sometimes), ("always", AnswerUse::Always)];
+
+/// `refusal` of a scheme
+pub(super) const REFUSALS: [(&str, Refusal); 2] = [("problem", Refusal::Problem), ("empty", Refusal::Empty)];
 
 /// `mode` of a route
 pub(super) const MODES: [(&str, Mode); 2] =

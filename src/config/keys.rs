@@ -10,7 +10,7 @@ use crate::admission::trusted_proxies::ClientField;
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use crate::config::choices::{
     ACCESS, ANSWER_USES, CHALLENGE_STATUSES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS, MODES,
-    ROLES,
+    REFUSALS, ROLES,
 };
 use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;
@@ -307,6 +307,10 @@ pub(super) const SCHEME: &[Key] = &[
     Key::new("answer_use", Value::Word(|| words(&ANSWER_USES))).or("\"never\"").about(
         "Whether the sender uses the app's answer beyond the status code. always: its events cannot have \
          delivery = \"queue\"; sometimes: check warns of it.",
+    ),
+    Key::new("refusal", Value::Word(|| words(&REFUSALS))).or("\"problem\"").about(
+        "The content of the answer to a refused request. problem: problem details (RFC 9457). empty: nothing, for \
+         a sender that checks the answers to wrong signatures.",
     ),
 ];
 

@@ -40,6 +40,7 @@ use crate::message::content::Content;
 use crate::message::head::{Expect, Guarded, HeadError, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::{Candidates, RouteId, Router};
+use crate::signature::scheme::Refusal;
 use crate::signature::self_check::Fault as ProbeFault;
 use crate::signature::{Deliverable, Fields as _, Mode, Verifier};
 use crate::telemetry::labels::Labels;
@@ -126,8 +127,9 @@ pub async fn handle<R: Resources, C: Content>(
     incoming: Incoming<C>,
 ) -> (Option<Reply<R::Body>>, RequestGuard<R>) {
     let mut guard = RequestGuard::new(resources, incoming.peer, incoming.at);
+    let mut refusal = Refusal::default();
     let outcome = {
-        let walk = pin!(walk(gateway, incoming, &mut guard));
+        let walk = pin!(walk(gateway, incoming, &mut guard, &mut refusal));
         walk.await
     };
     let (record, resources) = guard.parts();
@@ -160,7 +162,7 @@ pub async fn handle<R: Resources, C: Content>(
                 return (None, guard);
             }
             record.status = rejection.status().as_u16();
-            Some(Reply::Own(OwnReply::refusal(&rejection)))
+            Some(Reply::Own(OwnReply::refusal(&rejection, refusal)))
         }
     };
     (reply, guard)
@@ -172,6 +174,7 @@ async fn walk<R: Resources, C: Content>(
     gateway: &Gateway,
     incoming: Incoming<C>,
     guard: &mut RequestGuard<R>,
+    refusal: &mut Refusal,
 ) -> Result<Served<R::Body>, Rejection> {
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
@@ -192,6 +195,7 @@ async fn walk<R: Resources, C: Content>(
     let candidates = matched.candidates();
     let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());
+    *refusal = route.verifier.scheme().refusal;
     route.takes(client)?;
     if let Some(failures) = gateway.failures_of(client) {
         failures.check(client, at).map_err(Rejection::TooManyFailures)?;

@@ -10,6 +10,7 @@ use crate::config::{AckContent, DeliveryOptions};
 use crate::gateway::rejection::{PROBLEM_TYPE, Rejection};
 use crate::queue::event::Receipt;
 use crate::signature::challenge;
+use crate::signature::scheme::Refusal;
 use crate::upstream::response::ResponseHead;
 
 /// The reply to a request.
@@ -115,14 +116,18 @@ impl OwnReply {
         Self { status: answer.status, fields, content: answer.content.into(), after: After::KeepOpen }
     }
 
-    /// The reply to a refused request: problem details (RFC 9457), and the field that its status code
-    /// requires.
-    pub(super) fn refusal(rejection: &Rejection) -> Self {
-        let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+    /// The reply to a refused request: problem details (RFC 9457) unless the sender accepts no content, and
+    /// the field that its status code requires.
+    pub(super) fn refusal(rejection: &Rejection, refusal: Refusal) -> Self {
+        let (media_type, content) = match refusal {
+            Refusal::Problem => (Some(HeaderValue::from_static(PROBLEM_TYPE)), rejection.problem()),
+            Refusal::Empty => (None, ""),
+        };
+        let media_type = media_type.map(|value| (header::CONTENT_TYPE, value));
         Self {
             status: rejection.status(),
-            fields: [Some(media_type), rejection.field(), None],
-            content: rejection.problem().into(),
+            fields: [media_type, rejection.field(), None],
+            content: content.into(),
             after: if rejection.ends_connection() { After::Close } else { After::KeepOpen },
         }
     }

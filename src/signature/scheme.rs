@@ -4,5 +4,5 @@ mod answer;
 mod definition;
 
 pub use crate::signature::presets::{INEXPRESSIBLE, Inexpressible, PRESETS};
-pub use answer::{Acknowledgment, AnswerUse, Redelivery, SecretOrigin};
+pub use answer::{Acknowledgment, AnswerUse, Redelivery, Refusal, SecretOrigin};
 pub use definition::{Scheme, SchemeFault, Source};

@@ -9,7 +9,7 @@ use hookgate::signature::scheme::Scheme;
 use crate::senders::Sender;
 use crate::support::upstream::Oracle;
 use crate::support::{
-    Client, Post, Setup, Upstream, assert_refused, exchange, gateway, nothing_reached, unsigned,
+    Client, Post, Response, Setup, Upstream, assert_refused, exchange, gateway, nothing_reached, unsigned,
 };
 
 const TOKEN: &str = "told to the sender & nobody else";
@@ -108,13 +108,55 @@ fn a_challenge_that_does_not_verify_is_refused_as_any_event_is() {
         let (app, sender) = (app(), sender(scheme));
         let gateway = before(&app, &sender, "challenge = \"answer\"", "").start();
         let forged = event(scheme, 1, content);
-        assert_refused(&exchange(&gateway, &forged), 401, Some("signature_mismatch"));
         let tampered = event(scheme, 0, content).forged(format!("{content} "));
-        assert_refused(&exchange(&gateway, &tampered), 401, Some("signature_mismatch"));
         let bare = unsigned(content).target("/hook");
-        assert_refused(&exchange(&gateway, &bare), 401, Some("signature_missing"));
+        for (request, reason) in
+            [(forged, "signature_mismatch"), (tampered, "signature_mismatch"), (bare, "signature_missing")]
+        {
+            let response = exchange(&gateway, &request);
+            if scheme == "xero" {
+                assert_empty(&response, 401);
+            } else {
+                assert_refused(&response, 401, Some(reason));
+            }
+        }
         nothing_reached(gateway, app);
     }
+}
+
+fn assert_empty(response: &Response, status: u16) {
+    assert_eq!((response.status, &*response.body), (status, &b""[..]));
+    assert_eq!(response.value("content-length").as_deref(), Some("0"));
+    assert_eq!(response.value("content-type"), None);
+}
+
+/// Xero counts an answer with content as no refusal, and does not deliver.
+#[test]
+fn a_sender_that_accepts_no_content_gets_none_in_a_refusal() {
+    let app = app();
+    let gateway = gateway()
+        .forward("[schemes.acme]\nheader = \"x-acme\"\nrefusal = \"empty\"\n")
+        .signature("scheme = \"acme\"\nsecrets = [{ value = \"a secret that is long enough\" }]")
+        .route_with("/hook", &app.url(), "max_body = 64")
+        .start();
+    let tag = crate::support::signature_with("a secret that is long enough", b"{}");
+    let line = format!("x-acme: {tag}");
+    let signed = |content: &str| unsigned(content).target("/hook").line(&line);
+    for (request, status) in [
+        (unsigned("{}").target("/hook"), 401),
+        (signed("{ }"), 401),
+        (signed("{}").line(&line), 401),
+        (unsigned("{}").target("/hook").line("x-acme: zz"), 401),
+        (signed("{}").method("PUT"), 405),
+        (signed(&"x".repeat(65)), 413),
+    ] {
+        let response = exchange(&gateway, &request);
+        assert_empty(&response, status);
+        assert_eq!(response.value("www-authenticate").is_some(), status == 401);
+    }
+    // The scheme of a request without a route is not known.
+    assert_refused(&exchange(&gateway, &signed("{}").target("/other")), 404, Some("no_route"));
+    nothing_reached(gateway, app);
 }
 
 #[test]

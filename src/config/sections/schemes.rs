@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::config::choices::{ACKNOWLEDGMENTS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind};
+use crate::config::choices::{ACKNOWLEDGMENTS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind, REFUSALS};
 use crate::config::json_pointer;
 use crate::config::keys;
 use crate::config::problem::{Problem, Problems};
@@ -17,7 +17,7 @@ use crate::config::toml_value::Item;
 use crate::message::head::is_lookalike;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
-use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Scheme, SchemeFault, Source};
+use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Refusal, Scheme, SchemeFault, Source};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{PARTS, Template, TemplateFault};
 use crate::signature::window::{Place, Timestamp, Unit};
@@ -79,6 +79,7 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     let challenge = table.get("challenge").and_then(|item| challenge::read(&item));
     let acknowledgment = table.get("acknowledgment").and_then(|item| acknowledgment(&item));
     let answer_use = table.choice("answer_use", &ANSWER_USES, AnswerUse::default());
+    let refusal = table.choice("refusal", &REFUSALS, Refusal::default());
     let errors = table.problems.len() > before;
     let (field, other_fields) = field?;
     let scheme = Scheme {
@@ -96,6 +97,7 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
         challenge,
         answer_use,
         acknowledgment: acknowledgment.unwrap_or_default(),
+        refusal,
         redelivery: Redelivery::default(),
         source: Source::Configured,
     };

@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Format, Notation, Separator};
-use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Scheme, SecretOrigin, Source};
+use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Refusal, Scheme, SecretOrigin, Source};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::template::Template;
 use crate::signature::window::{Place, Timestamp, Unit};
@@ -30,6 +30,7 @@ pub(super) struct Row {
     pub(super) challenge: Option<Challenge>,
     pub(super) answer_use: AnswerUse,
     pub(super) acknowledgment: Acknowledgment,
+    pub(super) refusal: Refusal,
     pub(super) redelivery: Redelivery,
     pub(super) documentation: &'static str,
     pub(super) confirmed: bool,
@@ -56,6 +57,7 @@ impl Row {
             challenge: self.challenge,
             answer_use: self.answer_use,
             acknowledgment: self.acknowledgment,
+            refusal: self.refusal,
             redelivery: self.redelivery,
             source: Source::Shipped {
                 sender: self.sender,
@@ -93,6 +95,7 @@ pub(super) fn usual() -> Row {
         challenge: None,
         answer_use: AnswerUse::Never,
         acknowledgment: Acknowledgment::Accepted,
+        refusal: Refusal::Problem,
         redelivery: Redelivery::Some,
         documentation: "",
         confirmed: true,

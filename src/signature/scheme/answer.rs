@@ -44,3 +44,13 @@ pub enum SecretOrigin {
     /// The sender makes the secret, and shows it there.
     Given(&'static str),
 }
+
+/// What the gateway's answer to a refused request contains. The status code is the same in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refusal {
+    /// Problem details (RFC 9457).
+    #[default]
+    Problem,
+    /// Nothing. The sender checks the answers to wrong signatures, and accepts no content in them.
+    Empty,
+}

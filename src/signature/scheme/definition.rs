@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::answer::{Acknowledgment, AnswerUse, Redelivery, SecretOrigin};
+use super::answer::{Acknowledgment, AnswerUse, Redelivery, Refusal, SecretOrigin};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
@@ -44,6 +44,8 @@ pub struct Scheme {
     pub answer_use: AnswerUse,
     /// The answer that the sender accepts for a stored event.
     pub acknowledgment: Acknowledgment,
+    /// What the answer to a refused request contains.
+    pub refusal: Refusal,
     /// Whether the sender repeats an event that was not accepted.
     pub redelivery: Redelivery,
     /// Where the scheme is defined.

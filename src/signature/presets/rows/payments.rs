@@ -3,7 +3,7 @@
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, content_challenge, key_time, list, usual};
-use crate::signature::scheme::Acknowledgment;
+use crate::signature::scheme::{Acknowledgment, Refusal};
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
@@ -112,6 +112,7 @@ pub(super) fn rows() -> Vec<Row> {
                 Reply::Text(Insert::Text("".into())),
             ),
             acknowledgment: Acknowledgment::EmptyOk,
+            refusal: Refusal::Empty,
             documentation: "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
             note: "The key is the text of the webhook key, although the key looks like base64. Do not write `mode = \"observe\"`: Xero sends wrong signatures on purpose.",
             origin: Given("the webhooks key of the app (Developer portal, Webhooks)"),
