@@ -92,7 +92,7 @@ fn row(scheme: &Scheme) -> Option<[String; 8]> {
         scheme.algorithm.name().to_owned(),
         signed(scheme).unwrap_or("-").to_owned(),
         tolerance(scheme.timestamp.as_ref()).unwrap_or_else(|| "-".to_owned()),
-        scheme.challenge.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        requests(scheme),
         if confirmed { "yes" } else { "no" }.to_owned(),
         documentation.to_owned(),
     ])
@@ -131,11 +131,22 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
             "needs_verify_token": challenge.needs_token(),
         })),
         "network_sets": sets_of(scheme),
+        "setup": scheme.setup.iter().map(|setup| json!({
+            "when": setup.to_string(),
+            "has_answer": setup.reply.is_some(),
+        })).collect::<Vec<_>>(),
         "confirmed": confirmed,
         "documentation": documentation,
         "note": note,
         "retries": retries,
     }))
+}
+
+/// The sender's challenge and its set-up requests.
+fn requests(scheme: &Scheme) -> String {
+    let challenge = scheme.challenge.iter().map(ToString::to_string);
+    let all: Vec<_> = challenge.chain(scheme.setup.iter().map(ToString::to_string)).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join("; ") }
 }
 
 /// The signed text. `None` for a shared token, which signs nothing.

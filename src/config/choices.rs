@@ -42,7 +42,11 @@ pub(super) const ACKNOWLEDGMENTS: [(u16, Acknowledgment); 3] =
 pub(super) const EMPTY_ACKNOWLEDGMENTS: [(&str, Acknowledgment); 1] =
     [("200-empty", Acknowledgment::EmptyOk)];
 
-/// `status` of a challenge
+/// `method` of a set-up request
+pub(super) const SETUP_METHODS: [(&str, &str); 4] =
+    [("GET", "GET"), ("HEAD", "HEAD"), ("OPTIONS", "OPTIONS"), ("POST", "POST")];
+
+/// `status` of a challenge or of a set-up request
 pub(super) const CHALLENGE_STATUSES: [u16; 3] = [200, 202, 204];
 
 /// `answer_use` of a scheme
@@ -51,6 +55,24 @@ pub(super) const ANSWER_USES: [(&str, AnswerUse); 3] =
 
 /// `refusal` of a scheme
 pub(super) const REFUSALS: [(&str, Refusal); 2] = [("problem", Refusal::Problem), ("empty", Refusal::Empty)];
+
+/// Which side answers a sender's challenges and set-up requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChallengeMode {
+    /// The app answers signed challenges. Unsigned requests are refused.
+    Forward,
+    /// The gateway answers.
+    Answer,
+    /// The app answers, also unsigned requests. The operator permits that.
+    ForwardUnsigned(Permit),
+}
+
+/// `challenge` of a signature
+pub(super) const CHALLENGES: [(&str, ChallengeMode); 3] = [
+    ("forward", ChallengeMode::Forward),
+    ("answer", ChallengeMode::Answer),
+    ("forward-unsigned", ChallengeMode::ForwardUnsigned(Permit::of_configuration())),
+];
 
 /// `mode` of a route
 pub(super) const MODES: [(&str, Mode); 2] =

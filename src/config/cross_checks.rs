@@ -77,12 +77,31 @@ fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &Problems) {
                 .help("add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`")
                 .report(problems);
         }
-        if signature.answers_get() && !draft.methods.contains(&Method::GET) {
+        let takes = |method: &str| draft.methods.iter().any(|taken: &Method| taken == method);
+        if let Some(method) = signature.unsigned_methods().find(|method| !takes(method)) {
             let message =
-                format!("the challenge of scheme `{name}` is a GET, which this route does not take");
+                format!("the challenge of scheme `{name}` is a {method}, which this route does not take");
             Problem::error("missing_method", table.place("methods"), message)
-                .help("write `methods = [\"POST\", \"GET\"]`")
+                .help(format!("write `methods = [\"POST\", \"{method}\"]`"))
                 .report(problems);
+        }
+        if let Some(requests) = signature.unsaid() {
+            let message = format!(
+                "the sender of scheme `{name}` sends unsigned requests to set a webhook up, which are refused: \
+                 {requests}"
+            );
+            let help = match signature.has_answer() {
+                true => {
+                    "add `challenge = \"answer\"`, or `\"forward-unsigned\"` for the app to answer, to `signature`; \
+                         `\"forward\"` if they should be refused"
+                }
+                false => {
+                    "add `challenge = \"forward-unsigned\"` to `signature` while you set the webhook up, so that \
+                          the app answers; `\"forward\"` if they should be refused"
+                }
+            };
+            let place = table.place("path");
+            Problem::note("unanswered_setup", place, message).help(help).report(problems);
         }
     }
 }

@@ -9,8 +9,8 @@ mod tls;
 use crate::admission::trusted_proxies::ClientField;
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use crate::config::choices::{
-    ACCESS, ANSWER_USES, CHALLENGE_STATUSES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS, MODES,
-    REFUSALS, ROLES,
+    ACCESS, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS,
+    MODES, REFUSALS, ROLES, SETUP_METHODS,
 };
 use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;
@@ -298,6 +298,10 @@ pub(super) const SCHEME: &[Key] = &[
         "The sender's challenge: a request that it sends before its first event, and the required answer. \
          hookgate answers it if a signature has challenge = \"answer\".",
     ),
+    Key::new("setup", Value::List { of: &Value::Table(SETUP), empty: true }).about(
+        "The unsigned requests with which the sender sets a webhook up. challenge of a signature says who answers \
+         them.",
+    ),
     Key::new(
         "acknowledgment",
         Value::Either(&[Value::Status(&[200, 202, 204]), Value::Word(|| words(&EMPTY_ACKNOWLEDGMENTS))]),
@@ -331,6 +335,21 @@ pub(super) const CHALLENGE: &[Key] = &[
     Key::new("status", Value::Status(&CHALLENGE_STATUSES))
         .or("200")
         .about("The status code of the answer. 204: the answer has no content."),
+];
+
+/// An element of a scheme's `setup`.
+pub(super) const SETUP: &[Key] = &[
+    Key::new("method", Value::Word(|| words(&SETUP_METHODS))).or("\"POST\"").about("The request's method."),
+    Key::new("header", FIELD).about("A field that the request has."),
+    Key::new("when", Value::Named { name: "", value: &Value::Text("") })
+        .about("Members of the content and their texts: /name in a JSON object, name in a form."),
+    Key::new("has", Value::List { of: &Value::Text("."), empty: true }).about(
+        "Members of the content with any text. The content has no other members than those of when and has.",
+    ),
+    Key::new("status", Value::Status(&CHALLENGE_STATUSES))
+        .about("The status code of hookgate's answer. Without it, only the app can answer."),
+    Key::new("answer_headers", Value::Named { name: "", value: &Value::Text("") })
+        .about("Fields of the answer. {value} is the value of the request's header."),
 ];
 
 const TEXT_OR_NUMBER: Value = Value::Either(&[Value::Text(""), Value::Count { least: 0, most: usize::MAX }]);
@@ -370,9 +389,10 @@ pub(super) const SIGNATURE: &[Key] = &[
     ),
     Key::new("tolerance", TOLERATED)
         .about("How far a signed time may be from now. Default: the tolerance of the scheme."),
-    Key::new("challenge", Value::Word(|| vec!["forward", "answer"])).or("\"forward\"").about(
-        "Who answers the challenges that the sender sends before its first event. forward: the app. answer: \
-         hookgate.",
+    Key::new("challenge", Value::Word(|| words(&CHALLENGES))).or("\"forward\"").about(
+        "Who answers the challenges that the sender sends before its first event. forward: the app, if they are \
+         signed; unsigned requests are refused. answer: hookgate. forward-unsigned: the app, and it also gets \
+         the sender's unsigned requests, which are not verified.",
     ),
     Key::new("verify_token", Value::TableWithOne { keys: VERIFY_TOKEN, of: &["env", "file", "value"] })
         .about("The token that some challenges carry instead of a signature."),
@@ -449,7 +469,7 @@ pub(super) const ROUTE: &[Key] = &[
 
 /// The tables, with their titles and keys. The reader uses them to name the table that a misplaced key
 /// belongs to.
-pub(super) const TABLES: [(&str, &[Key]); 26] = [
+pub(super) const TABLES: [(&str, &[Key]); 27] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
@@ -468,6 +488,7 @@ pub(super) const TABLES: [(&str, &[Key]); 26] = [
     ("a scheme's `timestamp`", TIMESTAMP),
     ("a scheme's `tolerance`", TOLERANCE),
     ("a scheme's `challenge`", CHALLENGE),
+    ("an element of a scheme's `setup`", SETUP),
     ("`[[routes]]`", ROUTE),
     ("a route's `retry`", ROUTE_RETRY),
     ("`[signature]`", SIGNATURE),

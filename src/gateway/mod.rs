@@ -56,7 +56,7 @@ use forwarding::{ObservedHold, forward, undelivered};
 use receive::Bounds;
 use reply::{OwnReply, Reply, Served};
 use resources::{Delivery, Resources, UpstreamResponse};
-use route::{Route, Target, questions};
+use route::{Route, Target, Verified, questions};
 
 /// The configured gateway: the whole configuration, compiled. It never changes. A reload builds another
 /// gateway.
@@ -213,11 +213,11 @@ async fn walk<R: Resources, C: Content>(
         client_certificate,
         last_hop: arrival.last_hop,
     };
-    route.allows(head.method())?;
+    route.allows(head.method()).inspect_err(|_refused| route.explain(&head, record))?;
     if head.facts().expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
-    if let Some(answer) = route.answer_unsigned(&head, record) {
+    if let Some(answer) = route.answer_unsigned(&head, now, record) {
         return Ok(Served::Challenge(answer));
     }
     let mut memory = memory.unwrap_or_else(|| gateway.budget.reservation(client));
@@ -229,7 +229,10 @@ async fn walk<R: Resources, C: Content>(
     received?;
     let mut check = verification.complete();
     further_secrets::secrets(resources, &content, &mut check, &mut memory, at).await?;
-    let request = route.verify(check, record)?;
+    let request = match route.verify(check, record)? {
+        Verified::Deliverable(request) => request,
+        Verified::Answer(answer) => return Ok(Served::Challenge(answer)),
+    };
     content.wait_for_upstream(request.is_authentic());
     let verified = resources.now();
     let may_stay =
@@ -468,6 +471,10 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
         if first.questions.is_empty() && !candidates.asks_for_model() {
+            return Ok(first);
+        }
+        // A set-up request is not signed, so it names no model.
+        if !deliverable.is_authentic() && first.mode == Mode::Enforce {
             return Ok(first);
         }
         let unfit = |why| Rejection::ModelMismatch(Some(why));

@@ -51,10 +51,16 @@ pub struct OwnReply {
 }
 
 /// The most fields that a response of the gateway's own has.
-const MOST_FIELDS: usize = 3;
+const MOST_FIELDS: usize = 1 + crate::signature::setup::MOST_FIELDS;
 
 /// The fields of a response.
 pub type Fields = [Option<(HeaderName, HeaderValue)>; MOST_FIELDS];
+
+/// The fields of a response. Fields beyond the most are dropped.
+fn fields(all: impl IntoIterator<Item = Option<(HeaderName, HeaderValue)>>) -> Fields {
+    let mut all = all.into_iter();
+    std::array::from_fn(|_index| all.next().flatten())
+}
 
 /// Whether the connection stays open after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +103,7 @@ impl OwnReply {
     /// The reply with an acknowledgement.
     pub(super) fn acknowledging(Acknowledgement { status, content }: Acknowledgement) -> Self {
         let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let fields = [(!content.is_empty()).then_some(json), None, None];
+        let fields = fields([(!content.is_empty()).then_some(json)]);
         Self { status, fields, content: content.into(), after: After::KeepOpen }
     }
 
@@ -106,12 +112,12 @@ impl OwnReply {
     pub(super) fn to_challenge(answer: challenge::Answer) -> Self {
         let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let fields = match answer.media_type {
-            Some(media_type) => [
+            Some(media_type) => fields([
                 Some((header::CONTENT_TYPE, HeaderValue::from_static(media_type))),
                 Some((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))),
                 Some(no_store),
-            ],
-            None => [Some(no_store), None, None],
+            ]),
+            None => fields(std::iter::once(no_store).chain(answer.fields).map(Some)),
         };
         Self { status: answer.status, fields, content: answer.content.into(), after: After::KeepOpen }
     }
@@ -126,7 +132,7 @@ impl OwnReply {
         let media_type = media_type.map(|value| (header::CONTENT_TYPE, value));
         Self {
             status: rejection.status(),
-            fields: [media_type, rejection.field(), None],
+            fields: fields([media_type, rejection.field()]),
             content: content.into(),
             after: if rejection.ends_connection() { After::Close } else { After::KeepOpen },
         }

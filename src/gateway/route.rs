@@ -14,7 +14,8 @@ use crate::message::head::{Framing, Guarded, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::ModelRule;
 use crate::routing::signed_model::{Questions, Requirement};
-use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
+use crate::signature::setup::handling::Handled;
+use crate::signature::{Check, ClaimError, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::tls::session::ClientCertificate;
 use crate::upstream::request::ForwardOptions;
@@ -63,6 +64,14 @@ pub struct Target {
     pub slot: usize,
     /// How requests are forwarded.
     pub forward: ForwardOptions,
+}
+
+/// The result of a request's verification, unless the request is refused.
+pub(super) enum Verified<'v> {
+    /// The request may be forwarded.
+    Deliverable(Deliverable<'v, RequestHead>),
+    /// The request is a set-up request that the gateway answers.
+    Answer(challenge::Answer),
 }
 
 /// The name of a route. The name survives a reload.
@@ -115,18 +124,28 @@ impl Route {
     pub(super) fn answer_unsigned(
         &self,
         head: &RequestHead,
+        now: SystemTime,
         record: &mut Record,
     ) -> Option<challenge::Answer> {
         if !self.verifier.answers() || !matches!(head.facts().framing, Framing::None | Framing::Length(0)) {
             return None;
         }
-        // An unsigned request has no signed time to check.
-        match self.verifier.answer_unsigned(&self.context(head, SystemTime::UNIX_EPOCH))? {
+        match self.verifier.answer_unsigned(&self.context(head, now))? {
             Ok(answer) => Some(answer),
             Err(wrong) => {
                 record.detail = Some(wrong.as_str().to_owned());
                 None
             }
+        }
+    }
+
+    /// Writes for the log which request of the sender a refused request is, and which key handles it.
+    #[cold]
+    pub(super) fn explain(&self, head: &RequestHead, record: &mut Record) {
+        if record.detail.is_none() {
+            // An unsigned request has no signed time to check.
+            let context = self.context(head, SystemTime::UNIX_EPOCH);
+            record.detail = self.verifier.explain_unsigned(&context);
         }
     }
 
@@ -152,7 +171,18 @@ impl Route {
         };
         let rejection = Rejection::Unsigned(error);
         match self.mode {
+            // The content decides whether it is a set-up request. Nothing of it can verify.
+            Mode::Enforce
+                if error == ClaimError::Missing
+                    && is_small(&head)
+                    && self.verifier.may_set_up(&self.context(&head, now)) =>
+            {
+                Ok(self.verifier.receive_without_claim(head, now))
+            }
             Mode::Enforce => {
+                if error == ClaimError::Missing {
+                    self.explain(&head, record);
+                }
                 self.submit_sample(&head, None, now, rejection.reason(), record);
                 Err(rejection)
             }
@@ -196,25 +226,49 @@ impl Route {
     }
 
     /// Decides whether the request may be forwarded. A request that does not verify is forwarded only in
-    /// observe mode.
+    /// observe mode, or as a set-up request if the operator permits that.
     pub(super) fn verify<'v>(
         &self,
         check: Check<'v, RequestHead>,
         record: &mut Record,
-    ) -> Result<Deliverable<'v, RequestHead>, Rejection> {
+    ) -> Result<Verified<'v>, Rejection> {
         let mismatch = match check.finish() {
-            Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
+            Ok(authentic) => return Ok(Verified::Deliverable(Deliverable::Authentic(authentic))),
             Err(mismatch) => mismatch,
         };
-        let reason = record.observed.or(Rejection::SignatureMismatch.reason());
-        self.submit_sample(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
-        match self.mode {
-            Mode::Enforce => Err(Rejection::SignatureMismatch),
-            Mode::Observe(permit) => {
-                record.observed = reason;
-                Ok(Deliverable::Observed(mismatch.observe(permit)))
+        match self.verifier.set_up(&self.context(&mismatch.head, mismatch.now), &mismatch.content) {
+            None => {}
+            Some(Handled::Answered(answer)) => {
+                record.observed = None;
+                return Ok(Verified::Answer(answer));
+            }
+            Some(Handled::Forwarded(permit)) => {
+                record.observed = None;
+                record.challenge = Some("forwarded");
+                return Ok(Verified::Deliverable(Deliverable::Observed(mismatch.observe(permit))));
             }
         }
+        let rejection = match self.verifier.is_unsigned(&mismatch.head) {
+            true => Rejection::Unsigned(ClaimError::Missing),
+            false => Rejection::SignatureMismatch,
+        };
+        let reason = record.observed.or(rejection.reason());
+        self.submit_sample(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
+        match self.mode {
+            Mode::Enforce => Err(rejection),
+            Mode::Observe(permit) => {
+                record.observed = reason;
+                Ok(Verified::Deliverable(Deliverable::Observed(mismatch.observe(permit))))
+            }
+        }
+    }
+}
+
+/// Whether the content can be that of a set-up request. Nothing of larger content is received.
+fn is_small(head: &RequestHead) -> bool {
+    match head.facts().framing {
+        Framing::None | Framing::Chunked => true,
+        Framing::Length(length) => usize::try_from(length).is_ok_and(|length| length <= challenge::LARGEST),
     }
 }
 

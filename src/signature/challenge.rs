@@ -11,11 +11,13 @@ pub(super) mod value;
 use std::borrow::Cow;
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::algorithm::Algorithm;
+use super::field::Encoding;
 use super::form;
 use super::mac::Keyed;
+use super::permit::Permit;
 use super::template::{Part, Template};
 use crate::routing::signed_model::{self, Member, Scalar};
 pub use value::Value;
@@ -81,15 +83,22 @@ pub enum Insert {
     Value,
     /// `{hmac}`: the HMAC of the value in hexadecimal. The key is the secret that signed the challenge.
     Proof,
+    /// `{hmac:base64}`: the HMAC in another encoding, after a prefix.
+    ProofAs {
+        /// The text before the HMAC.
+        prefix: Cow<'static, str>,
+        /// The encoding of the HMAC.
+        encoding: Encoding,
+    },
     /// This text.
     Text(Cow<'static, str>),
     /// This number.
     Number(u64),
 }
 
-/// The most bytes of content that is parsed in search of a challenge. Challenges are small. Larger content is
-/// an event.
-const LARGEST: usize = 8 * 1024;
+/// The most bytes of content that is parsed in search of a challenge or a set-up request. They are small.
+/// Larger content is an event.
+pub const LARGEST: usize = 8 * 1024;
 
 /// The answer to a challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +109,8 @@ pub struct Answer {
     pub media_type: Option<&'static str>,
     /// The content.
     pub content: String,
+    /// Further fields. Only the answer to a set-up request has any.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The error for a challenge without the configured token.
@@ -114,13 +125,15 @@ impl WrongToken {
     }
 }
 
-/// Which challenges a verifier answers.
+/// Which challenges and set-up requests a verifier answers.
 #[derive(Debug)]
 pub(super) enum Answers {
     /// No challenges: the app answers them.
     Nothing,
     /// The challenges of the scheme. If the scheme has a token, only challenges with this token.
     Challenges(Option<Keyed>),
+    /// None, but unsigned requests of the scheme are forwarded: the app answers them.
+    Unsigned(Permit),
 }
 
 /// The features of a challenge, in one line.
@@ -155,20 +168,30 @@ impl Challenge {
     }
 
     /// Whether an answer can never be the signature of an event. This is certain if every signed text has a
-    /// character that a [`Value`] cannot have.
+    /// character that a [`Value`] cannot have. It is also certain if the content is signed alone, because
+    /// then content that is a [`Value`] never verifies ([`Self::could_prove`]). So an answer is safe even if
+    /// any client can ask for it.
     pub(super) fn is_safe(&self, algorithm: Algorithm, signed: &Template) -> bool {
-        let proves = match &self.reply {
-            Reply::Text(insert) => *insert == Insert::Proof,
-            Reply::Json(members) => members.iter().any(|(_, insert)| *insert == Insert::Proof),
-        };
         let foreign = |part: &Part| matches!(part, Part::Literal(text) if !text.chars().all(is_of_value));
-        !proves || (self.asks_for_hmac_of(algorithm) && signed.parts().any(foreign))
+        let has_hmac = algorithm.is_symmetric() && algorithm != Algorithm::Token;
+        !self.proves() || (has_hmac && (signed.is_body() || signed.parts().any(foreign)))
     }
 
-    /// Whether the answer may have an HMAC. The answer to an unsigned challenge may not: any client could ask
-    /// for the HMAC.
-    fn asks_for_hmac_of(&self, algorithm: Algorithm) -> bool {
-        !self.is_unsigned() && algorithm.is_symmetric() && algorithm != Algorithm::Token
+    /// Whether the answer has an HMAC.
+    fn proves(&self) -> bool {
+        let is_proof = |insert: &Insert| match insert {
+            Insert::Proof | Insert::ProofAs { .. } => true,
+            Insert::Value | Insert::Text(_) | Insert::Number(_) => false,
+        };
+        match &self.reply {
+            Reply::Text(insert) => is_proof(insert),
+            Reply::Json(members) => members.iter().any(|(_, insert)| is_proof(insert)),
+        }
+    }
+
+    /// Whether the answer to a challenge could be the HMAC of this content, which is signed alone.
+    pub(super) fn could_prove(&self, content: &[u8]) -> bool {
+        self.proves() && value::is_value(content)
     }
 
     /// The value in authentic content, if the content is a challenge.
@@ -194,7 +217,7 @@ impl Challenge {
     }
 
     /// The value and the token in a query, if the query is a challenge.
-    fn in_query<'q>(&self, query: &'q [u8]) -> Option<(Value, Cow<'q, [u8]>)> {
+    pub(super) fn in_query<'q>(&self, query: &'q [u8]) -> Option<(Value, Cow<'q, [u8]>)> {
         let Asks::Query { when, value, token } = &self.asks else { return None };
         let is = |(name, text): &(Cow<'static, str>, Cow<'static, str>)| {
             form::parameter(query, name).is_some_and(|found| *found == *text.as_bytes())
@@ -214,7 +237,8 @@ impl Challenge {
         let text = |insert: &Insert| -> Option<String> {
             Some(match insert {
                 Insert::Value => value?.as_str().to_owned(),
-                Insert::Proof => key?.proof(value?)?,
+                Insert::Proof => key?.proof(value?, Encoding::Hex)?,
+                Insert::ProofAs { prefix, encoding } => format!("{prefix}{}", key?.proof(value?, *encoding)?),
                 Insert::Text(text) => text.to_string(),
                 Insert::Number(number) => number.to_string(),
             })
@@ -228,7 +252,9 @@ impl Challenge {
                 let member = |(name, insert): &(Cow<'static, str>, Insert)| {
                     let value = match insert {
                         Insert::Number(number) => (*number).into(),
-                        Insert::Value | Insert::Proof | Insert::Text(_) => text(insert)?.into(),
+                        Insert::Value | Insert::Proof | Insert::ProofAs { .. } | Insert::Text(_) => {
+                            text(insert)?.into()
+                        }
                     };
                     Some((name.to_string(), value))
                 };
@@ -239,7 +265,7 @@ impl Challenge {
         // A 204 has no content (RFC 9110, section 15.3.5). Discord demands a media type all the same.
         let has_content = self.status != StatusCode::NO_CONTENT;
         let content = if has_content { content } else { String::new() };
-        Some(Answer { status: self.status, media_type, content })
+        Some(Answer { status: self.status, media_type, content, fields: Vec::new() })
     }
 }
 

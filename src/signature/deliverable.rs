@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::permit::Permit;
 use super::verification::{AuthenticRequest, Mismatch};
 
 /// How a request that does not verify is treated.
@@ -16,20 +17,7 @@ pub enum Mode {
     Observe(Permit),
 }
 
-/// The operator's permission to forward a request that does not verify. Only a configuration makes it, for a
-/// route that asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permit(());
-
-impl Permit {
-    /// The permission that `mode = "observe"` of a route gives.
-    #[must_use]
-    pub(crate) const fn of_configuration() -> Self {
-        Self(())
-    }
-}
-
-/// A request that did not verify, on a route in observe mode. It is forwarded.
+/// A request that did not verify, on a route in observe mode, or an unsigned set-up request. It is forwarded.
 ///
 /// Only [`Mismatch::observe`] makes it, and only if the operator's configuration permits it.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 pub use super::algorithm::Algorithm;
 use super::challenge::value::Value;
+use super::field::Encoding;
 pub use super::public_key::BadKey;
 use super::public_key::{self, PublicKey};
 pub use super::tag::{LONGEST_TAG, Tag, Tags};
@@ -102,18 +103,19 @@ impl Keyed {
         })
     }
 
-    /// The HMAC of a challenge's value, in hexadecimal. No other computed tag is ever sent to a client. Zoom
-    /// asks for this tag before it delivers events.
+    /// The HMAC of a challenge's value. No other computed tag is ever sent to a client. Zoom and X ask for
+    /// this tag before they deliver events.
     ///
-    /// The tag cannot be used to forge a signature. Every text that the scheme signs has a character that a
-    /// [`Value`] cannot have. A scheme without such a character is refused
-    /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). Also, a challenge is
-    /// answered only if it is signed with the same secret.
-    pub(super) fn proof(&self, value: &Value) -> Option<String> {
+    /// The tag cannot be used to forge a signature. Either every text that the scheme signs has a character
+    /// that a [`Value`] cannot have, or the scheme signs the content alone, and content that is a [`Value`]
+    /// never verifies. Another scheme is refused
+    /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). So any client may ask
+    /// for the tag, as X's challenge allows.
+    pub(super) fn proof(&self, value: &Value, encoding: Encoding) -> Option<String> {
         let State::Hmac(hmac) = &self.0 else { return None };
         let mut hmac = hmac.copy();
         hmac.hash(value.as_str().as_bytes());
-        hmac.tag().map(|tag| hex::encode(tag.as_bytes()))
+        hmac.tag().map(|tag| encoding.write(tag.as_bytes()))
     }
 
     /// The token that a sender of shared tokens writes into the field. Used to make signatures.

@@ -23,6 +23,7 @@ pub mod mac;
 pub mod private_key;
 pub mod scheme;
 pub mod secret;
+pub mod setup;
 pub mod shared_token;
 pub mod sign;
 pub mod template;
@@ -30,6 +31,7 @@ pub mod window;
 
 mod deliverable;
 mod fields;
+mod permit;
 mod presets;
 mod public_key;
 mod tag;
@@ -37,8 +39,9 @@ mod verification;
 mod verifier;
 
 pub use claim::{Claim, ClaimError, Context};
-pub use deliverable::{Deliverable, Mode, ObservedRequest, Permit};
+pub use deliverable::{Deliverable, Mode, ObservedRequest};
 pub use fields::{Fields, Signable};
+pub use permit::Permit;
 pub use verification::{AuthenticRequest, Check, Mismatch, Stepped, Verification};
 pub use verifier::Verifier;
 

@@ -9,8 +9,8 @@ use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::{Fields, Verifier};
 
 /// The content that the probe signs. No sender sends it. It is also a valid form, for schemes that sign
-/// forms.
-const CONTENT: &[u8] = b"hookgate=readiness+probe";
+/// forms, and no [`Value`](crate::signature::challenge::Value).
+const CONTENT: &[u8] = b"hookgate=readiness%20probe";
 
 /// Why a verifier fails its probe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -134,6 +134,8 @@ impl<'v, H> Verification<'v, H> {
     pub fn complete(self) -> Check<'v, H> {
         let Self { verifier, head, claim, now, first, running, content, hashed: _ } = self;
         let state = match claim {
+            // The gateway gives the tag of such content to clients.
+            Some(_) if verifier.could_prove(&content) => State::Fails,
             Some(claim) => {
                 let holds = running.is_some_and(|running| claim.holds(running));
                 match first.and_then(|first| verifier.keys.get(first)) {

@@ -60,6 +60,7 @@ mod rotation;
 mod schemes;
 mod secrets_in_memory;
 mod senders;
+mod setup_requests;
 mod sockets;
 mod stores;
 mod structure;

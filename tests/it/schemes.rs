@@ -170,6 +170,9 @@ fn table() -> String {
             "shared token" => String::new(),
             _ => format!(", {}", scheme.notation.encoding.name()),
         };
+        let challenge = scheme.challenge.iter().map(|challenge| format!("`{challenge}`"));
+        let setup = scheme.setup.iter().map(|setup| format!("`{setup}`"));
+        let requests: Vec<_> = challenge.chain(setup).collect();
         let others = match scheme.other_fields.last() {
             Some(last) => format!(" to `{last}`"),
             None => String::new(),
@@ -179,7 +182,7 @@ fn table() -> String {
             scheme.field,
             scheme.algorithm.name(),
             tolerance.unwrap_or_else(|| "-".to_owned()),
-            scheme.challenge.as_ref().map_or_else(|| "-".to_owned(), |challenge| format!("`{challenge}`")),
+            if requests.is_empty() { "-".to_owned() } else { requests.join("; ") },
             if confirmed { "yes" } else { "**no**" },
         );
         if !note.is_empty() {

@@ -225,7 +225,7 @@ fn unsigned(verifier: &Verifier, sender: &str, target: &str, kind: u8) {
 }
 
 fn as_text(content: String) -> Answer {
-    Answer { status: StatusCode::OK, media_type: Some("text/plain"), content }
+    Answer { status: StatusCode::OK, media_type: Some("text/plain"), content, fields: Vec::new() }
 }
 
 /// Whether a text is short, and cannot contain markup or end a string.

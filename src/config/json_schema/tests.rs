@@ -45,6 +45,7 @@ fn base() -> Json {
             "header": "x-acme", "content": "{timestamp}.{body}",
             "timestamp": { "header": "x-time" }, "tolerance": {},
             "challenge": { "when": { "/type": "ping" }, "value": "/challenge", "answer": "{value}" },
+            "setup": [{ "method": "OPTIONS", "header": "x-origin", "status": 200 }],
         } },
         "signature": { "scheme": "propify", "secrets": [{ "env": "A" }] },
         "routes": [
@@ -87,6 +88,7 @@ fn place(title: &str) -> &'static str {
         "`[signature]`" => "/signature",
         "an element of `secrets`" => "/signature/secrets/0",
         "a scheme's `challenge`" => "/schemes/acme/challenge",
+        "an element of a scheme's `setup`" => "/schemes/acme/setup/0",
         "`verify_token`" => "/routes/1/signature/verify_token",
         other => panic!("{other} is a new table: say where it stands"),
     }

@@ -12,6 +12,7 @@ use crate::config::problem::Problem;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
+use crate::signature::field::Encoding;
 
 /// Reads a challenge. `None` if it has an error.
 pub(crate) fn read(item: &Item<'_>) -> Option<Challenge> {
@@ -27,9 +28,9 @@ pub(crate) fn read(item: &Item<'_>) -> Option<Challenge> {
         None => Some(StatusCode::OK),
     };
     let (asks, reply, status) = (asks?, reply?, status?);
-    let (has_value, is_signed) = match &asks {
-        Asks::Content { value, .. } => (value.is_some(), true),
-        Asks::Query { .. } => (true, false),
+    let has_value = match &asks {
+        Asks::Content { value, .. } => value.is_some(),
+        Asks::Query { .. } => true,
     };
     let inserts: &[(_, Insert)] = match &reply {
         Reply::Text(insert) => &[(Cow::Borrowed(""), insert.clone())],
@@ -37,9 +38,12 @@ pub(crate) fn read(item: &Item<'_>) -> Option<Challenge> {
     };
     for (_, insert) in inserts {
         let message = match insert {
-            Insert::Value | Insert::Proof if !has_value => "there is no `value` to answer with",
-            Insert::Proof if !is_signed => "a request without a signature is answered with no HMAC",
-            Insert::Value | Insert::Proof | Insert::Text(_) | Insert::Number(_) => continue,
+            Insert::Value | Insert::Proof | Insert::ProofAs { .. } if !has_value => {
+                "there is no `value` to answer with"
+            }
+            Insert::Value | Insert::Proof | Insert::ProofAs { .. } | Insert::Text(_) | Insert::Number(_) => {
+                continue;
+            }
         };
         Problem::error("bad_challenge", table.place("answer"), message).help(EXAMPLE).report(item.problems);
     }
@@ -141,12 +145,20 @@ fn insert(item: &Item<'_>) -> Option<Insert> {
     if item.value.is_integer() {
         return Some(Insert::Number(item.number("1")?));
     }
-    match item.text("\"{value}\"")? {
-        "{value}" => Some(Insert::Value),
-        "{hmac}" => Some(Insert::Proof),
-        text if !text.contains(['{', '}']) => Some(Insert::Text(text.to_owned().into())),
+    let text = item.text("\"{value}\"")?;
+    let (prefix, variable) =
+        text.split_at_checked(text.find('{').unwrap_or(text.len())).unwrap_or((text, ""));
+    let proof = Encoding::ALL.iter().find(|(name, _)| variable == format!("{{hmac:{name}}}"));
+    match (prefix, variable, proof) {
+        ("", "{value}", _) => Some(Insert::Value),
+        ("", "{hmac}", _) => Some(Insert::Proof),
+        (_, _, Some((_, encoding))) => {
+            Some(Insert::ProofAs { prefix: prefix.to_owned().into(), encoding: *encoding })
+        }
+        (_, "", None) if !text.contains('}') => Some(Insert::Text(text.to_owned().into())),
         _ => {
-            let message = "an answer is `{value}` or `{hmac}` as a whole, or a text without braces";
+            let message =
+                "an answer is `{value}`, `{hmac}`, `{hmac:base64}` after a prefix, or a text without braces";
             let problem = item.error("bad_challenge", message);
             problem.help(item.write("\"{value}\"")).refuse(item.problems)
         }

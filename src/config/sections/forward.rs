@@ -3,7 +3,8 @@
 use http::HeaderName;
 
 use crate::config::problem::Problem;
-use crate::config::sections::schemes::{Declared, OF_THE_CONNECTION};
+use crate::config::sections::connection_fields::OF_THE_CONNECTION;
+use crate::config::sections::schemes::Declared;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Forward, XForwarded, keys};

@@ -11,7 +11,8 @@ use crate::config::choices::{ACKNOWLEDGMENTS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS
 use crate::config::json_pointer;
 use crate::config::keys;
 use crate::config::problem::{Problem, Problems};
-use crate::config::sections::challenge;
+use crate::config::sections::connection_fields::OF_THE_CONNECTION;
+use crate::config::sections::{challenge, setup};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::message::head::is_lookalike;
@@ -77,6 +78,7 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     let model_pointers = pointers("model_pointers");
     let integration_pointers = pointers("integration_pointers");
     let challenge = table.get("challenge").and_then(|item| challenge::read(&item));
+    let setup = table.get("setup").map(|item| setup::read(&item)).unwrap_or_default();
     let acknowledgment = table.get("acknowledgment").and_then(|item| acknowledgment(&item));
     let answer_use = table.choice("answer_use", &ANSWER_USES, AnswerUse::default());
     let refusal = table.choice("refusal", &REFUSALS, Refusal::default());
@@ -95,6 +97,7 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
         model_pointers,
         integration_pointers,
         challenge,
+        setup,
         answer_use,
         acknowledgment: acknowledgment.unwrap_or_default(),
         refusal,
@@ -314,20 +317,6 @@ pub(crate) fn tolerance(table: &Table<'_>, (past, future): (Duration, Duration))
         None => (past, future),
     }
 }
-
-/// Fields that every HTTP implementation interprets, and hop-by-hop fields.
-pub(crate) const OF_THE_CONNECTION: [&str; 10] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// The tolerance that most senders recommend.
 const TOLERANCE: Duration = Duration::from_secs(300);

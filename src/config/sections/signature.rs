@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
+use crate::config::choices::{CHALLENGES, ChallengeMode};
 use crate::config::problem::Problem;
 use crate::config::sections::secret::{self, Context, Named};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{keys, sections::schemes, showable, suggest};
 use crate::diagnosis::causes::KeyChange;
-use crate::signature::Verifier;
 use crate::signature::challenge::Challenge;
 use crate::signature::mac::Keyed;
 use crate::signature::scheme::{Inexpressible, PRESETS, Scheme};
 use crate::signature::secret::{Key, Secret, SecretEncoding};
+use crate::signature::{Permit, Verifier};
 
 /// How to write a signature within a route.
 pub(crate) const EXAMPLE: &str =
@@ -27,6 +28,8 @@ pub(crate) struct Signature {
     scheme: Arc<Scheme>,
     secrets: Vec<Suspected>,
     challenges: Challenges,
+    /// Whether the file says which side answers.
+    says_challenge: bool,
 }
 
 /// Which side answers the sender's challenges.
@@ -35,6 +38,8 @@ enum Challenges {
     Forwarded,
     /// The gateway answers. Some senders put this token into their challenges.
     Answered(Option<Key>),
+    /// The upstream answers, also unsigned requests.
+    ForwardedUnsigned(Permit),
 }
 
 /// A secret, and keys that the operator may have meant instead.
@@ -49,13 +54,33 @@ impl Signature {
         let secrets = secrets(&table, scheme.as_deref(), context);
         let challenges = challenges(&table, scheme.as_deref(), context);
         let scheme = scheme.map(|scheme| with_tolerance(scheme, &table));
-        Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges? })
+        let says_challenge = table.get("challenge").is_some();
+        Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges?, says_challenge })
     }
 
-    /// Whether the gateway answers an unsigned challenge that arrives as a GET.
-    pub(crate) fn answers_get(&self) -> bool {
-        let unsigned = self.scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned);
-        unsigned && matches!(self.challenges, Challenges::Answered(_))
+    /// The method of each unsigned request that the gateway answers or forwards.
+    pub(crate) fn unsigned_methods(&self) -> impl Iterator<Item = &str> {
+        let (any, app_only) = match &self.challenges {
+            Challenges::Forwarded => (false, false),
+            Challenges::Answered(_) => (true, false),
+            Challenges::ForwardedUnsigned(_) => (true, true),
+        };
+        let query = self.scheme.challenge.as_ref().filter(|challenge| any && challenge.is_unsigned());
+        let setup = self.scheme.setup.iter().filter(move |setup| any && (app_only || setup.reply.is_some()));
+        query.map(|_challenge| "GET").into_iter().chain(setup.map(|setup| &*setup.method))
+    }
+
+    /// The unsigned requests of the sender that are refused, if the file does not say who answers them.
+    pub(crate) fn unsaid(&self) -> Option<String> {
+        let query = self.scheme.challenge.as_ref().filter(|challenge| challenge.is_unsigned());
+        let all = query.map(ToString::to_string).into_iter();
+        let all: Vec<_> = all.chain(self.scheme.setup.iter().map(ToString::to_string)).collect();
+        (!self.says_challenge && !all.is_empty()).then(|| all.join(", "))
+    }
+
+    /// Whether the gateway has an answer to an unsigned request of the sender.
+    pub(crate) fn has_answer(&self) -> bool {
+        has_answer(&self.scheme)
     }
 
     /// The scheme of the signature.
@@ -67,9 +92,10 @@ impl Signature {
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         let challenges = match (&self.challenges, &other.challenges) {
             (Challenges::Forwarded, Challenges::Forwarded)
-            | (Challenges::Answered(None), Challenges::Answered(None)) => true,
+            | (Challenges::Answered(None), Challenges::Answered(None))
+            | (Challenges::ForwardedUnsigned(_), Challenges::ForwardedUnsigned(_)) => true,
             (Challenges::Answered(Some(one)), Challenges::Answered(Some(other))) => same(one, other),
-            (Challenges::Forwarded | Challenges::Answered(_), _) => false,
+            (Challenges::Forwarded | Challenges::Answered(_) | Challenges::ForwardedUnsigned(_), _) => false,
         };
         challenges
             && self.scheme == other.scheme
@@ -90,21 +116,38 @@ impl Signature {
         Some(Arc::new(match &self.challenges {
             Challenges::Forwarded => verifier,
             Challenges::Answered(token) => verifier.answering(token.as_ref()),
+            Challenges::ForwardedUnsigned(permit) => verifier.forwarding_unsigned(*permit),
         }))
     }
 }
 
 /// Reads `challenge` and `verify_token`. `None` if one of them has an error.
 fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> Option<Challenges> {
-    let answered = table.choice("challenge", &[("forward", false), ("answer", true)], false);
+    let mode = table.choice("challenge", &CHALLENGES, ChallengeMode::Forward);
+    let answered = mode == ChallengeMode::Answer;
     let token = table.get("verify_token");
     let key = token.as_ref().map(|item| secret::token(item, context));
     let scheme = scheme?;
     let name = &scheme.name;
     let needs_token = scheme.challenge.as_ref().is_some_and(Challenge::needs_token);
-    if let (true, None, Some(item)) = (answered, &scheme.challenge, table.get("challenge")) {
-        let message = format!("the sender of scheme `{name}` sends no challenges");
-        return item.error("no_challenge", message).help("remove it").refuse(table.problems);
+    if let Some(item) = table.get("challenge") {
+        let unsigned = scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned);
+        let fault = match mode {
+            ChallengeMode::Answer if scheme.challenge.is_none() && scheme.setup.is_empty() => {
+                Some((format!("the sender of scheme `{name}` sends no challenges"), "remove it"))
+            }
+            ChallengeMode::Answer if scheme.challenge.is_none() && !has_answer(scheme) => Some((
+                format!("only the app can answer the set-up requests of scheme `{name}`"),
+                "write `challenge = \"forward-unsigned\"` while you set the webhook up",
+            )),
+            ChallengeMode::ForwardUnsigned(_) if !unsigned && scheme.setup.is_empty() => {
+                Some((format!("the sender of scheme `{name}` sends no unsigned requests"), "remove it"))
+            }
+            ChallengeMode::Forward | ChallengeMode::Answer | ChallengeMode::ForwardUnsigned(_) => None,
+        };
+        if let Some((message, help)) = fault {
+            return item.error("no_challenge", message).help(help).refuse(table.problems);
+        }
     }
     if let (Some(item), false) = (&token, answered && needs_token) {
         let message = match needs_token {
@@ -113,6 +156,9 @@ fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) 
         };
         let help = if needs_token { "add `challenge = \"answer\"`" } else { "remove it" };
         return Problem::error("no_challenge", item.key.clone(), message).help(help).refuse(table.problems);
+    }
+    if let ChallengeMode::ForwardUnsigned(permit) = mode {
+        return Some(Challenges::ForwardedUnsigned(permit));
     }
     match key {
         _ if !answered => Some(Challenges::Forwarded),
@@ -126,6 +172,12 @@ fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) 
         }
         None => Some(Challenges::Answered(None)),
     }
+}
+
+/// Whether the gateway has an answer to an unsigned request of the sender.
+fn has_answer(scheme: &Scheme) -> bool {
+    let unsigned = scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned);
+    unsigned || scheme.setup.iter().any(|setup| setup.reply.is_some())
 }
 
 fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {

@@ -56,8 +56,7 @@ impl Verifier {
         let (Answers::Challenges(expected), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
             return None;
         };
-        let signed = |name| context.fields.values(name).next().is_some();
-        if context.method != "GET" || self.scheme.signature_fields().any(signed) {
+        if context.method != "GET" || !self.is_unsigned(context.fields) {
             return None;
         }
         let (value, token) = challenge.in_query(form::query(context.target))?;
@@ -68,6 +67,13 @@ impl Verifier {
                 return Some(Err(WrongToken));
             }
         }
-        challenge.answer(Some(&value), None).map(Ok)
+        let key = self.keys.iter().find(|key| key.counts(context.now));
+        challenge.answer(Some(&value), key.map(|key| &key.mac)).map(Ok)
+    }
+
+    /// Whether the answer to a challenge could be the tag of this content. Such content never verifies.
+    pub(crate) fn could_prove(&self, content: &[u8]) -> bool {
+        let challenge = self.scheme.challenge.as_ref().filter(|_| self.scheme.content.is_body());
+        challenge.is_some_and(|challenge| challenge.could_prove(content))
     }
 }

@@ -46,7 +46,12 @@ fn answer(verifier: &Verifier, content: &str) -> Option<Answer> {
 }
 
 fn text(content: &str) -> Option<Answer> {
-    Some(Answer { status: StatusCode::OK, media_type: Some("text/plain"), content: content.to_owned() })
+    Some(Answer {
+        status: StatusCode::OK,
+        media_type: Some("text/plain"),
+        content: content.to_owned(),
+        fields: Vec::new(),
+    })
 }
 
 fn json(content: &str) -> Option<Answer> {
@@ -74,7 +79,7 @@ fn each_sender_gets_the_answer_that_it_expects() {
     let twitch = r#"{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":{"status":"webhook_callback_verification_pending","type":"channel.follow"}}"#;
     assert_eq!(answer(&preset("twitch"), twitch), text("pogchamp-kappa-360noscope-vohiyo"));
     let xero = r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"FMLHZNKCVK"}"#;
-    let empty = Answer { status: StatusCode::OK, media_type: None, content: String::new() };
+    let empty = Answer { media_type: None, ..text("").unwrap() };
     assert_eq!(answer(&preset("xero"), xero), Some(empty));
     // HMAC-SHA256 of the token, by openssl.
     let zoom = r#"{"payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event_ts":1654503849680,"event":"endpoint.url_validation"}"#;
@@ -143,11 +148,7 @@ fn an_answer_has_the_status_code_that_its_sender_expects() {
     let challenge = |name: &str| Scheme::preset(name).unwrap().challenge.clone().unwrap();
     let reply = |name: &str| challenge(name).answer(None, None).unwrap();
     assert_eq!(reply("discord"), json("{\"type\":1}").unwrap());
-    let no_content = Answer {
-        status: StatusCode::NO_CONTENT,
-        media_type: Some("application/json"),
-        content: String::new(),
-    };
+    let no_content = Answer { status: StatusCode::NO_CONTENT, ..json("").unwrap() };
     assert_eq!(reply("discord-events"), no_content);
 }
 
@@ -245,6 +246,43 @@ fn a_challenge_with_another_token_is_not_answered() {
     }
     let without = Verifier::new(Scheme::preset("meta").unwrap().clone(), vec![]).unwrap().answering(None);
     assert_eq!(unsigned(&without, "GET", &target(told)), Some(Err(WrongToken)));
+}
+
+/// X asks any client's question: the HMAC of a value, with the key that signs events.
+#[test]
+fn content_that_is_a_value_does_not_verify_if_the_answer_has_its_hmac() {
+    let x = preset("x");
+    // HMAC-SHA256 of the values with the first secret, by Python's hmac.
+    for (value, tag) in [
+        ("ZmJhNzQ1", "L3oBJMZTHRzhFtktK1+w42P/GxibZ4lPrrxbdOLYkB4="),
+        ("true", "4B42FtlgMCjBUl5aZx1kysxCZtv6iCcAtzJi8pmSzHs="),
+    ] {
+        let want = json(&format!("{{\"response_token\":\"sha256={tag}\"}}"));
+        assert_eq!(unsigned(&x, "GET", &format!("/hook?crc_token={value}")).unwrap().ok(), want);
+    }
+    let verifies = |verifier: &Verifier, content: &str| {
+        let stamp = Stamp { id: None, timestamp: None };
+        let made =
+            verifier.signature(Some("current"), &Context::of(&Lines(vec![]), NOW), stamp, content.as_bytes());
+        let fields = Lines(made.unwrap().lines().cloned().collect());
+        let mut verification = verifier.begin(verifier.claim(&Context::of(&fields, NOW)).unwrap(), NOW);
+        verification.push(content.as_bytes());
+        verification.finish().is_ok()
+    };
+    let long = "x".repeat(LONGEST_VALUE);
+    for (content, want) in [
+        ("true", false),
+        ("ZmJhNzQ1", false),
+        (&*long, false),
+        (&format!("{long}x"), true),
+        ("", true),
+        ("{}", true),
+        ("true ", true),
+        ("{\"a\":1}", true),
+    ] {
+        assert_eq!(verifies(&x, content), want, "{content}");
+        assert!(verifies(&preset("dropbox"), content), "{content}");
+    }
 }
 
 /// Zoom's answer has an HMAC that is made with the same key as the signatures of events.

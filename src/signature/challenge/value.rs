@@ -9,8 +9,7 @@ impl Value {
     /// The value with this text, if the text is allowed.
     #[must_use]
     pub fn read(text: String) -> Option<Self> {
-        let fine = (1..=LONGEST_VALUE).contains(&text.len()) && text.chars().all(is_of_value);
-        fine.then_some(Self(text))
+        is_value(text.as_bytes()).then_some(Self(text))
     }
 
     /// The value as text.
@@ -18,6 +17,11 @@ impl Value {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a text is a value.
+pub(super) fn is_value(text: &[u8]) -> bool {
+    (1..=LONGEST_VALUE).contains(&text.len()) && text.iter().all(|byte| is_of_value(char::from(*byte)))
 }
 
 pub(super) fn is_of_value(c: char) -> bool {

@@ -7,8 +7,11 @@ use http::StatusCode;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Format, Notation, Separator};
-use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Refusal, Scheme, SecretOrigin, Source};
+use crate::signature::scheme::{
+    Acknowledgment, AnswerUse, Redelivery, Refusal, Scheme, SecretOrigin, Source,
+};
 use crate::signature::secret::SecretEncoding;
+use crate::signature::setup::{Member, Setup, SetupReply};
 use crate::signature::template::Template;
 use crate::signature::window::{Place, Timestamp, Unit};
 
@@ -28,6 +31,7 @@ pub(super) struct Row {
     pub(super) model: &'static [&'static str],
     pub(super) integration: &'static [&'static str],
     pub(super) challenge: Option<Challenge>,
+    pub(super) setup: Vec<Setup>,
     pub(super) answer_use: AnswerUse,
     pub(super) acknowledgment: Acknowledgment,
     pub(super) refusal: Refusal,
@@ -55,6 +59,7 @@ impl Row {
             model_pointers: pointers(self.model),
             integration_pointers: pointers(self.integration),
             challenge: self.challenge,
+            setup: self.setup,
             answer_use: self.answer_use,
             acknowledgment: self.acknowledgment,
             refusal: self.refusal,
@@ -93,6 +98,7 @@ pub(super) fn usual() -> Row {
         model: &[],
         integration: &[],
         challenge: None,
+        setup: Vec::new(),
         answer_use: AnswerUse::Never,
         acknowledgment: Acknowledgment::Accepted,
         refusal: Refusal::Problem,
@@ -150,6 +156,17 @@ pub(super) fn query_challenge(
     Some(Challenge { asks, status: StatusCode::OK, reply: Reply::Text(Insert::Value) })
 }
 
+/// Like [`query_challenge`], answered in JSON: one member with the HMAC of the value, after a prefix.
+pub(super) fn query_proof(
+    value: &'static str,
+    member: &'static str,
+    prefix: &'static str,
+    encoding: Encoding,
+) -> Option<Challenge> {
+    let reply = json([(member, Insert::ProofAs { prefix: prefix.into(), encoding })]);
+    Some(Challenge { reply, ..query_challenge(None, value, None)? })
+}
+
 /// An answer in JSON with these members.
 pub(super) fn json<const N: usize>(members: [(&'static str, Insert); N]) -> Reply {
     Reply::Json(members.into_iter().map(|(name, insert)| (name.into(), insert)).collect())
@@ -158,4 +175,23 @@ pub(super) fn json<const N: usize>(members: [(&'static str, Insert); N]) -> Repl
 /// The challenge, answered with 204 and a media type, but without content.
 pub(super) fn answered_with_204(challenge: Option<Challenge>) -> Option<Challenge> {
     Some(Challenge { status: StatusCode::NO_CONTENT, ..challenge? })
+}
+
+/// A HEAD, answered with 200.
+pub(super) fn head_setup() -> Setup {
+    Setup { method: "HEAD".into(), field: None, members: Vec::new(), reply: with_200() }
+}
+
+/// A POST of a form, answered with 200: its members, each with its text if the text is known.
+pub(super) fn form_setup<const N: usize>(members: [(&'static str, Option<&'static str>); N]) -> Setup {
+    let member = |(name, text): (&'static str, Option<&'static str>)| Member {
+        name: name.into(),
+        text: text.map(Into::into),
+    };
+    let members = members.into_iter().map(member).collect();
+    Setup { method: "POST".into(), field: None, members, reply: with_200() }
+}
+
+fn with_200() -> Option<SetupReply> {
+    Some(SetupReply { status: StatusCode::OK, fields: Vec::new() })
 }

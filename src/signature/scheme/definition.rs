@@ -8,6 +8,7 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
 use crate::signature::secret::SecretEncoding;
+use crate::signature::setup::Setup;
 use crate::signature::template::{Part, Template};
 use crate::signature::window::{Place, Timestamp};
 
@@ -40,6 +41,8 @@ pub struct Scheme {
     pub integration_pointers: Vec<Cow<'static, str>>,
     /// The sender's challenge, if it sends challenges.
     pub challenge: Option<Challenge>,
+    /// The unsigned requests with which the sender sets a webhook up.
+    pub setup: Vec<Setup>,
     /// Whether the sender uses more of the app's answer than the status code.
     pub answer_use: AnswerUse,
     /// The answer that the sender accepts for a stored event.

@@ -2,7 +2,7 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
-use crate::signature::presets::row::{Row, key_time, list, plain, usual};
+use crate::signature::presets::row::{Row, head_setup, key_time, list, plain, usual};
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
 use crate::signature::window::Unit;
@@ -213,6 +213,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha1,
             encoding: Encoding::Base64,
             content: "{body}{url}",
+            setup: vec![head_setup()],
             documentation: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
             note: "The URL must be exactly the callback URL that was registered. The key is the application's secret. Content beyond ASCII may not verify.",
             origin: Given("the Secret of the API key (Power-Up Admin Portal)"),

@@ -4,7 +4,8 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::Encoding;
 use crate::signature::presets::row::{
-    Row, answered_with_204, content_challenge, field_time, json, plain, query_challenge, usual,
+    Row, answered_with_204, content_challenge, field_time, form_setup, json, plain, query_challenge,
+    query_proof, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, AnswerUse};
@@ -167,6 +168,8 @@ pub(super) fn rows() -> Vec<Row> {
             // Slack signs slash commands and interactions in the same way as events, and uses the answers to
             // them.
             answer_use: AnswerUse::Sometimes,
+            // A check of the certificate of a command's URL.
+            setup: vec![form_setup([("ssl_check", Some("1")), ("token", None)])],
             documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
             retries: "Slack tries an event three times.",
             origin: Given("the Signing Secret of the app (Basic Information, App Credentials)"),
@@ -230,6 +233,21 @@ pub(super) fn rows() -> Vec<Row> {
             ),
             documentation: "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/",
             origin: Chosen("`transport.secret` in the request that makes the subscription"),
+            ..usual()
+        },
+        Row {
+            name: "x",
+            sender: "X (Twitter)",
+            field: "x-twitter-webhooks-signature",
+            format: plain("sha256="),
+            encoding: Encoding::Base64,
+            // The answer has the HMAC of the value, for any client that asks. Content that has the form of a
+            // value never verifies.
+            challenge: query_proof("crc_token", "response_token", "sha256=", Encoding::Base64),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://docs.x.com/x-api/webhooks/quickstart",
+            note: "The key is the app's consumer secret. The first secret answers the hourly challenges.",
+            origin: Given("the consumer secret of the app (Developer Portal, Keys and tokens)"),
             ..usual()
         },
         Row {

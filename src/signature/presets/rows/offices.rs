@@ -2,10 +2,13 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
-use crate::signature::presets::row::{Row, field_time, key_time, list, plain, query_challenge, usual};
+use crate::signature::presets::row::{
+    Row, field_time, head_setup, key_time, list, plain, query_challenge, usual,
+};
 use crate::signature::scheme::Acknowledgment;
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::secret::SecretEncoding;
+use crate::signature::setup::{Member, Setup};
 use crate::signature::window::Unit;
 
 /// These senders, by name.
@@ -29,6 +32,13 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Asana",
             field: "x-hook-signature",
             acknowledgment: Acknowledgment::Ok,
+            // The request has the secret. Only the app can keep it, and repeat it.
+            setup: vec![Setup {
+                method: "POST".into(),
+                field: Some("x-hook-secret".into()),
+                members: Vec::new(),
+                reply: None,
+            }],
             documentation: "https://github.com/Asana/developer-docs/blob/master/source/includes/markdown/_webhooks.html.md",
             note: "The secret is the value of `X-Hook-Secret` in the request with which Asana sets the webhook up. That request is not signed. The receiver must repeat the field in its answer.",
             retries: "Asana tries an event for 24 hours.",
@@ -114,6 +124,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-hub-signature",
             algorithm: Algorithm::HmacSha1,
             format: plain("sha1="),
+            setup: vec![head_setup()],
             documentation: "https://developers.intercom.com/docs/webhooks",
             note: "The key is the app's client secret.",
             origin: Given("the client secret of the app (Developer Hub, Basic information)"),
@@ -124,6 +135,13 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Notion",
             field: "x-notion-signature",
             format: plain("sha256="),
+            // The request has the secret. The operator copies it from the app.
+            setup: vec![Setup {
+                method: "POST".into(),
+                field: None,
+                members: vec![Member { name: "/verification_token".into(), text: None }],
+                reply: None,
+            }],
             documentation: "https://github.com/makenotion/notion-sdk-js/blob/main/src/webhooks.ts",
             note: "The secret is the `verification_token` that Notion sends to the URL when the subscription is created. The app must get that request before the gateway knows the secret.",
             ..usual()

@@ -2,9 +2,9 @@
 
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
-use crate::signature::presets::row::{Row, content_challenge, key_time, list, usual};
-use crate::signature::scheme::{Acknowledgment, Refusal};
+use crate::signature::presets::row::{Row, content_challenge, form_setup, key_time, list, usual};
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
+use crate::signature::scheme::{Acknowledgment, Refusal};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -91,6 +91,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "WooCommerce",
             field: "x-wc-webhook-signature",
             encoding: Encoding::Base64,
+            setup: vec![form_setup([("webhook_id", None)])],
             documentation: "https://woocommerce.com/document/webhooks/",
             note: "When you save a webhook, WooCommerce sends an unsigned ping. The gateway refuses the ping. The webhook works all the same.",
             origin: Chosen("the field Secret of the webhook (WooCommerce, Settings, Advanced, Webhooks)"),
