@@ -66,8 +66,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> 
         ..Outgoing::get(&plan.gateway, target, Patience::WITH_AN_APP)
     };
     let answer = http_exchange::now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
-    let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let verdict = verdict::judge(asked.forge, answer.status, media_type, &answer.content);
+    let verdict = verdict::judge(asked.forge, answer.status, &answer.fields, &answer.content);
     if asked.json {
         print_json(terminal, &answer, &verdict);
     } else {

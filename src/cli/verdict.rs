@@ -2,6 +2,7 @@
 //! expected.
 
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
 use crate::cli::sample_event::Forgery;
@@ -17,18 +18,25 @@ pub(super) struct Verdict {
     pub(super) words: String,
 }
 
-/// Judges an answer. `media_type` is its `content-type`.
+/// Judges an answer.
 pub(super) fn judge(
     forgery: Option<Forgery>,
     status: StatusCode,
-    media_type: Option<&[u8]>,
+    fields: &HeaderMap,
     content: &[u8],
 ) -> Verdict {
-    let reason = reason(media_type, content);
+    let reason = reason(fields, content);
     let (as_it_should, words) = match (forgery, &reason) {
         (None, _) if status.is_success() => (true, "delivered: it verified, and the app took it".to_owned()),
         (None, Some(reason)) => {
             (false, format!("refused by the gateway, {reason}: {}", explain(reason).unwrap_or("see its log")))
+        }
+        (None, None) if is_empty_refusal(status, fields, content) => {
+            (false, "refused by the gateway, without content as the scheme demands: see its log".to_owned())
+        }
+        (Some(forgery), None) if is_empty_refusal(status, fields, content) => {
+            let sent = forgery.describe();
+            (true, format!("stopped, as it must be: the event came {sent} ({status}, without content)"))
         }
         (None, None) => {
             (false, format!("not delivered: the answer is {status}, not from the gateway but the app"))
@@ -54,13 +62,22 @@ pub(super) fn judge(
     Verdict { as_it_should, reason, words }
 }
 
+/// Whether the answer is the gateway's refusal of a signature under a scheme with `refusal = "empty"`. Such a
+/// refusal has no reason.
+pub(super) fn is_empty_refusal(status: StatusCode, fields: &HeaderMap, content: &[u8]) -> bool {
+    let asks = fields.get(WWW_AUTHENTICATE).is_some_and(|value| value == "Signature");
+    status == StatusCode::UNAUTHORIZED && asks && content.is_empty()
+}
+
 /// The `reason` in the gateway's problem details (RFC 9457).
-pub(super) fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String> {
+pub(super) fn reason(fields: &HeaderMap, content: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
         reason: Option<String>,
     }
-    let is_problem = media_type.is_some_and(|media_type| media_type.starts_with(b"application/problem+json"));
+    let media_type = fields.get(CONTENT_TYPE);
+    let is_problem =
+        media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
     let problem: Problem = serde_json::from_slice(content).ok().filter(|_| is_problem)?;
     // The reason is printed within the command's own text, so its characters are checked.
     problem.reason.filter(|reason| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
@@ -99,7 +116,22 @@ mod tests {
     const PROBLEM: Option<&[u8]> = Some(b"application/problem+json");
 
     fn judged(forgery: Option<Forgery>, status: u16, media_type: Option<&[u8]>, content: &str) -> Verdict {
-        judge(forgery, StatusCode::from_u16(status).unwrap(), media_type, content.as_bytes())
+        let value = media_type.map(|value| http::HeaderValue::from_bytes(value).unwrap());
+        let fields = value.map(|value| (CONTENT_TYPE, value)).into_iter().collect();
+        judge(forgery, StatusCode::from_u16(status).unwrap(), &fields, content.as_bytes())
+    }
+
+    #[test]
+    fn a_refusal_without_content_is_recognised_by_its_field() {
+        let fields =
+            |value| HeaderMap::from_iter([(WWW_AUTHENTICATE, http::HeaderValue::from_static(value))]);
+        let judged = |forgery, value, content: &str| {
+            judge(forgery, StatusCode::UNAUTHORIZED, &fields(value), content.as_bytes()).as_it_should
+        };
+        assert!(judged(Some(Forgery::Tampered), "Signature", ""));
+        assert!(!judged(None, "Signature", ""));
+        assert!(!judged(Some(Forgery::Tampered), "Bearer", ""), "the app's own 401");
+        assert!(!judged(Some(Forgery::Tampered), "Signature", "{}"), "the app's own 401");
     }
 
     #[test]

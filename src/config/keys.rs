@@ -313,7 +313,7 @@ pub(super) const SCHEME: &[Key] = &[
          delivery = \"queue\"; sometimes: check warns of it.",
     ),
     Key::new("refusal", Value::Word(|| words(&REFUSALS))).or("\"problem\"").about(
-        "The content of the answer to a refused request. problem: problem details (RFC 9457). empty: nothing, for \
+        "The content of the answer to a refused signature. problem: problem details (RFC 9457). empty: nothing, for \
          a sender that checks the answers to wrong signatures.",
     ),
 ];

@@ -122,16 +122,19 @@ impl OwnReply {
         Self { status: answer.status, fields, content: answer.content.into(), after: After::KeepOpen }
     }
 
-    /// The reply to a refused request: problem details (RFC 9457) unless the sender accepts no content, and
-    /// the field that its status code requires.
+    /// The reply to a refused request: problem details (RFC 9457), and the field that its status code
+    /// requires. If the sender demands it, the refusal of a signature has no content.
     pub(super) fn refusal(rejection: &Rejection, refusal: Refusal) -> Self {
+        let status = rejection.status();
         let (media_type, content) = match refusal {
-            Refusal::Problem => (Some(HeaderValue::from_static(PROBLEM_TYPE)), rejection.problem()),
-            Refusal::Empty => (None, ""),
+            Refusal::Empty if status == StatusCode::UNAUTHORIZED => (None, ""),
+            Refusal::Problem | Refusal::Empty => {
+                (Some(HeaderValue::from_static(PROBLEM_TYPE)), rejection.problem())
+            }
         };
         let media_type = media_type.map(|value| (header::CONTENT_TYPE, value));
         Self {
-            status: rejection.status(),
+            status,
             fields: fields([media_type, rejection.field()]),
             content: content.into(),
             after: if rejection.ends_connection() { After::Close } else { After::KeepOpen },

@@ -49,7 +49,7 @@ pub struct SetupReply {
 }
 
 /// The most fields of an answer to a set-up request.
-pub const MOST_FIELDS: usize = 3;
+pub const MOST_FIELDS: usize = 2;
 
 /// A set-up request in one line.
 impl fmt::Display for Setup {

@@ -142,19 +142,20 @@ fn a_sender_that_accepts_no_content_gets_none_in_a_refusal() {
     let tag = crate::support::signature_with("a secret that is long enough", b"{}");
     let line = format!("x-acme: {tag}");
     let signed = |content: &str| unsigned(content).target("/hook").line(&line);
-    for (request, status) in [
-        (unsigned("{}").target("/hook"), 401),
-        (signed("{ }"), 401),
-        (signed("{}").line(&line), 401),
-        (unsigned("{}").target("/hook").line("x-acme: zz"), 401),
-        (signed("{}").method("PUT"), 405),
-        (signed(&"x".repeat(65)), 413),
+    for request in [
+        unsigned("{}").target("/hook"),
+        signed("{ }"),
+        signed("{}").line(&line),
+        unsigned("{}").target("/hook").line("x-acme: zz"),
     ] {
         let response = exchange(&gateway, &request);
-        assert_empty(&response, status);
-        assert_eq!(response.value("www-authenticate").is_some(), status == 401);
+        assert_empty(&response, 401);
+        assert!(response.value("www-authenticate").is_some());
     }
-    // The scheme of a request without a route is not known.
+    // These are no refusals of a signature.
+    let put = signed("{}").method("PUT");
+    assert_refused(&exchange(&gateway, &put), 405, Some("method_not_allowed"));
+    assert_refused(&exchange(&gateway, &signed(&"x".repeat(65))), 413, Some("body_too_large"));
     assert_refused(&exchange(&gateway, &signed("{}").target("/other")), 404, Some("no_route"));
     nothing_reached(gateway, app);
 }

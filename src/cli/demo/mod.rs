@@ -176,8 +176,7 @@ fn deliver(
     };
     let answer = runtime.block_on(http_exchange::exchange(outgoing));
     let answer = answer.map_err(|error| send::no_answer(&gateway.origin, error))?;
-    let media_type = answer.fields.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    let verdict = verdict::judge(forgery, answer.status, media_type, &answer.content);
+    let verdict = verdict::judge(forgery, answer.status, &answer.fields, &answer.content);
     Ok((answer, verdict))
 }
 

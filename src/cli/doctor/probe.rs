@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use rustls::ClientConfig;
@@ -208,8 +208,11 @@ fn ask(gateway: &Origin, asked: Asked, limit: Duration) -> Result<Answer, NoAnsw
 
 /// The reason for a refusal, if the server is a hookgate.
 fn reason(answer: &Answer) -> Option<String> {
-    let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    verdict::reason(media_type, &answer.content)
+    verdict::reason(&answer.fields, &answer.content).or_else(|| {
+        // The probe has no signature.
+        let is_refusal = verdict::is_empty_refusal(answer.status, &answer.fields, &answer.content);
+        is_refusal.then(|| "signature_missing".to_owned())
+    })
 }
 
 fn no_answer(error: NoAnswer) -> String {

@@ -45,7 +45,7 @@ pub enum SecretOrigin {
     Given(&'static str),
 }
 
-/// What the gateway's answer to a refused request contains. The status code is the same in any case.
+/// What the gateway's answer to a refused signature contains. The status code is 401 in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refusal {
     /// Problem details (RFC 9457).

@@ -47,7 +47,7 @@ pub struct Scheme {
     pub answer_use: AnswerUse,
     /// The answer that the sender accepts for a stored event.
     pub acknowledgment: Acknowledgment,
-    /// What the answer to a refused request contains.
+    /// What the answer to a refused signature contains.
     pub refusal: Refusal,
     /// Whether the sender repeats an event that was not accepted.
     pub redelivery: Redelivery,
