@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use hookgate::signature::algorithm::Algorithm;
 use hookgate::signature::scheme::{PRESETS, Scheme, SecretOrigin, Source};
+use hookgate::signature::secret::SecretEncoding;
 use tempfile::TempDir;
 
 use crate::support::process::Running;
@@ -54,8 +55,10 @@ fn expect(output: &Output, code: i32) -> String {
 
 /// A text that is a key for this scheme.
 fn key(scheme: &Scheme) -> &'static str {
-    match (scheme.algorithm, &*scheme.name) {
-        (Algorithm::Ed25519, "discord") => "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+    match (scheme.algorithm, scheme.secret_encoding) {
+        (Algorithm::Ed25519, SecretEncoding::Hex) => {
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+        }
         (Algorithm::Ed25519, _) => "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
         (Algorithm::EcdsaP256, _) => {
             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q=="

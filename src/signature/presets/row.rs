@@ -106,7 +106,7 @@ pub(super) fn usual() -> Row {
         documentation: "",
         confirmed: true,
         note: "",
-        origin: SecretOrigin::Given(""),
+        origin: SecretOrigin::Given("see its documentation"),
         retries: "",
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://buildkite.com/docs/apis/webhooks/pipelines",
             confirmed: false,
             note: "The secret is the token of the webhook. Choose `X-Buildkite-Signature` in the webhook's settings. The signed text is third parties', and they agree. The tolerance is ours.",
+            origin: Given("the token of the webhook (its settings, with `X-Buildkite-Signature`)"),
             ..usual()
         },
         Row {
@@ -41,6 +42,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://circleci.com/docs/guides/integration/outbound-webhooks/",
             note: "You choose the secret token in the webhook's settings. CircleCI signs no time.",
             retries: "CircleCI tries an event again after an answer that is not 2xx, or none within 5 seconds. It does not say how often.",
+            origin: Chosen("the secret token in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -49,6 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "dub-signature",
             documentation: "https://dub.co/docs/postbacks/verify-postback-requests",
             note: "The secret is on the page of the webhook or postback.",
+            origin: Given("on the page of the webhook or postback"),
             ..usual()
         },
         Row {
@@ -61,6 +64,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://github.com/elevenlabs/elevenlabs-js/blob/main/src/wrapper/webhooks.ts",
             note: "ElevenLabs shows the secret once, when the webhook is created. Its own library allows 30 minutes.",
+            origin: Given("shown once, when the webhook is created"),
             ..usual()
         },
         Row {
@@ -81,6 +85,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go",
             note: "You choose the secret in the webhook's settings. Choose `application/json`: the signature of a form covers the form's JSON and not the content.",
             retries: "Gitea never sends an event again by itself. An operator can replay an event by hand.",
+            origin: Chosen("the field Secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -126,6 +131,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://langfuse.com/docs/prompt-management/features/webhooks-slack-integrations",
             note: "Langfuse shows the secret when the webhook is created. The key is the whole text of the secret. The tolerance is ours.",
             retries: "Langfuse tries an event again with growing waits.",
+            origin: Given("shown when the webhook is created"),
             ..usual()
         },
         Row {
@@ -144,6 +150,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "logto-signature-sha-256",
             documentation: "https://docs.logto.io/developers/webhooks/secure-webhooks",
             note: "The secret is the signing key, on the webhook's page in the Logto Console.",
+            origin: Given("the signing key on the page of the webhook (Logto Console)"),
             ..usual()
         },
         Row {
@@ -155,6 +162,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://github.com/muxinc/mux-node-sdk/blob/main/src/resources/webhooks/webhooks.ts",
             note: "Each webhook has a signing secret of its own, in the webhook's settings.",
+            origin: Given("the signing secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -173,6 +181,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-pusher-signature",
             documentation: "https://github.com/pusher/pusher-http-node/blob/master/lib/webhook.js",
             note: "The secret is the app's secret. Pusher names the app's key in `X-Pusher-Key`, which is not signed.",
+            origin: Given("the secret of the app"),
             ..usual()
         },
         Row {
@@ -185,6 +194,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://github.com/sanity-io/webhook-toolkit/blob/main/src/signature.ts",
             note: "You choose the secret in the webhook's settings. Sanity's own library does not limit the time. The tolerance is ours.",
+            origin: Chosen("the field Secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -204,6 +214,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.hashicorp.com/terraform/cloud-docs/workspaces/settings/notifications#notification-authenticity",
             confirmed: false,
             note: "For notifications with a generic payload. The secret is the notification's token. HashiCorp's page names the field and HMAC-SHA512. The encoding is third parties'.",
+            origin: Chosen("the token of the notification"),
             ..usual()
         },
         Row {
@@ -226,6 +237,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha1,
             documentation: "https://github.com/vercel/example-marketplace-integration/blob/main/app/webhook/route.ts",
             note: "Vercel shows a webhook's secret once. The secret of an integration's webhooks is the integration's client secret.",
+            origin: Given("shown once, when the webhook is created; for an integration, its client secret"),
             ..usual()
         },
         Row {
@@ -238,6 +250,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://github.com/workos/workos-node/blob/main/src/common/crypto/signature-provider.ts",
             note: "The secret is in the webhook's settings. The time is in milliseconds.",
+            origin: Given("the secret in the settings of the webhook"),
             ..usual()
         },
     ]

@@ -25,6 +25,7 @@ pub(super) fn rows() -> Vec<Row> {
             confirmed: false,
             note: "The secret is the signing key of the reporting webhook. The order of the signed parts is third parties', and they agree. The tolerance is ours.",
             retries: "Customer.io tries an event for seven days, with growing waits. It holds later events back meanwhile.",
+            origin: Given("the signing key of the reporting webhook"),
             ..usual()
         },
         Row {
@@ -75,6 +76,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/",
             note: "The secret is the channel secret, in the channel's basic settings. LINE signs no time.",
+            origin: Given("the channel secret (basic settings of the channel)"),
             ..usual()
         },
         Row {
@@ -87,6 +89,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://mandrill.zendesk.com/hc/en-us/articles/360039232513-How-to-Authenticate-Webhook-Requests",
             note: "The secret is the webhook's key. The URL must be exactly the URL that you entered at Mailchimp. Nothing separates the names and values of the signed form.",
+            origin: Given("the key of the webhook"),
             ..usual()
         },
         Row {
@@ -126,6 +129,7 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://github.com/nylas/cli/blob/main/docs/commands/webhooks.md",
             note: "Version 3 has a secret for each webhook, and shows the secret once. The key of version 2 is the client secret.",
+            origin: Given("the secret of the webhook, shown once when it is created"),
             ..usual()
         },
         Row {
@@ -186,6 +190,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://core.telegram.org/bots/api#setwebhook",
             note: "Telegram signs nothing. The secret is the `secret_token` that you give to `setWebhook`. A program that sees one request can make others.",
             retries: "Telegram tries an event again a limited number of times. It does not say how often.",
+            origin: Chosen("`secret_token` in the call of `setWebhook`"),
             ..usual()
         },
         Row {

@@ -42,6 +42,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/Asana/developer-docs/blob/master/source/includes/markdown/_webhooks.html.md",
             note: "The secret is the value of `X-Hook-Secret` in the request with which Asana sets the webhook up. That request is not signed. The receiver must repeat the field in its answer.",
             retries: "Asana tries an event for 24 hours.",
+            origin: Given("`X-Hook-Secret` in the request with which Asana sets the webhook up"),
             ..usual()
         },
         Row {
@@ -54,6 +55,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("box-delivery-timestamp", Unit::Rfc3339, 600),
             documentation: "https://github.com/box/box-node-sdk/blob/main/src/managers/webhooks.ts",
             note: "The secrets are the app's primary and secondary signature keys. Either key may verify.",
+            origin: Given("the primary and secondary signature keys of the app"),
             ..usual()
         },
         Row {
@@ -75,6 +77,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-signature",
             documentation: "https://developer.clickup.com/docs/webhooksignature",
             note: "The secret is `webhook.secret` in the answer to the request that creates the webhook.",
+            origin: Given("`webhook.secret` in the answer to the request that creates the webhook"),
             ..usual()
         },
         Row {
@@ -144,6 +147,7 @@ pub(super) fn rows() -> Vec<Row> {
             }],
             documentation: "https://github.com/makenotion/notion-sdk-js/blob/main/src/webhooks.ts",
             note: "The secret is the `verification_token` that Notion sends to the URL when the subscription is created. The app must get that request before the gateway knows the secret.",
+            origin: Given("`verification_token` in the request with which Notion sets the subscription up"),
             ..usual()
         },
         Row {
@@ -155,6 +159,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://developers.tickettailor.com/docs/webhook/security",
             note: "The shared secret is in the webhooks dashboard.",
+            origin: Given("the shared secret in the dashboard of webhooks"),
             ..usual()
         },
         Row {

@@ -19,6 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
             secret: SecretEncoding::Hex,
             documentation: "https://github.com/Adyen/adyen-node-api-library/blob/main/src/utils/hmacValidator.ts",
             note: "The secret is the webhook's HMAC key, in hexadecimal. Adyen's payment notifications sign values out of their content, and have no scheme.",
+            origin: Given("the HMAC key of the webhook, in hexadecimal"),
             ..usual()
         },
         Row {
@@ -49,6 +50,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-razorpay-signature",
             documentation: "https://github.com/razorpay/razorpay-node/blob/master/lib/utils/razorpay-utils.js",
             note: "You choose the secret in the webhook's settings. The secret is not the API key.",
+            origin: Chosen("the field Secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -93,7 +95,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             setup: vec![form_setup([("webhook_id", None)])],
             documentation: "https://woocommerce.com/document/webhooks/",
-            note: "When you save a webhook, WooCommerce sends an unsigned ping. The gateway refuses the ping. The webhook works all the same.",
+            note: "When you save a webhook, WooCommerce sends an unsigned ping. The webhook works even if the ping is refused.",
             origin: Chosen("the field Secret of the webhook (WooCommerce, Settings, Advanced, Webhooks)"),
             ..usual()
         },

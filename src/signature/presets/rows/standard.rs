@@ -97,6 +97,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Replicate",
             documentation: "https://github.com/replicate/replicate-javascript/blob/main/lib/util.js",
             note: "Replicate follows Standard Webhooks. Its API shows the secret at `/v1/webhooks/default/secret`.",
+            origin: Given("`/v1/webhooks/default/secret` of the API"),
             ..standard_webhooks()
         },
         Row {
