@@ -25,7 +25,7 @@ pub struct Notation {
 pub enum Format {
     /// One tag.
     Plain {
-        /// The text before the tag, byte for byte. Often empty.
+        /// The text before the tag, byte for byte. Often empty. It may have commas.
         prefix: Cow<'static, str>,
     },
     /// A list of named values. The tags share one name, which may occur several times:
@@ -88,8 +88,9 @@ impl Notation {
     /// Parses a field value: the claimed tags, and the value that a list has under the name `other`.
     ///
     /// # Errors
-    /// [`MisreadField`]. In a list, a value that has the tags' name but is no tag is ignored, as in the
-    /// senders' own libraries. There must be at least one tag, and `other` may occur at most once.
+    /// [`MisreadField`]. In a list, an entry without a value and a value that has the tags' name but is no tag
+    /// are ignored, as in the senders' own libraries. There must be at least one tag, and `other` may occur
+    /// at most once.
     pub fn read<'v>(
         &self,
         algorithm: Algorithm,
@@ -97,21 +98,30 @@ impl Notation {
         other: Option<&str>,
     ) -> Result<Reading<'v>, MisreadField> {
         match &self.format {
-            Format::Plain { prefix } => {
-                if value.contains(&b',') && algorithm != Algorithm::Token {
-                    return Err(MisreadField::List);
+            Format::Plain { prefix } => match value.strip_prefix(prefix.as_bytes()) {
+                Some(text) if text.contains(&b',') && algorithm != Algorithm::Token => {
+                    Err(MisreadField::List)
                 }
-                let text = value.strip_prefix(prefix.as_bytes()).ok_or(MisreadField::Malformed)?;
-                let tag = self.tag(algorithm, text).ok_or(MisreadField::Malformed)?;
-                Ok(Reading { tags: tag.into(), named: None })
-            }
+                Some(text) => {
+                    let tag = self.tag(algorithm, text).ok_or(MisreadField::Malformed)?;
+                    Ok(Reading { tags: tag.into(), named: None })
+                }
+                None if algorithm != Algorithm::Token && is_list_after(prefix, value) => {
+                    Err(MisreadField::List)
+                }
+                None => Err(MisreadField::Malformed),
+            },
             Format::List { separator, equals, tag: name } => {
                 let mut reading = Reading { tags: Tags::default(), named: None };
                 let mut candidates: usize = 0;
                 for entry in
                     value.split(|byte| separator.as_str().as_bytes() == [*byte]).map(<[u8]>::trim_ascii)
                 {
-                    let (key, text) = split_once(entry, *equals).ok_or(MisreadField::Malformed)?;
+                    // An entry without a value says nothing, as in the senders' own libraries.
+                    let Some((key, text)) = split_once(entry, *equals) else { continue };
+                    if text.is_empty() {
+                        continue;
+                    }
                     if key == name.as_bytes() {
                         candidates = candidates.saturating_add(1);
                         if candidates > MOST_TAGS {
@@ -161,6 +171,12 @@ impl Notation {
 
 /// The most bytes of a tag as it is written: an ECDSA signature in DER has up to 72 bytes.
 const LONGEST_DECODED: usize = 96;
+
+/// Whether a value has more commas than the prefix that it should have: then the value is a list.
+pub(crate) fn is_list_after(prefix: &str, value: &[u8]) -> bool {
+    let commas = |text: &[u8]| text.iter().filter(|byte| **byte == b',').count();
+    commas(value) > commas(prefix.as_bytes())
+}
 
 fn split_once(entry: &[u8], equals: char) -> Option<(&[u8], &[u8])> {
     let at = entry.iter().position(|byte| char::from(*byte) == equals)?;

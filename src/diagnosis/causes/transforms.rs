@@ -12,7 +12,7 @@ use crate::diagnosis::causes::budget::{GivenUp, Work};
 use crate::diagnosis::causes::cause::{ContentChange, KeyChange, NotationError};
 use crate::diagnosis::causes::{json, unpack};
 use crate::signature::algorithm::Algorithm;
-use crate::signature::field::{Encoding, Format};
+use crate::signature::field::{self, Encoding, Format};
 use crate::signature::mac::Tag;
 use crate::signature::scheme::Scheme;
 use crate::signature::secret::{BASE64, BASE64_URL, Key, SecretEncoding};
@@ -31,14 +31,14 @@ pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
 /// The error in a tag. The prefix `wanted` should precede the tag.
 fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
     let bare = unwrapped(value);
-    let (prefix, rest) = split_prefix(bare);
+    let (prefix, rest) = split_prefix(wanted, bare);
     let tag = tag(scheme.algorithm, rest);
     let digits = bare.strip_prefix(wanted.as_bytes()).unwrap_or(bare);
     let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
     let len = scheme.algorithm.tag_len();
     if bare.is_empty() {
         NotationError::Empty
-    } else if value.contains(&b',') {
+    } else if field::is_list_after(wanted, value) {
         NotationError::List
     } else if prefix != wanted && tag.is_some() {
         if prefix.is_empty() {
@@ -89,9 +89,7 @@ impl<'v> Entries<'v> {
             let end = at.saturating_add(entry.len());
             let blank = entry.len().saturating_sub(entry.trim_ascii_start().len());
             let bare = entry.trim_ascii();
-            if !bare.iter().any(|byte| char::from(*byte) == *equals)
-                || scheme.notation.read(scheme.algorithm, bare, None).is_ok()
-            {
+            if scheme.notation.read(scheme.algorithm, bare, None).is_ok() {
                 return None;
             }
             if bare.starts_with(name.as_bytes()) && first.is_none() {
@@ -108,8 +106,12 @@ impl<'v> Entries<'v> {
 /// The value in the scheme's notation, if it has a tag in any notation. With it, the caller can check whether
 /// the tag of a malformed signature is right.
 pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
+    let wanted = match &scheme.notation.format {
+        Format::Plain { prefix } => prefix,
+        Format::List { .. } => "",
+    };
     let tag_of = |text| {
-        let (_, rest) = split_prefix(unwrapped(text));
+        let (_, rest) = split_prefix(wanted, unwrapped(text));
         tag(scheme.algorithm, rest).map(|(tag, _)| tag)
     };
     match &scheme.notation.format {
@@ -189,16 +191,23 @@ fn unwrapped(value: &[u8]) -> &[u8] {
     trimmed.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(trimmed)
 }
 
-/// Splits off a prefix such as `sha256=`. Base64 can also end with `=`. So a prefix must be short, and text
-/// must follow it.
-fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
-    let end = value.iter().take(LONGEST_PREFIX).position(|byte| *byte == b'=');
-    let split = end.and_then(|end| value.split_at_checked(end.saturating_add(1)));
-    let word = |prefix: &[u8]| prefix.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'=');
-    match split.map(|(prefix, rest)| (std::str::from_utf8(prefix), rest)) {
-        Some((Ok(prefix), rest)) if word(prefix.as_bytes()) => (prefix, rest),
-        Some(_) | None => ("", value),
+/// Splits off the prefix `wanted` in any case, or else a prefix such as `sha256=`. Base64 can also end with
+/// `=`. So another prefix must be short, and text must follow it.
+fn split_prefix<'v>(wanted: &str, value: &'v [u8]) -> (&'v str, &'v [u8]) {
+    let split_at = |at| {
+        let (prefix, rest) = value.split_at_checked(at)?;
+        Some((std::str::from_utf8(prefix).ok()?, rest))
+    };
+    if let Some((prefix, rest)) =
+        split_at(wanted.len()).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(wanted))
+        && !wanted.is_empty()
+    {
+        return (prefix, rest);
     }
+    let end = value.iter().take(LONGEST_PREFIX).position(|byte| *byte == b'=');
+    let word = |prefix: &str| prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'=');
+    let split = end.and_then(|end| split_at(end.saturating_add(1)));
+    split.filter(|(prefix, _)| word(prefix)).unwrap_or(("", value))
 }
 
 /// The tag and its encoding, hexadecimal or base64.
@@ -230,6 +239,7 @@ const LONGEST_PREFIX: usize = 12;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::field::Notation;
 
     #[test]
     fn a_malformed_value_gets_its_notation_error() {
@@ -268,6 +278,29 @@ mod tests {
     }
 
     #[test]
+    fn a_comma_in_a_prefix_makes_no_list() {
+        let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
+        let base64 = BASE64.encode(hex::decode(tag).unwrap());
+        let prefix = "V2, Signature: ";
+        let scheme = Scheme::preset("propify").unwrap().clone();
+        let format = Format::Plain { prefix: prefix.into() };
+        let scheme = Scheme { notation: Notation { format, ..scheme.notation }, ..scheme };
+        let right = Some(format!("{prefix}{tag}"));
+        for (value, want, holds_tag) in [
+            (format!("{prefix}{base64}"), NotationError::Base64, true),
+            (format!("{prefix}{tag} "), NotationError::Wrapped, true),
+            (tag.to_owned(), NotationError::PrefixMissing(prefix.into()), true),
+            (format!("v2, signature: {tag}"), NotationError::OtherPrefix("v2, signature: ".into()), true),
+            (format!("{prefix}{}", &tag[1..]), NotationError::Length(63, 64), false),
+            (format!("{prefix}{tag},{tag}"), NotationError::List, false),
+        ] {
+            assert_eq!(misread(&scheme, value.as_bytes()), want, "{value}");
+            let right = right.clone().filter(|_| holds_tag);
+            assert_eq!(rewritten(&scheme, value.as_bytes()), right, "{value}");
+        }
+    }
+
+    #[test]
     fn a_list_without_a_tag_gets_the_error_of_its_tag() {
         let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
         let base64 = BASE64.encode(hex::decode(tag).unwrap());
@@ -281,13 +314,16 @@ mod tests {
             ("t=17,v1=zz".into(), NotationError::NotEncoded(Encoding::Hex), false),
             ("t=17,v0=ab".into(), NotationError::NotList, false),
             ("v1".into(), NotationError::NotList, false),
-            (format!("t=17,v1={base64},v1"), NotationError::NotList, false),
             (format!("t=17,t=17,v1=zz,v1={tag}"), NotationError::NotList, false),
         ] {
             let stripe = Scheme::preset("stripe").unwrap();
             assert_eq!(misread(stripe, value.as_bytes()), want, "{value}");
             assert_eq!(rewritten(stripe, value.as_bytes()), holds_tag.then(|| right.clone()), "{value}");
         }
+        let stripe = Scheme::preset("stripe").unwrap();
+        let value = format!("v1,,t=17,v1={base64},");
+        assert_eq!(misread(stripe, value.as_bytes()), NotationError::Base64);
+        assert_eq!(rewritten(stripe, value.as_bytes()), Some(format!("v1,,t=17,v1={tag},")));
         let svix = Scheme::preset("svix").unwrap();
         assert_eq!(misread(svix, format!("v1,{tag}").as_bytes()), NotationError::Hexadecimal);
         assert_eq!(rewritten(svix, format!("v1,{tag}").as_bytes()), Some(format!("v1,{base64}")));

@@ -85,6 +85,58 @@ fn a_list_is_an_error_of_its_own() {
 }
 
 #[test]
+fn a_prefix_may_have_commas_and_only_a_further_comma_makes_a_list() {
+    let tag = "0123456789abcdef".repeat(4);
+    for prefix in ["V2-HMAC-SHA256, Signature: ", "a,b,", ","] {
+        let notation = plain(prefix, Encoding::Hex);
+        assert_eq!(read(&notation, &format!("{prefix}{tag}")).unwrap(), hex::decode(&tag).unwrap());
+        for value in [format!("{prefix}{tag},{tag}"), format!("{tag},{prefix}{tag}"), format!("{prefix},")] {
+            assert_eq!(read(&notation, &value), Err(MisreadField::List), "{value}");
+        }
+        for value in [tag.clone(), format!("x{prefix}{tag}"), prefix.to_owned(), format!("{prefix}{tag}0")] {
+            assert_eq!(read(&notation, &value), Err(MisreadField::Malformed), "{value}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_without_a_value_says_nothing() {
+    let a = "aa".repeat(32);
+    let values = |name: &str, equals: char, separator: &str| {
+        let good = format!("{name}{equals}{a}");
+        let empty = format!("{name}{equals}");
+        let t = format!("t{equals}");
+        let entries: [&[&str]; 8] = [
+            &[name, &good],
+            &[&good, name],
+            &["", &good],
+            &[&good, ""],
+            &["", "", &good, "", name, ""],
+            &[&empty, &good],
+            &["noise", "t", &t, &good],
+            &[empty.as_str(); MOST_TAGS + 1],
+        ];
+        let mut values: Vec<String> = entries.iter().map(|entries| entries.join(separator)).collect();
+        values.last_mut().unwrap().push_str(&format!("{separator}{good}"));
+        values
+    };
+    for (separator, equals) in [(Separator::Comma, '='), (Separator::Semicolon, '='), (Separator::Space, ',')]
+    {
+        let notation = list(separator, equals, "v1");
+        for value in values("v1", equals, separator.as_str()) {
+            let got = notation.read(Algorithm::HmacSha256, value.as_bytes(), Some("t"));
+            let reading = got.unwrap_or_else(|error| panic!("{value:?}: {error:?}"));
+            assert_eq!(reading.tags.len(), 1, "{value:?}");
+            assert_eq!(reading.named, None, "{value:?}");
+        }
+        for value in ["v1", "", "v1 v1", ",,", "v1=,v1="] {
+            let got = notation.read(Algorithm::HmacSha256, value.as_bytes(), Some("t")).map(|_| ());
+            assert_eq!(got, Err(MisreadField::Malformed), "{value:?}");
+        }
+    }
+}
+
+#[test]
 fn a_list_has_its_tags_and_another_value_under_their_names() {
     let (a, b) = ("aa".repeat(32), "bb".repeat(32));
     let cases = [
@@ -115,10 +167,8 @@ fn a_list_of_another_form_or_without_a_tag_is_malformed() {
         many(MOST_TAGS + 1),
         "t=17".to_owned(),
         format!("t=17,t=17,v1={a}"),
-        format!("v1={a},"),
         format!("v1=no tag,v1={}", &a[1..]),
         format!("{},v1=no tag", many(MOST_TAGS)),
-        format!("v1={a},v1"),
         format!("v0={a}"),
         format!("V1={a}"),
         format!("v1={a} v1={a}"),
@@ -142,6 +192,7 @@ proptest! {
             for format in [
                 Format::Plain { prefix: "".into() },
                 Format::Plain { prefix: "sha256=".into() },
+                Format::Plain { prefix: "V2, Signature: ".into() },
                 Format::List { separator: Separator::Comma, equals: '=', tag: "v1".into() },
                 Format::List { separator: Separator::Space, equals: ',', tag: "v1".into() },
             ] {
