@@ -104,8 +104,9 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
         return None;
     };
     let (prefix, tag) = match &scheme.notation.format {
-        Format::Plain { prefix } => (Some(prefix), None),
-        Format::List { tag, .. } => (None, Some(tag)),
+        Format::Plain { prefix } => (Some(&**prefix), None),
+        Format::Basic => (Some("Basic "), None),
+        Format::List { tag, .. } => (None, Some(&**tag)),
     };
     Some(json!({
         "name": scheme.name,

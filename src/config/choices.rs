@@ -28,11 +28,12 @@ pub(super) enum Kind {
     Plain,
     Pairs,
     Tagged,
+    Basic,
 }
 
 /// `format` of a scheme
-pub(super) const FORMATS: [(&str, Kind); 3] =
-    [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged)];
+pub(super) const FORMATS: [(&str, Kind); 4] =
+    [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged), ("basic", Kind::Basic)];
 
 /// `acknowledgment` of a scheme, as a status code
 pub(super) const ACKNOWLEDGMENTS: [(u16, Acknowledgment); 3] =

@@ -268,7 +268,7 @@ pub(super) const SCHEME: &[Key] = &[
         .about("The field with the signature, or a list of fields. A valid signature in one of them is enough."),
     Key::new("format", Value::Word(|| words(&FORMATS)))
         .or("\"plain\"")
-        .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd."),
+        .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; basic: Basic and the base64 of the secret user:password."),
     Key::new("prefix", Value::Text("")).about("The text before a plain signature, such as sha256=."),
     Key::new("separator", Value::Word(|| words(&Separator::ALL))).about(
         "The separator between the entries of a list. Default: a comma for pairs, a space for tagged.",

@@ -40,7 +40,7 @@ use crate::message::content::Content;
 use crate::message::head::{Expect, Guarded, HeadError, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::{Candidates, RouteId, Router};
-use crate::signature::scheme::Refusal;
+use crate::signature::scheme::{Authentication, Refusal};
 use crate::signature::self_check::Fault as ProbeFault;
 use crate::signature::{Deliverable, Fields as _, Mode, Verifier};
 use crate::telemetry::labels::Labels;
@@ -128,8 +128,9 @@ pub async fn handle<R: Resources, C: Content>(
 ) -> (Option<Reply<R::Body>>, RequestGuard<R>) {
     let mut guard = RequestGuard::new(resources, incoming.peer, incoming.at);
     let mut refusal = Refusal::default();
+    let mut authentication = Authentication::default();
     let outcome = {
-        let walk = pin!(walk(gateway, incoming, &mut guard, &mut refusal));
+        let walk = pin!(walk(gateway, incoming, &mut guard, &mut refusal, &mut authentication));
         walk.await
     };
     let (record, resources) = guard.parts();
@@ -162,19 +163,21 @@ pub async fn handle<R: Resources, C: Content>(
                 return (None, guard);
             }
             record.status = rejection.status().as_u16();
-            Some(Reply::Own(OwnReply::refusal(&rejection, refusal)))
+            Some(Reply::Own(OwnReply::refusal(&rejection, refusal, authentication)))
         }
     };
     (reply, guard)
 }
 
 /// The path of a request. The cheapest checks come first. Content is not read before it is needed. Nothing
-/// reaches an upstream before the whole request is verified.
+/// reaches an upstream before the whole request is verified. `authentication` is set to that of the route's
+/// scheme.
 async fn walk<R: Resources, C: Content>(
     gateway: &Gateway,
     incoming: Incoming<C>,
     guard: &mut RequestGuard<R>,
     refusal: &mut Refusal,
+    authentication: &mut Authentication,
 ) -> Result<Served<R::Body>, Rejection> {
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
@@ -196,6 +199,7 @@ async fn walk<R: Resources, C: Content>(
     let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());
     *refusal = route.verifier.scheme().refusal;
+    *authentication = route.verifier.scheme().authentication();
     route.takes(client)?;
     if let Some(failures) = gateway.failures_of(client) {
         failures.check(client, at).map_err(Rejection::TooManyFailures)?;

@@ -12,6 +12,7 @@ use crate::gateway::reason::Reason;
 use crate::queue::store::Refused;
 use crate::routing::signed_model::NoModel;
 use crate::signature::ClaimError;
+use crate::signature::scheme::Authentication;
 use crate::upstream::error::ForwardError;
 
 /// A refusal. The gateway itself answers. The upstream gets nothing of the request, or no more of it.
@@ -413,15 +414,15 @@ impl Rejection {
     }
 
     /// The field that the status code requires: `allow` (RFC 9110, section 10.2.1), `www-authenticate`
-    /// (section 11.6.1), or `retry-after` (section 10.2.3).
+    /// (section 11.6.1), or `retry-after` (section 10.2.3). `authentication` is that of the route's scheme.
     #[must_use]
-    pub fn field(&self) -> Option<(HeaderName, HeaderValue)> {
+    pub fn field(&self, authentication: Authentication) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::MethodNotAllowed(allow) => {
                 HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow))
             }
             Self::Unsigned(_) | Self::SignatureMismatch => {
-                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(authentication.as_str())))
             }
             Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::TooManyFailures(wait) => {
@@ -602,7 +603,7 @@ mod tests {
     #[test]
     fn every_401_405_429_and_503_has_its_field() {
         for rejection in all() {
-            let name = rejection.field().map(|(name, _)| name);
+            let name = rejection.field(Authentication::default()).map(|(name, _)| name);
             let want = match rejection.status().as_u16() {
                 401 => Some(header::WWW_AUTHENTICATE),
                 405 => Some(header::ALLOW),

@@ -10,7 +10,7 @@ use crate::config::{AckContent, DeliveryOptions};
 use crate::gateway::rejection::{PROBLEM_TYPE, Rejection};
 use crate::queue::event::Receipt;
 use crate::signature::challenge;
-use crate::signature::scheme::Refusal;
+use crate::signature::scheme::{Authentication, Refusal};
 use crate::upstream::response::ResponseHead;
 
 /// The reply to a request.
@@ -124,7 +124,7 @@ impl OwnReply {
 
     /// The reply to a refused request: problem details (RFC 9457), and the field that its status code
     /// requires. If the sender demands it, the refusal of a signature has no content.
-    pub(super) fn refusal(rejection: &Rejection, refusal: Refusal) -> Self {
+    pub(super) fn refusal(rejection: &Rejection, refusal: Refusal, authentication: Authentication) -> Self {
         let status = rejection.status();
         let (media_type, content) = match refusal {
             Refusal::Empty if status == StatusCode::UNAUTHORIZED => (None, ""),
@@ -135,7 +135,7 @@ impl OwnReply {
         let media_type = media_type.map(|value| (header::CONTENT_TYPE, value));
         Self {
             status,
-            fields: fields([media_type, rejection.field()]),
+            fields: fields([media_type, rejection.field(authentication)]),
             content: content.into(),
             after: if rejection.ends_connection() { After::Close } else { After::KeepOpen },
         }

@@ -108,6 +108,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_head_has_no_basic_credentials_however_they_are_written() {
+        let scheme = preset("gitlab");
+        let notation = Notation { format: Format::Basic, ..scheme.notation };
+        let basic = verifier(Scheme { notation, ..scheme }, &[("a", "other:pw"), ("b", "user:pw")]);
+        for (value, stored) in [
+            ("Basic dXNlcjpwdw==", "Basic \0b\0"),
+            ("basic  dXNlcjpwdw", "basic  \0b\0"),
+            ("Basic b3RoZXI6cHc=", "Basic \0a\0"),
+            ("Basic bm9uZTpwdw==", "Basic bm9uZTpwdw=="),
+        ] {
+            let head = |value: &str| format!("POST / HTTP/1.1\r\nx-gitlab-token: {value} \r\n\r\n");
+            let without = without_tokens(&basic, head(value).into_bytes());
+            assert_eq!(without, head(stored).into_bytes(), "{value}");
+            let padded = value.replace("dXNlcjpwdw==", "dXNlcjpwdw").replace("dXNlcjpwdw", "dXNlcjpwdw==");
+            let with = with_tokens(&basic, &without).unwrap_or(without);
+            assert_eq!(with, head(&padded).into_bytes(), "{value}");
+        }
+    }
+
+    #[test]
     fn a_token_is_that_of_the_configuration_in_force() {
         let before = verifier(preset("gitlab"), &[("a", "old-token")]);
         let head = b"POST / HTTP/1.1\r\nx-gitlab-token: old-token\r\n\r\n";

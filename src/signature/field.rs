@@ -25,9 +25,13 @@ pub struct Notation {
 pub enum Format {
     /// One tag.
     Plain {
-        /// The text before the tag, byte for byte. Often empty. It may have commas.
+        /// The text before the tag, byte for byte. Often empty. It may have commas. A word with a space after
+        /// it names an authentication scheme (RFC 9110, section 11.1), so its letters may have any case.
         prefix: Cow<'static, str>,
     },
+    /// Basic credentials (RFC 7617, section 2): `Basic` in any case, and the base64 of `user:password`. Only
+    /// shared tokens are written in this way.
+    Basic,
     /// A list of named values. The tags share one name, which may occur several times:
     /// `t=1700000000,v1=ab,v1=cd`. White space around entries and values with other names are ignored.
     List {
@@ -98,7 +102,7 @@ impl Notation {
         other: Option<&str>,
     ) -> Result<Reading<'v>, MisreadField> {
         match &self.format {
-            Format::Plain { prefix } => match value.strip_prefix(prefix.as_bytes()) {
+            Format::Plain { prefix } => match without_prefix(prefix, value) {
                 Some(text) if text.contains(&b',') && algorithm != Algorithm::Token => {
                     Err(MisreadField::List)
                 }
@@ -111,6 +115,11 @@ impl Notation {
                 }
                 None => Err(MisreadField::Malformed),
             },
+            Format::Basic => {
+                let credentials = basic_credentials(value).filter(|_| algorithm == Algorithm::Token);
+                let tag = credentials.and_then(|(_, text)| self.tag(algorithm, &text));
+                Ok(Reading { tags: tag.ok_or(MisreadField::Malformed)?.into(), named: None })
+            }
             Format::List { separator, equals, tag: name } => {
                 let mut reading = Reading { tags: Tags::default(), named: None };
                 let mut candidates: usize = 0;
@@ -151,11 +160,20 @@ impl Notation {
     pub(crate) fn frame(&self, text: &str, named: Option<(&str, &str)>) -> String {
         match &self.format {
             Format::Plain { prefix } => format!("{prefix}{text}"),
+            Format::Basic => format!("{BASIC}{}", BASE64.encode(text)),
             Format::List { separator, equals, tag } => {
                 let entries = named.into_iter().chain(iter::once((&**tag, text)));
                 let entries: Vec<_> = entries.map(|(name, text)| format!("{name}{equals}{text}")).collect();
                 entries.join(separator.as_str())
             }
+        }
+    }
+
+    /// The text that the field has for a shared token.
+    pub(crate) fn token_text<'t>(&self, token: &'t [u8]) -> Cow<'t, [u8]> {
+        match &self.format {
+            Format::Basic => Cow::Owned(BASE64.encode(token).into_bytes()),
+            Format::Plain { .. } | Format::List { .. } => Cow::Borrowed(token),
         }
     }
 
@@ -171,6 +189,29 @@ impl Notation {
 
 /// The most bytes of a tag as it is written: an ECDSA signature in DER has up to 72 bytes.
 const LONGEST_DECODED: usize = 96;
+
+/// The value without the prefix. `None` if it begins with another text.
+fn without_prefix<'v>(prefix: &str, value: &'v [u8]) -> Option<&'v [u8]> {
+    value.strip_prefix(prefix.as_bytes()).or_else(|| {
+        let is_word =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        prefix.strip_suffix(' ').filter(|word| is_word(word))?;
+        let (begin, rest) = value.split_at_checked(prefix.len())?;
+        begin.eq_ignore_ascii_case(prefix.as_bytes()).then_some(rest)
+    })
+}
+
+/// The name of Basic authentication, and the space after it.
+pub(crate) const BASIC: &str = "Basic ";
+
+/// The credentials in a value of Basic authentication, and the length of the text before them. Several spaces
+/// may precede them (RFC 9110, section 11.4).
+pub(crate) fn basic_credentials(value: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let text = without_prefix(BASIC, value)?;
+    let spaces = text.iter().take_while(|byte| **byte == b' ').count();
+    let (_, text) = text.split_at_checked(spaces)?;
+    Some((value.len().saturating_sub(text.len()), BASE64.decode(text).ok()?))
+}
 
 /// Whether a value has more commas than the prefix that it should have: then the value is a list.
 pub(crate) fn is_list_after(prefix: &str, value: &[u8]) -> bool {
@@ -190,7 +231,7 @@ impl Format {
     pub fn has_tags_under(&self, place: &Place) -> bool {
         match (self, place) {
             (Self::List { tag, .. }, Place::Key(key)) => tag == key,
-            (Self::List { .. } | Self::Plain { .. }, _) => false,
+            (Self::List { .. } | Self::Plain { .. } | Self::Basic, _) => false,
         }
     }
 }

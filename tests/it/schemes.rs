@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
 use hookgate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
 use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::Stamp;
@@ -64,6 +65,55 @@ fn an_event_that_was_signed_too_long_ago_is_refused_before_its_body() {
         assert_eq!(response.value("www-authenticate").as_deref(), Some("Signature"));
     }
     nothing_reached(gateway, upstream);
+}
+
+/// Basic credentials (RFC 7617) arrive with their scheme in any case. A request without credentials is asked
+/// for them (RFC 9110, section 11.6.1).
+#[test]
+fn basic_credentials_verify_in_any_case_and_are_asked_for_when_they_are_missing() {
+    let upstream = upstream();
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("hooks:{KEY}"));
+    let scheme = |name: &str, keys: &str| {
+        format!("[schemes.{name}]\nalgorithm = \"token\"\nheader = \"authorization\"\n{keys}\n")
+    };
+    let signature = |scheme: &str, secret: &str| {
+        format!("signature = {{ scheme = \"{scheme}\", secrets = [{{ value = \"{secret}\" }}] }}")
+    };
+    let schemes = [
+        scheme("basic", "format = \"basic\""),
+        scheme("prefixed", "prefix = \"Basic \""),
+        scheme("bearer", "prefix = \"Bearer \""),
+    ];
+    let of_basic = signature("basic", &format!("hooks:{KEY}"));
+    let gateway = gateway()
+        .route_with("/basic", &upstream.url(), &format!("{of_basic}\n{}", schemes.concat()))
+        .route_with("/prefixed", &upstream.url(), &signature("prefixed", &credentials))
+        .route_with("/bearer", &upstream.url(), &signature("bearer", KEY))
+        .start();
+    let send = |target: &str, value: &str| {
+        let post = unsigned(CONTENT).target(target);
+        let post = if value.is_empty() { post } else { post.line(format!("authorization: {value}")) };
+        exchange(&gateway, &post)
+    };
+    for target in ["/basic", "/prefixed"] {
+        for scheme in ["Basic", "basic", "BASIC"] {
+            send(target, &format!("{scheme} {credentials}")).assert_answer("ok");
+        }
+    }
+    send("/bearer", &format!("bearer {KEY}")).assert_answer("ok");
+    let wrong = base64::engine::general_purpose::STANDARD.encode("hooks:another password");
+    for (target, value, reason, asked) in [
+        ("/basic", String::new(), "signature_missing", "Basic realm=\"webhooks\""),
+        ("/basic", format!("Basic {wrong}"), "signature_mismatch", "Basic realm=\"webhooks\""),
+        ("/basic", format!("Bearer {credentials}"), "signature_malformed", "Basic realm=\"webhooks\""),
+        ("/prefixed", String::new(), "signature_missing", "Basic realm=\"webhooks\""),
+        ("/bearer", String::new(), "signature_missing", "Bearer realm=\"webhooks\""),
+    ] {
+        let response = send(target, &value);
+        assert_refused(&response, 401, Some(reason));
+        let asked = asked.as_bytes().escape_ascii().to_string();
+        assert_eq!(response.value("www-authenticate"), Some(asked), "{target} {value}");
+    }
 }
 
 #[test]

@@ -171,6 +171,7 @@ impl Sender {
         let written = scheme.notation.encoding.write(&signature);
         let value = match &scheme.notation.format {
             Format::Plain { prefix } => format!("{prefix}{written}"),
+            Format::Basic => unreachable!(),
             Format::List { equals, tag, .. } => format!("{tag}{equals}{written}"),
         };
         let Place::Field(name) = &timestamp.place else { panic!("{}", scheme.name) };
@@ -284,6 +285,7 @@ fn a_signature_that_is_not_of_its_form_is_refused_before_any_content() {
                     cases.push((format!("{value}, {value}"), ClaimError::Duplicate));
                 }
             }
+            Format::Basic => cases.push((value.replacen("Basic ", "Basik ", 1), ClaimError::Malformed)),
             Format::List { tag, equals, .. } => {
                 let other = value.replace(&format!("{tag}{equals}"), &format!("v9{equals}"));
                 cases.push((other, ClaimError::Malformed));
@@ -323,6 +325,7 @@ fn a_signature_in_another_encoding_is_refused() {
 fn tag_in<'v>(scheme: &Scheme, value: &'v str) -> &'v str {
     match &scheme.notation.format {
         Format::Plain { prefix } => &value[prefix.len()..],
+        Format::Basic => &value["Basic ".len()..],
         Format::List { tag, equals, .. } => value.rsplit_once(&format!("{tag}{equals}")).unwrap().1,
     }
 }

@@ -150,6 +150,7 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
         SchemeFault::KeyInPlain => {
             ("timestamp", "write `timestamp = { header = \"x-acme-timestamp\" }`, or `format = \"pairs\"`")
         }
+        SchemeFault::BasicSigns => ("format", "write `algorithm = \"token\"`"),
         SchemeFault::KeyIsTag => (
             "timestamp",
             "`tag` is the name of the signatures, as in `v1=...`, and `key` is the name of the time",
@@ -232,15 +233,25 @@ fn template(item: &Item<'_>) -> Option<Template> {
 /// Reads `format`, and the keys that belong to `format`.
 fn format(table: &Table<'_>) -> Option<Format> {
     let kind = table.choice("format", &FORMATS, Kind::Plain);
-    let foreign: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
+    let (foreign, help): (&[&'static str], _) = match kind {
+        Kind::Plain => (
+            &["separator", "tag"],
+            "a list is `format = \"pairs\"` (`t=1,v1=ab`) or `format = \"tagged\"` (`v1,ab v1,cd`)",
+        ),
+        Kind::Pairs | Kind::Tagged => {
+            (&["prefix"], "a list has a `tag` before each signature: `tag = \"v1\"`")
+        }
+        Kind::Basic => (
+            &["prefix", "separator", "tag", "encoding"],
+            "the field is `Basic` and the base64 of the secret `user:password`",
+        ),
+    };
     for item in foreign.iter().filter_map(|name| table.get(name)) {
-        let help = if kind == Kind::Plain {
-            "a list is `format = \"pairs\"` (`t=1,v1=ab`) or `format = \"tagged\"` (`v1,ab v1,cd`)"
-        } else {
-            "a list has a `tag` before each signature: `tag = \"v1\"`"
-        };
         let message = format!("`{}` does not go with this format", item.name);
         Problem::error("wrong_format", item.key, message).help(help).report(table.problems);
+    }
+    if kind == Kind::Basic {
+        return Some(Format::Basic);
     }
     if kind == Kind::Plain {
         let prefix = match table.get("prefix") {

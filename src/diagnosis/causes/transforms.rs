@@ -22,10 +22,33 @@ use crate::signature::secret::{BASE64, BASE64_URL, Key, SecretEncoding};
 pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
     match &scheme.notation.format {
         Format::Plain { prefix } => misread_tag(scheme, prefix, value),
+        Format::Basic => misread_credentials(value),
         Format::List { .. } if unwrapped(value).is_empty() => NotationError::Empty,
         Format::List { .. } => Entries::of(scheme, value)
             .map_or(NotationError::NotList, |list| misread_tag(scheme, "", list.odd)),
     }
+}
+
+/// The error in a value that should have Basic credentials.
+fn misread_credentials(value: &[u8]) -> NotationError {
+    let bare = unwrapped(value);
+    let (scheme, rest) = split_prefix(field::BASIC, bare);
+    let is_scheme_alone = bare.eq_ignore_ascii_case(field::BASIC.trim_end().as_bytes());
+    if bare.is_empty() || rest.is_empty() || is_scheme_alone {
+        NotationError::Empty
+    } else if scheme.is_empty() && credentials(bare).is_some() {
+        NotationError::PrefixMissing(field::BASIC.to_owned())
+    } else if bare != value && field::basic_credentials(bare).is_some() {
+        NotationError::Wrapped
+    } else {
+        NotationError::NotEncoded(Encoding::Base64)
+    }
+}
+
+/// Credentials in base64, or as they are.
+fn credentials(text: &[u8]) -> Option<Vec<u8>> {
+    let decoded = BASE64.decode(text).ok().filter(|decoded| decoded.contains(&b':'));
+    decoded.or_else(|| text.contains(&b':').then(|| text.to_vec()))
 }
 
 /// The error in a tag. The prefix `wanted` should precede the tag.
@@ -108,6 +131,7 @@ impl<'v> Entries<'v> {
 pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     let wanted = match &scheme.notation.format {
         Format::Plain { prefix } => prefix,
+        Format::Basic => field::BASIC,
         Format::List { .. } => "",
     };
     let tag_of = |text| {
@@ -116,6 +140,10 @@ pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     };
     match &scheme.notation.format {
         Format::Plain { .. } => Some(scheme.notation.write(&tag_of(value)?, None)),
+        Format::Basic => {
+            let (_, rest) = split_prefix(wanted, unwrapped(value));
+            Some(scheme.notation.frame(std::str::from_utf8(&credentials(rest)?).ok()?, None))
+        }
         Format::List { .. } => {
             let Entries { odd, around: [before, behind] } = Entries::of(scheme, value)?;
             let written = scheme.notation.encoding.write(tag_of(odd)?.as_bytes());
@@ -296,6 +324,26 @@ mod tests {
         ] {
             assert_eq!(misread(&scheme, value.as_bytes()), want, "{value}");
             let right = right.clone().filter(|_| holds_tag);
+            assert_eq!(rewritten(&scheme, value.as_bytes()), right, "{value}");
+        }
+    }
+
+    #[test]
+    fn basic_credentials_get_their_notation_error() {
+        let scheme = Scheme::preset("gitlab").unwrap().clone();
+        let notation = Notation { format: Format::Basic, ..scheme.notation };
+        let scheme = Scheme { notation, ..scheme };
+        for (value, want, holds_credentials) in [
+            ("", NotationError::Empty, false),
+            ("Basic ", NotationError::Empty, false),
+            ("dXNlcjpwdw==", NotationError::PrefixMissing("Basic ".into()), true),
+            ("user:pw", NotationError::PrefixMissing("Basic ".into()), true),
+            ("basic user:pw", NotationError::NotEncoded(Encoding::Base64), true),
+            ("\"Basic dXNlcjpwdw==\"", NotationError::Wrapped, true),
+            ("Bearer dXNlcjpwdw==", NotationError::NotEncoded(Encoding::Base64), false),
+        ] {
+            assert_eq!(misread(&scheme, value.as_bytes()), want, "{value}");
+            let right = holds_credentials.then(|| "Basic dXNlcjpwdw==".to_owned());
             assert_eq!(rewritten(&scheme, value.as_bytes()), right, "{value}");
         }
     }

@@ -178,6 +178,61 @@ fn a_list_of_another_form_or_without_a_tag_is_malformed() {
 }
 
 #[test]
+fn basic_credentials_are_read_with_their_scheme_in_any_case() {
+    let notation = Notation { format: Format::Basic, encoding: Encoding::Hex };
+    let tag = Tag::of_token(b"user:pass, word").unwrap();
+    let credentials = Encoding::Base64.write(b"user:pass, word");
+    assert_eq!(notation.frame("user:pass, word", None), format!("Basic {credentials}"));
+    let unpadded = credentials.trim_end_matches('=');
+    let read = |value: &str| {
+        let reading = notation.read(Algorithm::Token, value.as_bytes(), None)?;
+        Ok(reading.tags.iter().map(|tag| tag.as_bytes().to_vec()).collect::<Vec<_>>())
+    };
+    for value in [
+        format!("Basic {credentials}"),
+        format!("basic {credentials}"),
+        format!("BASIC {unpadded}"),
+        format!("bAsIc   {credentials}"),
+    ] {
+        assert_eq!(read(&value).unwrap(), [tag.as_bytes().to_vec()], "{value}");
+    }
+    for value in [
+        String::new(),
+        "Basic".into(),
+        "Basic ".into(),
+        credentials.clone(),
+        format!("Basic{credentials}"),
+        format!("Bearer {credentials}"),
+        format!("Basic {credentials},"),
+        format!("Basic {credentials} "),
+        "Basic user:pass".into(),
+    ] {
+        assert_eq!(read(&value), Err(MisreadField::Malformed), "{value}");
+    }
+    let value = format!("Basic {credentials}");
+    let hmac = notation.read(Algorithm::HmacSha256, value.as_bytes(), None);
+    assert_eq!(hmac.map(|_| ()), Err(MisreadField::Malformed));
+}
+
+#[test]
+fn an_authentication_scheme_before_a_tag_may_have_any_case_and_another_prefix_may_not() {
+    let tag = "0123456789abcdef".repeat(4);
+    for (prefix, value, fine) in [
+        ("HMAC ", "hmac ", true),
+        ("Bearer ", "BEARER ", true),
+        ("HMAC ", "HMAC", false),
+        ("HMAC ", "HMAD ", false),
+        ("HMAC-SHA256 ", "hmac-sha256 ", true),
+        ("sha256=", "SHA256=", false),
+        ("V2, Signature: ", "v2, signature: ", false),
+        ("v1= ", "V1= ", false),
+    ] {
+        let read = read(&plain(prefix, Encoding::Hex), &format!("{value}{tag}"));
+        assert_eq!(read.is_ok(), fine, "{prefix} {value}");
+    }
+}
+
+#[test]
 fn a_token_is_any_text_that_is_not_empty() {
     let notation = plain("", Encoding::Hex);
     for (value, fine) in [("a, b", true), ("x", true), ("", false)] {

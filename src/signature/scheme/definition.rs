@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::answer::{Acknowledgment, AnswerUse, Redelivery, Refusal, SecretOrigin};
+use super::authentication::Authentication;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
@@ -103,6 +104,18 @@ impl Scheme {
         std::iter::once(&*self.field).chain(self.other_fields.iter().map(|name| &**name))
     }
 
+    /// How the scheme's senders authenticate, for the answer to a request that is not authentic.
+    #[must_use]
+    pub fn authentication(&self) -> Authentication {
+        match &self.notation.format {
+            Format::Basic => Authentication::Basic,
+            Format::Plain { prefix } if self.algorithm == Algorithm::Token => {
+                Authentication::of_prefix(prefix)
+            }
+            Format::Plain { .. } | Format::List { .. } => Authentication::Signature,
+        }
+    }
+
     /// Whether the scheme signs the URL that the sender sends to. A route with such a scheme must know this
     /// URL.
     #[must_use]
@@ -114,7 +127,8 @@ impl Scheme {
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
         let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
-        let is_plain = matches!(self.notation.format, Format::Plain { .. });
+        let is_plain = matches!(self.notation.format, Format::Plain { .. } | Format::Basic);
+        let signs_basic = self.notation.format == Format::Basic && self.algorithm != Algorithm::Token;
         let key_is_tag =
             self.timestamp.iter().any(|timestamp| self.notation.format.has_tags_under(&timestamp.place));
         let is_unsafe = |challenge: &Challenge| !challenge.is_safe(self.algorithm, &self.content);
@@ -125,6 +139,7 @@ impl Scheme {
             (key && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
             (self.challenge.as_ref().is_some_and(is_unsafe), SchemeFault::ProofIsSignature),
             (key && is_plain, SchemeFault::KeyInPlain),
+            (signs_basic, SchemeFault::BasicSigns),
             (key_is_tag, SchemeFault::KeyIsTag),
             (self.timestamp.is_some() && !signs_time, SchemeFault::TimestampUnsigned),
             (self.timestamp.is_none() && signs_time, SchemeFault::NoTimestamp),
@@ -142,6 +157,9 @@ pub enum SchemeFault {
     /// The timestamp is under a name in the signature field, but the field is not a list.
     #[error("a plain signature field has no keys, so no timestamp either")]
     KeyInPlain,
+    /// The field has Basic credentials, but the algorithm is not a shared token.
+    #[error("Basic credentials are a shared token, and sign nothing")]
+    BasicSigns,
     /// The timestamp has the same name as the tags.
     #[error("one key of a list cannot have the tags and the timestamp")]
     KeyIsTag,
