@@ -103,10 +103,10 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
     let Source::Shipped { sender, documentation, confirmed, note, retries, .. } = scheme.source else {
         return None;
     };
-    let (prefix, tag) = match &scheme.notation.format {
-        Format::Plain { prefix } => (Some(&**prefix), None),
-        Format::Basic => (Some("Basic "), None),
-        Format::List { tag, .. } => (None, Some(&**tag)),
+    let (prefix, tags) = match &scheme.notation.format {
+        Format::Plain { prefix } => (Some(&**prefix), &[][..]),
+        Format::Basic => (Some("Basic "), &[][..]),
+        Format::List { tags, .. } => (None, &**tags),
     };
     Some(json!({
         "name": scheme.name,
@@ -115,13 +115,15 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
         "other_fields": scheme.other_fields,
         "algorithm": scheme.algorithm.name(),
         "prefix": prefix,
-        "tag": tag,
+        "tag": tags.first(),
+        "tags": tags,
         "encoding": scheme.notation.encoding.name(),
         "secret_encoding": scheme.secret_encoding.name(),
         "signed": signed(scheme),
         "timestamp": scheme.timestamp.as_ref().map(|timestamp| match &timestamp.place {
             Place::Field(name) => json!({ "field": name }),
             Place::Key(key) => json!({ "key": key }),
+            Place::Entry(number) => json!({ "entry": number }),
         }),
         "tolerance": tolerance(scheme.timestamp.as_ref()),
         "id": scheme.id,

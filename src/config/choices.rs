@@ -28,12 +28,21 @@ pub(super) enum Kind {
     Plain,
     Pairs,
     Tagged,
+    List,
     Basic,
 }
 
 /// `format` of a scheme
-pub(super) const FORMATS: [(&str, Kind); 4] =
-    [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged), ("basic", Kind::Basic)];
+pub(super) const FORMATS: [(&str, Kind); 5] = [
+    ("plain", Kind::Plain),
+    ("pairs", Kind::Pairs),
+    ("tagged", Kind::Tagged),
+    ("list", Kind::List),
+    ("basic", Kind::Basic),
+];
+
+/// `after_name` of a scheme
+pub(super) const AFTER_NAME: [(&str, char); 4] = [("=", '='), (",", ','), (":", ':'), ("/", '/')];
 
 /// `acknowledgment` of a scheme, as a status code
 pub(super) const ACKNOWLEDGMENTS: [(u16, Acknowledgment); 3] =

@@ -9,7 +9,7 @@ mod tls;
 use crate::admission::trusted_proxies::ClientField;
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use crate::config::choices::{
-    ACCESS, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS,
+    ACCESS, AFTER_NAME, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS,
     MODES, REFUSALS, ROLES, SETUP_METHODS,
 };
 use crate::config::key_description::{Key, Value, has, names};
@@ -268,13 +268,22 @@ pub(super) const SCHEME: &[Key] = &[
         .about("The field with the signature, or a list of fields. A valid signature in one of them is enough."),
     Key::new("format", Value::Word(|| words(&FORMATS)))
         .or("\"plain\"")
-        .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; basic: Basic and the base64 of the secret user:password."),
+        .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; list: ab,cd; basic: Basic and the base64 of the secret user:password."),
     Key::new("prefix", Value::Text("")).about("The text before a plain signature, such as sha256=."),
     Key::new("separator", Value::Word(|| words(&Separator::ALL))).about(
         "The separator between the entries of a list. Default: a comma for pairs, a space for tagged.",
     ),
-    Key::new("tag", Value::Text("^[!-~]+$"))
-        .about("The name of the entries of a list that are signatures. One valid signature is enough."),
+    Key::new("tag", Value::Either(&[TAG, Value::List { of: &TAG, empty: false }])).about(
+        "The name of the entries of a list that are signatures, or a list of names. A * stands for a number. \
+         One valid signature is enough.",
+    ),
+    Key::new("after_name", Value::Word(|| words(&AFTER_NAME))).about(
+        "The character after the name of an entry. Default: an equals sign for pairs, a comma for tagged.",
+    ),
+    Key::new("set_separator", Value::Word(|| words(&Separator::ALL))).about(
+        "The separator between several lists in the field, as in t=1,v1=ab t=1,v1=cd. A signature counts only \
+         with the time of its own list.",
+    ),
     Key::new("encoding", Value::Word(|| words(&Encoding::ALL)))
         .or("\"hex\"")
         .about("The encoding of the signature."),
@@ -285,7 +294,7 @@ pub(super) const SCHEME: &[Key] = &[
         "The signed text: a template of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and \
          {header:x}. Instead of {body}: {form} if a form is signed, {digest:name} if a digest is signed.",
     ),
-    Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key"] })
+    Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key", "entry"] })
         .about("The place of the signed time."),
     Key::new("tolerance", TOLERATED).about("How far the signed time may be from now. Default: 5m in the past and 5m in the future."),
     Key::new("id", FIELD).about("The field with the event's identifier, if it is signed."),
@@ -354,11 +363,15 @@ pub(super) const SETUP: &[Key] = &[
 
 const TEXT_OR_NUMBER: Value = Value::Either(&[Value::Text(""), Value::Count { least: 0, most: usize::MAX }]);
 
+const TAG: Value = Value::Text("^[!-~]+$");
+
 /// A scheme's `timestamp`.
 pub(super) const TIMESTAMP: &[Key] = &[
     Key::new("header", FIELD).about("The field with the time."),
     Key::new("key", Value::Text(""))
         .about("The name of the time in the signature field, if this field is a list."),
+    Key::new("entry", Value::Count { least: 1, most: 2 })
+        .about("The number of the time among the entries of the signature field, if they have no names."),
     Key::new("unit", Value::Word(|| words(&Unit::ALL)))
         .or("\"s\"")
         .about("Seconds, milliseconds, or a date in the form of RFC 3339."),

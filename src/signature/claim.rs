@@ -52,6 +52,8 @@ pub(super) struct Besides {
     pub(super) after: Vec<u8>,
     /// The digest that the content must have, if the scheme signs the digest instead of the content.
     pub(super) digest: Option<[u8; 32]>,
+    /// The claims of the signature field's other sets, whose times differ. Nearly always empty.
+    pub(super) others: Vec<Claim>,
 }
 
 /// Why the fields hold no well-formed claim. Every variant is the sender's fault.
@@ -74,14 +76,42 @@ pub enum ClaimError {
 impl Claim {
     /// Reads a request's claim as the scheme defines it.
     pub(super) fn read<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Result<Self, ClaimError> {
-        let reading = signature(scheme, context.fields)?;
+        let Reading { tags, named, others } = signature(scheme, context.fields)?;
         if scheme.content.is_body() {
-            return Ok(Self { tags: reading.tags, besides: None });
+            return Ok(Self { tags, besides: None });
         }
+        let first = Self::of_set(scheme, context, tags, named);
+        if others.is_empty() {
+            return first;
+        }
+        // A set whose time is malformed or outside its window does not count, if another set counts.
+        let others = others.into_iter().map(|set| Self::of_set(scheme, context, set.tags, set.named));
+        let mut sets: Vec<Self> = Vec::new();
+        let mut refused = None;
+        for set in std::iter::once(first).chain(others) {
+            match set {
+                Ok(set) => sets.push(set),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        let mut sets = sets.into_iter();
+        match sets.next() {
+            Some(first) => Ok(first.beside(sets.collect())),
+            None => Err(refused.unwrap_or(ClaimError::Malformed)),
+        }
+    }
+
+    /// The claim of one set of the signature field: its tags, and its time if the field has the time.
+    fn of_set<F: Fields>(
+        scheme: &Scheme,
+        context: &Context<'_, F>,
+        tags: Tags,
+        named: Option<&[u8]>,
+    ) -> Result<Self, ClaimError> {
         let timestamp = match &scheme.timestamp {
             None => None,
             Some(timestamp) => {
-                let (text, moment) = time(timestamp, context.fields, &reading)?;
+                let (text, moment) = time(timestamp, context.fields, named)?;
                 if !timestamp.admits(moment, context.now) {
                     return Err(ClaimError::Expired);
                 }
@@ -98,7 +128,23 @@ impl Claim {
             Body::Whole | Body::Form => None,
             Body::Digest(name) => Some(digest(context.target, name).ok_or(ClaimError::Malformed)?),
         };
-        Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after, digest })) })
+        let besides = Besides { before, after, digest, others: Vec::new() };
+        Ok(Self { tags, besides: Some(Box::new(besides)) })
+    }
+
+    /// The claim with the claims of other sets. Any of them may be authentic.
+    fn beside(mut self, others: Vec<Self>) -> Self {
+        if let Some(besides) = &mut self.besides {
+            besides.others = others;
+        }
+        self
+    }
+
+    /// Takes the claim of the next set. `None` if there is no other set.
+    pub(super) fn take_next(&mut self) -> Option<Self> {
+        let others = &mut self.besides.as_mut()?.others;
+        let next = others.pop()?;
+        Some(next.beside(std::mem::take(others)))
     }
 
     /// Whether a message is authentic. Its content was hashed before. The signed parts after the content are
@@ -122,14 +168,14 @@ fn digest(target: &[u8], name: &str) -> Option<[u8; 32]> {
 /// The time at which a request claims to be signed. The signature may be wrong.
 pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
     let reading = signature(scheme, fields).ok()?;
-    Some(time(scheme.timestamp.as_ref()?, fields, &reading).ok()?.1)
+    Some(time(scheme.timestamp.as_ref()?, fields, reading.named).ok()?.1)
 }
 
 /// The text of the signed time. It may be malformed.
 pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
     match &scheme.timestamp.as_ref()?.place {
         Place::Field(name) => one(fields, name).ok(),
-        Place::Key(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,
+        Place::Key(_) | Place::Entry(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,
     }
 }
 
@@ -138,7 +184,7 @@ fn signature<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Result<Reading<
     if scheme.other_fields.is_empty() {
         return read(scheme, one(fields, &scheme.field)?);
     }
-    let mut all = Reading { tags: Tags::default(), named: None };
+    let mut all = Reading::default();
     for name in scheme.signature_fields() {
         match one(fields, name) {
             Ok(value) => read(scheme, value)?.tags.iter().for_each(|tag| all.tags.push(tag.clone())),
@@ -154,11 +200,8 @@ fn signature<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Result<Reading<
 }
 
 fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError> {
-    let key = scheme.timestamp.as_ref().and_then(|timestamp| match &timestamp.place {
-        Place::Key(key) => Some(&**key),
-        Place::Field(_) => None,
-    });
-    scheme.notation.read(scheme.algorithm, value, key).map_err(|misread| match misread {
+    let time = scheme.timestamp.as_ref().map(|timestamp| &timestamp.place);
+    scheme.notation.read(scheme.algorithm, value, time).map_err(|misread| match misread {
         MisreadField::List => ClaimError::Duplicate,
         MisreadField::Malformed => ClaimError::Malformed,
     })
@@ -168,11 +211,11 @@ fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError>
 fn time<'f>(
     timestamp: &'f Timestamp,
     fields: &'f impl Fields,
-    reading: &Reading<'f>,
+    named: Option<&'f [u8]>,
 ) -> Result<(&'f [u8], SystemTime), ClaimError> {
     let text = match &timestamp.place {
         Place::Field(name) => one(fields, name)?,
-        Place::Key(_) => reading.named.ok_or(ClaimError::Malformed)?,
+        Place::Key(_) | Place::Entry(_) => named.ok_or(ClaimError::Malformed)?,
     };
     let moment = timestamp.unit.read(text).ok_or(ClaimError::Malformed)?;
     Ok((text, moment))

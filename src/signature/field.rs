@@ -1,10 +1,11 @@
 //! Pure. The notation of a signature field: parses the field's value into claimed tags, and writes it.
 
 use std::borrow::Cow;
-use std::iter;
 
 use base64::Engine as _;
 
+pub use self::list::Separator;
+use self::list::{Entry, List};
 use super::algorithm::Algorithm;
 use super::public_key;
 use super::tag::{Tag, Tags};
@@ -32,27 +33,20 @@ pub enum Format {
     /// Basic credentials (RFC 7617, section 2): `Basic` in any case, and the base64 of `user:password`. Only
     /// shared tokens are written in this way.
     Basic,
-    /// A list of named values. The tags share one name, which may occur several times:
-    /// `t=1700000000,v1=ab,v1=cd`. White space around entries and values with other names are ignored.
+    /// A list. Each name of the tags may occur several times: `t=1700000000,v1=ab,v1=cd`. White space around
+    /// entries, entries without a value, and values with other names are ignored.
     List {
         /// The separator between two entries.
         separator: Separator,
-        /// The character between a name and its value: `=` or `,`.
+        /// The character between a name and its value, such as `=` or `,`.
         equals: char,
-        /// The name of the tags.
-        tag: Cow<'static, str>,
+        /// The names of the tags. A `*` stands for a number. If there are no names, every entry that is not
+        /// the time is a tag: `1700000000,ab,cd`.
+        tags: Vec<Cow<'static, str>>,
+        /// The separator between several lists, if a field may have several:
+        /// `t=1700000000,v1=ab t=1700000000,v1=cd`. A tag counts only with the time of its own list.
+        sets: Option<Separator>,
     },
-}
-
-/// The separator of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Separator {
-    /// `,`
-    Comma,
-    /// `;`
-    Semicolon,
-    /// A space.
-    Space,
 }
 
 /// How the bytes of a tag are written.
@@ -76,30 +70,52 @@ pub enum MisreadField {
 }
 
 /// A parsed signature field.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reading<'v> {
     /// The claimed tags: at least one, and at most [`MOST_TAGS`].
     pub tags: Tags,
-    /// The value that the list has under the requested other name.
+    /// The signed time, if the list has the time.
     pub named: Option<&'v [u8]>,
+    /// The sets with other times. Nearly always empty, and fewer than [`MOST_SETS`].
+    pub others: Vec<Self>,
+}
+
+impl Reading<'_> {
+    /// Adds a set. Sets with the same time become one.
+    fn add(&mut self, set: Self) {
+        let same = if self.named == set.named {
+            Some(self)
+        } else if let Some(place) = self.others.iter().position(|other| other.named == set.named) {
+            self.others.get_mut(place)
+        } else {
+            self.others.push(set);
+            return;
+        };
+        if let Some(same) = same {
+            set.tags.iter().for_each(|tag| same.tags.push(tag.clone()));
+        }
+    }
 }
 
 /// The most tags of a request. No sender has so many secrets. Guards against requests that cost many
 /// comparisons.
 pub const MOST_TAGS: usize = 16;
 
+/// The most sets of a request. Each set with a time of its own costs a pass over the content.
+pub const MOST_SETS: usize = 4;
+
 impl Notation {
-    /// Parses a field value: the claimed tags, and the value that a list has under the name `other`.
+    /// Parses a field value: the claimed tags, and the signed time if `time` is a place in a list.
     ///
     /// # Errors
     /// [`MisreadField`]. In a list, an entry without a value and a value that has the tags' name but is no tag
-    /// are ignored, as in the senders' own libraries. There must be at least one tag, and `other` may occur
-    /// at most once.
+    /// are ignored, as in the senders' own libraries. There must be at least one tag. The time may occur at
+    /// most once in a set, and there are at most [`MOST_SETS`].
     pub fn read<'v>(
         &self,
         algorithm: Algorithm,
         value: &'v [u8],
-        other: Option<&str>,
+        time: Option<&Place>,
     ) -> Result<Reading<'v>, MisreadField> {
         match &self.format {
             Format::Plain { prefix } => match without_prefix(prefix, value) {
@@ -108,7 +124,7 @@ impl Notation {
                 }
                 Some(text) => {
                     let tag = self.tag(algorithm, text).ok_or(MisreadField::Malformed)?;
-                    Ok(Reading { tags: tag.into(), named: None })
+                    Ok(Reading { tags: tag.into(), ..Reading::default() })
                 }
                 None if algorithm != Algorithm::Token && is_list_after(prefix, value) => {
                     Err(MisreadField::List)
@@ -118,20 +134,32 @@ impl Notation {
             Format::Basic => {
                 let credentials = basic_credentials(value).filter(|_| algorithm == Algorithm::Token);
                 let tag = credentials.and_then(|(_, text)| self.tag(algorithm, &text));
-                Ok(Reading { tags: tag.ok_or(MisreadField::Malformed)?.into(), named: None })
+                Ok(Reading { tags: tag.ok_or(MisreadField::Malformed)?.into(), ..Reading::default() })
             }
-            Format::List { separator, equals, tag: name } => {
-                let mut reading = Reading { tags: Tags::default(), named: None };
-                let mut candidates: usize = 0;
-                for entry in
-                    value.split(|byte| separator.as_str().as_bytes() == [*byte]).map(<[u8]>::trim_ascii)
-                {
-                    // An entry without a value says nothing, as in the senders' own libraries.
-                    let Some((key, text)) = split_once(entry, *equals) else { continue };
-                    if text.is_empty() {
-                        continue;
-                    }
-                    if key == name.as_bytes() {
+            Format::List { .. } => {
+                let list = self.format.list().ok_or(MisreadField::Malformed)?;
+                self.read_list(list, algorithm, value, time)
+            }
+        }
+    }
+
+    fn read_list<'v>(
+        &self,
+        list: List<'_>,
+        algorithm: Algorithm,
+        value: &'v [u8],
+        time: Option<&Place>,
+    ) -> Result<Reading<'v>, MisreadField> {
+        let mut found: Option<Reading<'v>> = None;
+        let mut candidates: usize = 0;
+        for (number, set) in list.sets(value).enumerate() {
+            if number >= MOST_SETS {
+                return Err(MisreadField::Malformed);
+            }
+            let mut reading = Reading::default();
+            for (number, entry) in (1..).zip(list.entries(set)) {
+                match list.entry(number, entry, time) {
+                    Entry::Tag(text) => {
                         candidates = candidates.saturating_add(1);
                         if candidates > MOST_TAGS {
                             return Err(MisreadField::Malformed);
@@ -139,33 +167,36 @@ impl Notation {
                         if let Some(tag) = self.tag(algorithm, text) {
                             reading.tags.push(tag);
                         }
-                    } else if other.is_some_and(|other| key == other.as_bytes())
-                        && reading.named.replace(text).is_some()
-                    {
-                        return Err(MisreadField::Malformed);
                     }
+                    Entry::Time(text) => {
+                        if reading.named.replace(text).is_some() {
+                            return Err(MisreadField::Malformed);
+                        }
+                    }
+                    Entry::Other => {}
                 }
-                if reading.tags.is_empty() { Err(MisreadField::Malformed) } else { Ok(reading) }
+            }
+            match &mut found {
+                _ if reading.tags.is_empty() => {}
+                Some(first) => first.add(reading),
+                None => found = Some(reading),
             }
         }
+        found.ok_or(MisreadField::Malformed)
     }
 
-    /// The field value that a sender writes for this tag. In a list, the other entries come first.
+    /// The field value that a sender writes for this tag, and for the time if a list has the time.
     #[must_use]
-    pub fn write(&self, tag: &Tag, named: Option<(&str, &str)>) -> String {
-        self.frame(&self.encoding.write(tag.as_bytes()), named)
+    pub fn write(&self, tag: &Tag, time: Option<(&Place, &str)>) -> String {
+        self.frame(&self.encoding.write(tag.as_bytes()), time)
     }
 
     /// The field value, with `text` in the place of a tag.
-    pub(crate) fn frame(&self, text: &str, named: Option<(&str, &str)>) -> String {
+    pub(crate) fn frame(&self, text: &str, time: Option<(&Place, &str)>) -> String {
         match &self.format {
             Format::Plain { prefix } => format!("{prefix}{text}"),
             Format::Basic => format!("{BASIC}{}", BASE64.encode(text)),
-            Format::List { separator, equals, tag } => {
-                let entries = named.into_iter().chain(iter::once((&**tag, text)));
-                let entries: Vec<_> = entries.map(|(name, text)| format!("{name}{equals}{text}")).collect();
-                entries.join(separator.as_str())
-            }
+            Format::List { .. } => self.format.list().map_or_else(String::new, |list| list.frame(text, time)),
         }
     }
 
@@ -191,7 +222,7 @@ impl Notation {
 const LONGEST_DECODED: usize = 96;
 
 /// The value without the prefix. `None` if it begins with another text.
-fn without_prefix<'v>(prefix: &str, value: &'v [u8]) -> Option<&'v [u8]> {
+pub(crate) fn without_prefix<'v>(prefix: &str, value: &'v [u8]) -> Option<&'v [u8]> {
     value.strip_prefix(prefix.as_bytes()).or_else(|| {
         let is_word =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
@@ -219,36 +250,36 @@ pub(crate) fn is_list_after(prefix: &str, value: &[u8]) -> bool {
     commas(value) > commas(prefix.as_bytes())
 }
 
-fn split_once(entry: &[u8], equals: char) -> Option<(&[u8], &[u8])> {
-    let at = entry.iter().position(|byte| char::from(*byte) == equals)?;
-    let (key, rest) = entry.split_at_checked(at)?;
-    Some((key, rest.get(1..)?))
-}
-
 impl Format {
+    /// The list with one separator, one character between name and value, and one name of the tags.
+    #[must_use]
+    pub fn list_of(separator: Separator, equals: char, tag: &'static str) -> Self {
+        Self::List { separator, equals, tags: vec![tag.into()], sets: None }
+    }
+
+    /// How the entries of a list are written. `None` if the format is no list.
+    pub(crate) fn list(&self) -> Option<List<'_>> {
+        match self {
+            Self::List { separator, equals, tags, sets } => {
+                Some(List { separator: *separator, equals: *equals, tags, sets: *sets })
+            }
+            Self::Plain { .. } | Self::Basic => None,
+        }
+    }
+
     /// Whether the list has its tags under the same name as `place`.
     #[must_use]
     pub fn has_tags_under(&self, place: &Place) -> bool {
-        match (self, place) {
-            (Self::List { tag, .. }, Place::Key(key)) => tag == key,
-            (Self::List { .. } | Self::Plain { .. } | Self::Basic, _) => false,
+        match (self.list(), place) {
+            (Some(list), Place::Key(key)) => list.has_tags_under(key),
+            (Some(_) | None, _) => false,
         }
     }
-}
 
-impl Separator {
-    /// Every separator, with its name in gateway.toml.
-    pub const ALL: [(&'static str, Self); 3] =
-        [(",", Self::Comma), (";", Self::Semicolon), (" ", Self::Space)];
-
-    /// The separator as text.
+    /// Whether the entries of the list have names. `None` if the format is no list.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Comma => ",",
-            Self::Semicolon => ";",
-            Self::Space => " ",
-        }
+    pub fn has_names(&self) -> Option<bool> {
+        self.list().map(|list| !list.tags.is_empty())
     }
 }
 
@@ -296,5 +327,6 @@ impl Encoding {
     }
 }
 
+pub(crate) mod list;
 #[cfg(test)]
 mod tests;

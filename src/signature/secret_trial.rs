@@ -20,7 +20,7 @@ pub(crate) struct Trial<'v> {
     verifier: &'v Verifier,
     claim: Claim,
     now: SystemTime,
-    /// The index of the secret that was tried while the content arrived.
+    /// The index of the secret that was tried on this claim while the content arrived.
     except: Option<usize>,
     /// The index of the next secret.
     next: usize,
@@ -69,7 +69,8 @@ pub(crate) struct Step<'v> {
 }
 
 impl<'v> Trial<'v> {
-    /// Tries every valid secret except the one with the index `except`. `None` if there are no others.
+    /// Tries every valid secret except the one with the index `except`. Then tries every valid secret on the
+    /// claims of further sets. `None` if there is nothing to try.
     pub(crate) fn of(
         verifier: &'v Verifier,
         claim: Claim,
@@ -81,8 +82,15 @@ impl<'v> Trial<'v> {
             Body::Form => Signed::Form,
             Body::Digest(_) => Signed::Hashing(Box::default(), 0),
         };
-        let trial = Self { verifier, claim, now, except, next: 0, signed, under_way: None };
-        trial.key_from(0).is_some().then_some(trial)
+        let mut trial = Self { verifier, claim, now, except, next: 0, signed, under_way: None };
+        (trial.key_from(0).is_some() || trial.goes_on()).then_some(trial)
+    }
+
+    /// Goes on to the claim of the next set, with all secrets. `false` if there is no other set.
+    fn goes_on(&mut self) -> bool {
+        let Some(next) = self.claim.take_next() else { return false };
+        (self.claim, self.except, self.next) = (next, None, 0);
+        true
     }
 
     /// The next secret to try, with its index. The search begins at the index `number`.
@@ -169,7 +177,9 @@ impl<'v> Trial<'v> {
                 (piece.len(), ControlFlow::Continue(()))
             }
             Signed::Whole | Signed::Pairs(_) | Signed::Digest => {
-                let Some((number, key)) = self.key_from(self.next) else { return (0, fails) };
+                let Some((number, key)) = self.key_from(self.next) else {
+                    return if self.goes_on() { (BEGINNING, ControlFlow::Continue(())) } else { (0, fails) };
+                };
                 self.next = number.saturating_add(1);
                 let before = self.claim.besides.as_ref().map_or(0, |besides| besides.before.len());
                 let running = key.start(&self.claim);

@@ -141,11 +141,11 @@ impl Verifier {
                 Some(Form::default())
             }
         };
-        let mut named = None;
+        let mut inside = None;
         let mut others: Vec<_> = id.iter().map(|(name, id)| (name.to_string(), (*id).to_owned())).collect();
         match &time {
             Some((Place::Field(name), text)) => others.push((name.to_string(), text.clone())),
-            Some((Place::Key(name), text)) => named = Some((&**name, text.as_str())),
+            Some((place @ (Place::Key(_) | Place::Entry(_)), text)) => inside = Some((*place, text.as_str())),
             None => {}
         }
         let value = match (&self.private, key.mac.token()) {
@@ -155,9 +155,9 @@ impl Verifier {
                     None => content.to_vec(),
                 };
                 let message = [before, signed, after].concat();
-                scheme.notation.frame(&scheme.notation.encoding.write(&private.sign(&message)), named)
+                scheme.notation.frame(&scheme.notation.encoding.write(&private.sign(&message)), inside)
             }
-            (None, Some(token)) => scheme.notation.frame(&String::from_utf8_lossy(token.expose()), named),
+            (None, Some(token)) => scheme.notation.frame(&String::from_utf8_lossy(token.expose()), inside),
             (None, None) => {
                 let mut mac = key.mac.start(&Tags::default());
                 mac.update(&before);
@@ -166,7 +166,7 @@ impl Verifier {
                     None => mac.update(content),
                 }
                 mac.update(&after);
-                scheme.notation.write(&mac.tag().ok_or(CannotSign::PublicKey)?, named)
+                scheme.notation.write(&mac.tag().ok_or(CannotSign::PublicKey)?, inside)
             }
         };
         Ok(Signature { field: (scheme.field.to_string(), value), others, secret: Arc::clone(&key.name) })

@@ -109,6 +109,83 @@ fn a_missing_repeated_or_malformed_field_is_decided_from_the_fields_alone() {
     }
 }
 
+/// Persona writes a set for each of its secrets: `t=17,v1=... t=17,v1=...`.
+#[test]
+fn any_set_of_a_field_verifies_in_any_order_and_only_with_its_own_time() {
+    use crate::signature::field::{Format, Separator};
+    let mut scheme = Scheme::preset("stripe").unwrap().clone();
+    scheme.notation.format = Format::List {
+        separator: Separator::Comma,
+        equals: '=',
+        tags: vec!["v1".into()],
+        sets: Some(Separator::Space),
+    };
+    let of = |secrets| Verifier::new(scheme.clone(), secrets).unwrap();
+    let set = |key: &str, time: &str| {
+        let none = Lines(Vec::new());
+        let context = Context::of(&none, NOW);
+        let stamp = Stamp { timestamp: Some(time), id: None };
+        of(vec![secret("own", key)]).signature(None, &context, stamp, FIXTURE).unwrap().field.1
+    };
+    let (good, other) = (set("key", "100"), set("another", "100"));
+    let now = NOW + Duration::from_secs(110);
+    let moved = good.replace("t=100", "t=101");
+    let late = (set("key", "101"), set("another", "101"));
+    let stale = set("another", "900");
+    let cases = [
+        (format!("{good} {other}"), Some("first")),
+        (format!("{other} {good}"), Some("first")),
+        (format!("{other} {}", late.0), Some("first")),
+        (format!("{} {good} {other}", late.1), Some("first")),
+        (format!("{stale} {good}"), Some("first")),
+        (format!("t=x,v1={} {good}", "ab".repeat(32)), Some("first")),
+        (format!("{other} {moved}"), None),
+        (format!("{moved} {other}"), None),
+        (format!("{} {other}", late.1), None),
+    ];
+    for (value, want) in cases {
+        let fields = line("stripe-signature", &value);
+        let one = of(vec![secret("first", "key")]);
+        assert_eq!(verify(&one, &fields, FIXTURE, now).as_deref(), want, "{value}");
+        // The secret may also be the second: then no set verifies while the content arrives.
+        let two = of(vec![secret("none", "no secret of the sender"), secret("first", "key")]);
+        assert_eq!(verify(&two, &fields, FIXTURE, now).as_deref(), want, "{value}");
+        assert_eq!(verify(&two, &fields, b"other content", now), None, "{value}");
+    }
+    let refused = |value: &str, now| {
+        let fields = line("stripe-signature", value);
+        of(vec![secret("first", "key")]).claim(&Context::of(&fields, now)).err()
+    };
+    let much_later = NOW + Duration::from_secs(5000);
+    assert_eq!(refused(&format!("{good} {}", late.0), much_later), Some(ClaimError::Expired));
+    assert_eq!(refused(&format!("v1={} t=y,v1=cd", "ab".repeat(32)), now), Some(ClaimError::Malformed));
+}
+
+/// Each set with a time of its own costs one pass over the content, and there are few of them.
+#[test]
+fn the_work_of_many_sets_is_bounded() {
+    use crate::signature::field::{Format, MOST_SETS, Separator};
+    use crate::signature::mac::HASHED;
+    let mut scheme = Scheme::preset("stripe").unwrap().clone();
+    scheme.notation.format = Format::List {
+        separator: Separator::Comma,
+        equals: '=',
+        tags: vec!["v1".into()],
+        sets: Some(Separator::Space),
+    };
+    let verifier = Verifier::new(scheme, vec![secret("first", "key")]).unwrap();
+    let content = vec![b'x'; 10_000];
+    let hashed = |times: &[u64]| {
+        let sets: Vec<_> = times.iter().map(|time| format!("t={time},v1={}", "ab".repeat(32))).collect();
+        let fields = line("stripe-signature", &sets.join(" "));
+        let before = HASHED.get();
+        assert_eq!(verify(&verifier, &fields, &content, NOW + Duration::from_secs(50)), None);
+        (HASHED.get() - before) / content.len()
+    };
+    assert_eq!(hashed(&[1, 1, 1, 1]), 1);
+    assert_eq!(hashed(&[1, 2, 3, 4]), MOST_SETS);
+}
+
 #[test]
 fn any_of_several_secrets_verifies_and_says_which() {
     let two = verifier(

@@ -26,6 +26,8 @@ pub enum Place {
     Field(Cow<'static, str>),
     /// In the signature field, under this name.
     Key(Cow<'static, str>),
+    /// In the signature field, as the entry with this number, 1 or 2. The entries have no names.
+    Entry(usize),
 }
 
 /// The unit of the timestamp.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::config::choices::{ACKNOWLEDGMENTS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind, REFUSALS};
+use crate::config::choices::{ACKNOWLEDGMENTS, AFTER_NAME, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind, REFUSALS};
 use crate::config::json_pointer;
 use crate::config::keys;
 use crate::config::problem::{Problem, Problems};
@@ -150,6 +150,8 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
         SchemeFault::KeyInPlain => {
             ("timestamp", "write `timestamp = { header = \"x-acme-timestamp\" }`, or `format = \"pairs\"`")
         }
+        SchemeFault::KeyWithoutNames => ("timestamp", "write `timestamp = { entry = 1 }`"),
+        SchemeFault::EntryWithNames => ("timestamp", "write `timestamp = { key = \"t\" }`"),
         SchemeFault::BasicSigns => ("format", "write `algorithm = \"token\"`"),
         SchemeFault::KeyIsTag => (
             "timestamp",
@@ -235,14 +237,18 @@ fn format(table: &Table<'_>) -> Option<Format> {
     let kind = table.choice("format", &FORMATS, Kind::Plain);
     let (foreign, help): (&[&'static str], _) = match kind {
         Kind::Plain => (
-            &["separator", "tag"],
+            &["separator", "tag", "after_name", "set_separator"],
             "a list is `format = \"pairs\"` (`t=1,v1=ab`) or `format = \"tagged\"` (`v1,ab v1,cd`)",
         ),
         Kind::Pairs | Kind::Tagged => {
             (&["prefix"], "a list has a `tag` before each signature: `tag = \"v1\"`")
         }
+        Kind::List => (
+            &["prefix", "tag", "after_name"],
+            "the entries of this list have no names; with names, write `format = \"pairs\"`",
+        ),
         Kind::Basic => (
-            &["prefix", "separator", "tag", "encoding"],
+            &["prefix", "separator", "tag", "after_name", "set_separator", "encoding"],
             "the field is `Basic` and the base64 of the secret `user:password`",
         ),
     };
@@ -260,23 +266,50 @@ fn format(table: &Table<'_>) -> Option<Format> {
         };
         return Some(Format::Plain { prefix: prefix.to_owned().into() });
     }
-    let (equals, usual) = if kind == Kind::Pairs { ('=', Separator::Comma) } else { (',', Separator::Space) };
+    let (equals, usual) =
+        if kind == Kind::Tagged { (',', Separator::Space) } else { ('=', Separator::Comma) };
     let separator = table.choice("separator", &Separator::ALL, usual);
-    let item = table.required("tag", "\"v1\"")?;
-    let tag = item.text("\"v1\"")?;
-    if separator.as_str().starts_with(equals) {
-        let message = format!("`{equals}` stands between a tag and its signature already");
-        let span = table.place("separator");
-        Problem::error("wrong_format", span, message)
-            .help("write `separator = \" \"`")
-            .report(table.problems);
+    let equals = table.choice("after_name", &AFTER_NAME, equals);
+    let sets =
+        table.get("set_separator").map(|_| table.choice("set_separator", &Separator::ALL, Separator::Space));
+    if sets == Some(separator) {
+        let message = format!("`{}` separates the entries already", separator.as_str());
+        let problem = Problem::error("wrong_format", table.place("set_separator"), message);
+        problem.help("choose another separator").report(table.problems);
     }
+    if kind == Kind::List {
+        return Some(Format::List { separator, equals, tags: Vec::new(), sets });
+    }
+    let all = std::iter::once(separator).chain(sets);
+    for (key, separator) in ["separator", "set_separator"].into_iter().zip(all) {
+        if separator.as_str().starts_with(equals) {
+            let message = format!("`{equals}` stands between a tag and its signature already");
+            let problem = Problem::error("wrong_format", table.place(key), message);
+            problem
+                .help(format!("write `{key} = \"{}\"`", if sets.is_some() { ";" } else { " " }))
+                .report(table.problems);
+        }
+    }
+    let tags = tags(&table.required("tag", "\"v1\"")?)?;
+    Some(Format::List { separator, equals, tags, sets })
+}
+
+/// Reads `tag`: the name of the tags, or several names.
+fn tags(item: &Item<'_>) -> Option<Vec<Cow<'static, str>>> {
+    let names: Vec<_> = match item.value.as_array() {
+        Some(array) => item.elements(array).collect(),
+        None => vec![item.clone()],
+    };
     let letters = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '=');
-    if tag.is_empty() || !tag.chars().all(letters) {
-        let problem = item.error("bad_name", "no list can have such a tag");
-        return problem.help(item.write("\"v1\"")).refuse(table.problems);
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(letters) && name.chars().filter(|c| *c == '*').count() <= 1
+    };
+    let bad = names.iter().find(|name| name.value.as_str().is_some_and(|name| !is_name(name)));
+    if names.is_empty() || names.len() > MOST_TAGS || bad.is_some() {
+        let problem = bad.unwrap_or(item).error("bad_name", "no list can have such a tag");
+        return problem.help(item.write("\"v1\"")).refuse(item.problems);
     }
-    Some(Format::List { separator, equals, tag: tag.to_owned().into() })
+    names.iter().map(|name| Some(name.text("\"v1\"")?.to_owned().into())).collect()
 }
 
 /// Reads `timestamp` and `tolerance`.
@@ -292,23 +325,23 @@ fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
     let inner = Table::of(&item, "`timestamp`", &item.write(example), keys::TIMESTAMP)?;
     let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds);
     let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE));
-    let place = match (inner.get("header"), inner.get("key")) {
-        (Some(item), None) => Place::Field(header(&item)?),
-        (None, Some(item)) => Place::Key(item.text("\"t\"")?.to_owned().into()),
-        (Some(_), Some(item)) => {
-            let message = "a timestamp is in one place, not in `header` and `key`";
-            return Problem::error("bad_scheme", item.key, message)
-                .help("remove one of them")
-                .refuse(table.problems);
-        }
-        (None, None) => {
-            let message = "this timestamp has neither `header` nor `key`";
-            let help = format!(
-                "{}, or `{{ key = \"t\" }}` where it stands in the signature field",
-                item.write(example)
-            );
-            return item.error("missing_key", message).help(help).refuse(table.problems);
-        }
+    let mut places = ["header", "key", "entry"].into_iter().filter_map(|name| inner.get(name));
+    let Some(first) = places.next() else {
+        let message = "this timestamp has none of `header`, `key` and `entry`";
+        let help =
+            format!("{}, or `{{ key = \"t\" }}` where it stands in the signature field", item.write(example));
+        return item.error("missing_key", message).help(help).refuse(table.problems);
+    };
+    if let Some(second) = places.next() {
+        let message = format!("a timestamp is in one place, not in `{}` and `{}`", first.name, second.name);
+        return Problem::error("bad_scheme", second.key, message)
+            .help("remove one of them")
+            .refuse(table.problems);
+    }
+    let place = match first.name {
+        "header" => Place::Field(header(&first)?),
+        "key" => Place::Key(first.text("\"t\"")?.to_owned().into()),
+        _ => Place::Entry(inner.count("entry", 1, 1..=2)),
     };
     Some(Timestamp { place, unit, past, future })
 }

@@ -32,11 +32,11 @@ pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
 /// The error in a value that should have Basic credentials.
 fn misread_credentials(value: &[u8]) -> NotationError {
     let bare = unwrapped(value);
-    let (scheme, rest) = split_prefix(field::BASIC, bare);
+    let rest = field::without_prefix(field::BASIC, bare);
     let is_scheme_alone = bare.eq_ignore_ascii_case(field::BASIC.trim_end().as_bytes());
-    if bare.is_empty() || rest.is_empty() || is_scheme_alone {
+    if bare.is_empty() || is_scheme_alone {
         NotationError::Empty
-    } else if scheme.is_empty() && credentials(bare).is_some() {
+    } else if rest.is_none() && credentials(bare).is_some() {
         NotationError::PrefixMissing(field::BASIC.to_owned())
     } else if bare != value && field::basic_credentials(bare).is_some() {
         NotationError::Wrapped
@@ -104,20 +104,20 @@ impl<'v> Entries<'v> {
     /// `None` if the value is not a list of the scheme's form, or if the list has a tag. Then something else
     /// is wrong.
     fn of(scheme: &Scheme, value: &'v [u8]) -> Option<Self> {
-        let Format::List { separator, equals, tag } = &scheme.notation.format else { return None };
-        let name = format!("{tag}{equals}");
+        let list = scheme.notation.format.list()?;
+        let time = scheme.timestamp.as_ref().map(|timestamp| &timestamp.place);
         let mut first: Option<(usize, usize)> = None;
         let mut at: usize = 0;
-        for entry in value.split(|byte| separator.as_str().as_bytes() == [*byte]) {
+        let mut number: usize = 0;
+        for entry in value.split(|byte| list.ends_entry(*byte)) {
             let end = at.saturating_add(entry.len());
-            let blank = entry.len().saturating_sub(entry.trim_ascii_start().len());
             let bare = entry.trim_ascii();
             if scheme.notation.read(scheme.algorithm, bare, None).is_ok() {
                 return None;
             }
-            if bare.starts_with(name.as_bytes()) && first.is_none() {
-                let begin = at.saturating_add(blank).saturating_add(name.len());
-                first = Some((begin, end));
+            number = number.saturating_add(usize::from(!bare.is_empty()));
+            if let (Some(text), None) = (list.written_tag(number, entry.trim_ascii_start(), time), first) {
+                first = Some((end.saturating_sub(text.len()), end));
             }
             at = end.saturating_add(1);
         }
@@ -131,8 +131,7 @@ impl<'v> Entries<'v> {
 pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     let wanted = match &scheme.notation.format {
         Format::Plain { prefix } => prefix,
-        Format::Basic => field::BASIC,
-        Format::List { .. } => "",
+        Format::Basic | Format::List { .. } => "",
     };
     let tag_of = |text| {
         let (_, rest) = split_prefix(wanted, unwrapped(text));
@@ -141,7 +140,8 @@ pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     match &scheme.notation.format {
         Format::Plain { .. } => Some(scheme.notation.write(&tag_of(value)?, None)),
         Format::Basic => {
-            let (_, rest) = split_prefix(wanted, unwrapped(value));
+            let bare = unwrapped(value);
+            let rest = field::without_prefix(field::BASIC, bare).unwrap_or(bare);
             Some(scheme.notation.frame(std::str::from_utf8(&credentials(rest)?).ok()?, None))
         }
         Format::List { .. } => {
@@ -375,6 +375,35 @@ mod tests {
         let svix = Scheme::preset("svix").unwrap();
         assert_eq!(misread(svix, format!("v1,{tag}").as_bytes()), NotationError::Hexadecimal);
         assert_eq!(rewritten(svix, format!("v1,{tag}").as_bytes()), Some(format!("v1,{base64}")));
+    }
+
+    #[test]
+    fn lists_of_every_form_get_the_error_of_their_tag() {
+        use crate::signature::field::Separator;
+        use crate::signature::window::Place;
+        let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
+        let base64 = BASE64.encode(hex::decode(tag).unwrap());
+        let stripe = Scheme::preset("stripe").unwrap();
+        let scheme = |tags: &[&'static str], equals, sets, place: Option<Place>| {
+            let mut scheme = stripe.clone();
+            let tags = tags.iter().map(|name| (*name).into()).collect();
+            scheme.notation.format = Format::List { separator: Separator::Comma, equals, tags, sets };
+            if let (Some(place), Some(timestamp)) = (place, &mut scheme.timestamp) {
+                timestamp.place = place;
+            }
+            scheme
+        };
+        let first = Some(Place::Entry(1));
+        for (scheme, value) in [
+            (scheme(&["v1", "v2"], '=', None, None), "t=17,v2=TAG"),
+            (scheme(&["*/SHA256"], '/', None, None), "1/SHA256/TAG"),
+            (scheme(&["v1"], '=', Some(Separator::Space), None), "t=17 t=18,v1=TAG t=17"),
+            (scheme(&[], '=', None, first), "17,TAG"),
+        ] {
+            let wrong = value.replace("TAG", &base64);
+            assert_eq!(misread(&scheme, wrong.as_bytes()), NotationError::Base64, "{wrong}");
+            assert_eq!(rewritten(&scheme, wrong.as_bytes()), Some(value.replace("TAG", tag)), "{wrong}");
+        }
     }
 
     #[test]

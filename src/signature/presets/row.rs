@@ -118,7 +118,7 @@ pub(super) fn plain(prefix: &'static str) -> Format {
 
 /// A field with a list: its separator, the character between name and value, and the name of the tags.
 pub(super) fn list(separator: Separator, equals: char, tag: &'static str) -> Format {
-    Format::List { separator, equals, tag: tag.into() }
+    Format::list_of(separator, equals, tag)
 }
 
 /// A signed time in a field of its own. It may be `tolerance` seconds in the past or in the future.

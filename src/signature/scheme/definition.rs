@@ -83,7 +83,7 @@ impl Scheme {
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
             Place::Field(name) => Some(&**name),
-            Place::Key(_) => None,
+            Place::Key(_) | Place::Entry(_) => None,
         });
         let signed = self.content.parts().filter_map(|part| match part {
             Part::Field(name) => Some(name.as_str()),
@@ -126,8 +126,12 @@ impl Scheme {
     /// The first fault of the scheme as a whole: parts that are valid alone but not together.
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
-        let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
-        let is_plain = matches!(self.notation.format, Format::Plain { .. } | Format::Basic);
+        let is_at =
+            |matches: fn(&Place) -> bool| self.timestamp.iter().any(|timestamp| matches(&timestamp.place));
+        let by_key = is_at(|place| matches!(place, Place::Key(_)));
+        let by_entry = is_at(|place| matches!(place, Place::Entry(_)));
+        let key = by_key || by_entry;
+        let has_names = self.notation.format.has_names();
         let signs_basic = self.notation.format == Format::Basic && self.algorithm != Algorithm::Token;
         let key_is_tag =
             self.timestamp.iter().any(|timestamp| self.notation.format.has_tags_under(&timestamp.place));
@@ -138,7 +142,9 @@ impl Scheme {
         let faults = [
             (key && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
             (self.challenge.as_ref().is_some_and(is_unsafe), SchemeFault::ProofIsSignature),
-            (key && is_plain, SchemeFault::KeyInPlain),
+            (key && has_names.is_none(), SchemeFault::KeyInPlain),
+            (by_key && has_names == Some(false), SchemeFault::KeyWithoutNames),
+            (by_entry && has_names == Some(true), SchemeFault::EntryWithNames),
             (signs_basic, SchemeFault::BasicSigns),
             (key_is_tag, SchemeFault::KeyIsTag),
             (self.timestamp.is_some() && !signs_time, SchemeFault::TimestampUnsigned),
@@ -160,6 +166,12 @@ pub enum SchemeFault {
     /// The field has Basic credentials, but the algorithm is not a shared token.
     #[error("Basic credentials are a shared token, and sign nothing")]
     BasicSigns,
+    /// The timestamp has a name in the signature field, but the entries of this list have none.
+    #[error("the entries of this list have no keys, so the timestamp has none either")]
+    KeyWithoutNames,
+    /// The timestamp is an entry without a name, but the entries of this list have names.
+    #[error("the entries of this list have keys, so the timestamp has one, too")]
+    EntryWithNames,
     /// The timestamp has the same name as the tags.
     #[error("one key of a list cannot have the tags and the timestamp")]
     KeyIsTag,
