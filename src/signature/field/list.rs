@@ -127,7 +127,7 @@ impl Separator {
 }
 
 /// The parts of a text between separators, without white space around them. Empty parts are skipped.
-fn parts<'v>(text: &'v [u8], is_separator: impl Fn(u8) -> bool) -> impl Iterator<Item = &'v [u8]> {
+fn parts(text: &[u8], is_separator: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
     text.split(move |byte| is_separator(*byte)).map(<[u8]>::trim_ascii).filter(|part| !part.is_empty())
 }
 
