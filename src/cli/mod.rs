@@ -6,6 +6,7 @@
 mod admin;
 mod args;
 mod bypass_probe;
+mod challenge_keys;
 mod check;
 mod configuration;
 pub mod credentials;

@@ -9,8 +9,8 @@ mod tls;
 use crate::admission::trusted_proxies::ClientField;
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use crate::config::choices::{
-    ACCESS, AFTER_NAME, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS,
-    MODES, REFUSALS, ROLES, SETUP_METHODS,
+    ACCESS, AFTER_NAME, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS,
+    LOG_FORMATS, MODES, REFUSALS, ROLES, SETUP_METHODS,
 };
 use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
-use crate::signature::challenge::Challenge;
+use crate::cli::challenge_keys;
 use crate::signature::scheme::{AnswerUse, Scheme, SecretOrigin, Source};
 
 /// The settings of the file.
@@ -71,7 +71,7 @@ impl NewConfig<'_> {
         ));
         text.comment("`hookgate check` shows the routes, or every problem in this file. gateway.toml(5) explains every key.");
         if !note.is_empty() {
-            text.comment(&format!("About {sender}: {note}."));
+            text.comment(&format!("About {sender}: {}.", note.trim_end_matches('.')));
         }
     }
 
@@ -127,9 +127,9 @@ impl NewConfig<'_> {
             );
             text.key("max_body", largest);
         }
-        if scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned) {
-            text.comment("The sender asks in a GET before it delivers.");
-            text.list("methods", &["POST".to_owned(), "GET".to_owned()]);
+        if let Some(methods) = challenge_keys::methods(scheme) {
+            text.comment("The sender asks with another method before it delivers.");
+            text.list("methods", &methods);
         }
         if scheme.signs_url() {
             let origin = self
@@ -180,11 +180,13 @@ impl NewConfig<'_> {
             SecretOrigin::Given(place) => format!("{sender} has the secret: {place}."),
         });
         text.line(&format!("secrets = [{}]", self.secret));
-        if self.scheme.challenge.is_some() {
-            text.comment(
-                "hookgate answers what the sender asks before it delivers. \"forward\": the app answers.",
-            );
-            text.key("challenge", "answer");
+        if let Some(mode) = challenge_keys::mode(self.scheme) {
+            text.comment(if mode == "answer" {
+                "hookgate answers what the sender asks before it delivers. \"forward\": the app answers."
+            } else {
+                "Your app gets the secret from the sender, in a request that is not signed. Then write \"forward\"."
+            });
+            text.key("challenge", mode);
         }
         if let Some(token) = self.token {
             text.comment("The token that the sender asks with. You choose it, and enter it beside the URL.");
@@ -263,12 +265,14 @@ mod tests {
     use crate::config::environment::Fixed;
     use crate::config::{DeliveryMode, read};
     use crate::signature::algorithm::Algorithm;
+    use crate::signature::challenge::Challenge;
     use crate::signature::scheme::PRESETS;
+    use crate::signature::secret::SecretEncoding;
 
     /// A key of each kind that a scheme may need: Ed25519, P-256, and a text that is valid in every encoding.
     fn key(scheme: &Scheme) -> &'static str {
-        match (scheme.algorithm, &*scheme.name) {
-            (Algorithm::Ed25519, "discord") => {
+        match (scheme.algorithm, scheme.secret_encoding) {
+            (Algorithm::Ed25519, SecretEncoding::Hex) => {
                 "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
             }
             (Algorithm::Ed25519, _) => "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",

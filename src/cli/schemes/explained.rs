@@ -1,5 +1,6 @@
 //! Pure. `hookgate schemes NAME`: one scheme, with what an operator must know and write.
 
+use crate::cli::challenge_keys;
 use crate::config::size_and_duration::write_duration;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
@@ -20,6 +21,7 @@ pub(super) fn lines(scheme: &Scheme) -> Vec<String> {
     facts.extend(scheme.id.as_ref().map(|id| ("identifier", format!("in the field `{id}`"))));
     facts.push(("secret", secret(scheme).to_owned()));
     facts.extend(scheme.challenge.as_ref().map(|challenge| ("challenge", asks(challenge))));
+    facts.extend(scheme.setup.iter().map(|setup| ("set-up", format!("{setup}, not signed"))));
     facts.push(("answer", answer(scheme)));
     facts.push(("sent again", sent_again(scheme, retries)));
     facts.push(("rule", rule(documentation, confirmed)));
@@ -57,7 +59,14 @@ fn signature(scheme: &Scheme) -> String {
     let form = match &scheme.notation.format {
         Format::Plain { prefix } if prefix.is_empty() => String::new(),
         Format::Plain { prefix } => format!(", after `{prefix}`"),
-        Format::List { equals, tag, .. } => format!(", in a list, after `{tag}{equals}`"),
+        Format::Basic => ", as Basic credentials".to_owned(),
+        Format::List { equals, tags, .. } => {
+            let names: Vec<_> = tags.iter().map(|tag| format!("`{tag}{equals}`")).collect();
+            match names.is_empty() {
+                true => ", in a list".to_owned(),
+                false => format!(", in a list, after {}", names.join(" or ")),
+            }
+        }
     };
     let encoding = match scheme.algorithm {
         Algorithm::Token => String::new(),
@@ -89,6 +98,7 @@ fn time(timestamp: &Timestamp) -> String {
     let place = match &timestamp.place {
         Place::Field(name) => format!("in the field `{name}`"),
         Place::Key(key) => format!("in the signature field, under `{key}`"),
+        Place::Entry(number) => format!("in the signature field, as entry {number}"),
     };
     let unit = match timestamp.unit {
         Unit::Seconds => "in seconds since 1970",
@@ -151,7 +161,6 @@ fn rule(documentation: &str, confirmed: bool) -> String {
 fn route(scheme: &Scheme) -> Vec<String> {
     let name = &scheme.name;
     let variable = name.to_uppercase().replace('-', "_");
-    let unsigned = scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned);
     let needs_token = scheme.challenge.as_ref().is_some_and(Challenge::needs_token);
     let mut lines = vec![
         "[[routes]]".to_owned(),
@@ -159,9 +168,9 @@ fn route(scheme: &Scheme) -> Vec<String> {
         "upstream = \"http://127.0.0.1:3000\"".to_owned(),
     ];
     lines.extend(scheme.signs_url().then(|| "public_url = \"https://hooks.example.com\"".to_owned()));
-    lines.extend(unsigned.then(|| "methods = [\"POST\", \"GET\"]".to_owned()));
+    lines.extend(challenge_keys::methods(scheme).map(|methods| format!("methods = {methods:?}")));
     lines.extend([String::new(), "[routes.signature]".to_owned(), format!("scheme = \"{name}\"")]);
-    lines.extend(scheme.challenge.as_ref().map(|_| "challenge = \"answer\"".to_owned()));
+    lines.extend(challenge_keys::mode(scheme).map(|mode| format!("challenge = \"{mode}\"")));
     lines.extend(needs_token.then(|| format!("verify_token = {{ env = \"{variable}_VERIFY_TOKEN\" }}")));
     lines.push(format!("secrets = [{{ env = \"{variable}_WEBHOOK_SECRET\" }}]"));
     lines

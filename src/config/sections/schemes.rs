@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::config::choices::{ACKNOWLEDGMENTS, AFTER_NAME, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind, REFUSALS};
+use crate::config::choices::{
+    ACKNOWLEDGMENTS, AFTER_NAME, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind, REFUSALS,
+};
 use crate::config::json_pointer;
 use crate::config::keys;
 use crate::config::problem::{Problem, Problems};
