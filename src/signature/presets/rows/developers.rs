@@ -2,7 +2,7 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
-use crate::signature::presets::row::{Row, head_setup, key_time, list, plain, usual};
+use crate::signature::presets::row::{Row, field_time, head_setup, key_time, list, plain, usual};
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
 use crate::signature::window::Unit;
@@ -238,6 +238,16 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/vercel/example-marketplace-integration/blob/main/app/webhook/route.ts",
             note: "Vercel shows a webhook's secret once. The secret of an integration's webhooks is the integration's client secret.",
             origin: Given("shown once, when the webhook is created; for an integration, its client secret"),
+            ..usual()
+        },
+        Row {
+            name: "webflow",
+            sender: "Webflow",
+            field: "x-webflow-signature",
+            content: "{timestamp}:{body}",
+            time: field_time("x-webflow-timestamp", Unit::Milliseconds, 300),
+            documentation: "https://developers.webflow.com/data/v1.0.0/docs/verifying-webhook-signatures",
+            note: "Webflow signs the webhooks that an OAuth app creates, and no others. The secret is the app's client secret. The time is in milliseconds.",
             ..usual()
         },
         Row {

@@ -194,6 +194,21 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "telnyx",
+            sender: "Telnyx",
+            field: "telnyx-signature-ed25519",
+            algorithm: Algorithm::Ed25519,
+            encoding: Encoding::Base64,
+            secret: SecretEncoding::Base64,
+            content: "{timestamp}|{body}",
+            time: field_time("telnyx-timestamp", Unit::Seconds, 300),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://github.com/team-telnyx/telnyx-python/blob/master/src/telnyx/lib/webhook_verification.py",
+            note: "For version 2 of Telnyx's webhooks. The secret is the account's public key, in the portal under \"Keys & Credentials\".",
+            retries: "Telnyx sends an event again to the failover URL if the answer is not 200.",
+            ..usual()
+        },
+        Row {
             name: "twilio",
             sender: "Twilio",
             field: "x-twilio-signature",

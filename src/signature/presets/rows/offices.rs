@@ -59,6 +59,15 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "cal-com",
+            sender: "Cal.com",
+            field: "x-cal-signature-256",
+            documentation: "https://trigger.dev/docs/webhooks/providers/cal-com",
+            confirmed: false,
+            note: "You choose the secret in the webhook's settings. Without a secret, Cal.com signs nothing. The rule is third parties', and they agree.",
+            ..usual()
+        },
+        Row {
             name: "calendly",
             sender: "Calendly",
             field: "calendly-webhook-signature",
@@ -148,6 +157,25 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/makenotion/notion-sdk-js/blob/main/src/webhooks.ts",
             note: "The secret is the `verification_token` that Notion sends to the URL when the subscription is created. The app must get that request before the gateway knows the secret.",
             origin: Given("`verification_token` in the request with which Notion sets the subscription up"),
+            ..usual()
+        },
+        Row {
+            name: "onfido",
+            sender: "Onfido (Entrust)",
+            field: "x-sha2-signature",
+            documentation: "https://documentation.identity.entrust.com/api/manual-webhook-signature-verification/",
+            note: "The secret is the webhook's token. Onfido signs no time.",
+            ..usual()
+        },
+        Row {
+            name: "persona",
+            sender: "Persona",
+            field: "persona-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Seconds, 300),
+            documentation: "https://docs.withpersona.com/docs/webhooks-best-practices",
+            note: "The secret is in the section \"Webhooks\" of the dashboard. While a secret is rotated, Persona sends two signatures, and the gateway reads the second. The tolerance is ours.",
             ..usual()
         },
         Row {

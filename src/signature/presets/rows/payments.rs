@@ -1,8 +1,11 @@
 //! Pure. Rows of senders for payments, shops and accounts.
 
+use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
-use crate::signature::presets::row::{Row, content_challenge, form_setup, key_time, list, usual};
+use crate::signature::presets::row::{
+    Row, content_challenge, field_time, form_setup, key_time, list, plain, usual,
+};
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Refusal};
 use crate::signature::secret::SecretEncoding;
@@ -20,6 +23,34 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/Adyen/adyen-node-api-library/blob/main/src/utils/hmacValidator.ts",
             note: "The secret is the webhook's HMAC key, in hexadecimal. Adyen's payment notifications sign values out of their content, and have no scheme.",
             origin: Given("the HMAC key of the webhook, in hexadecimal"),
+            ..usual()
+        },
+        Row {
+            name: "checkout-com",
+            sender: "Checkout.com",
+            field: "cko-signature",
+            documentation: "https://www.checkout.com/docs/workflows",
+            note: "The secret is the signature key of the workflow's webhook action. Checkout.com signs no time.",
+            retries: "Checkout.com tries an event again up to 8 times, within about 30 hours.",
+            ..usual()
+        },
+        Row {
+            name: "easypost",
+            sender: "EasyPost",
+            field: "x-hmac-signature",
+            format: plain("hmac-sha256-hex="),
+            documentation: "https://docs.easypost.com/guides/webhooks-guide",
+            confirmed: false,
+            note: "The secret is the `webhook_secret` that you give when you create the webhook. Choose a secret in ASCII: EasyPost normalises other letters. EasyPost's page names the field, and the notation is third parties'.",
+            retries: "EasyPost tries an event again after an answer that is not 2xx. It does not say how often.",
+            ..usual()
+        },
+        Row {
+            name: "gocardless",
+            sender: "GoCardless",
+            field: "webhook-signature",
+            documentation: "https://github.com/gocardless/gocardless-pro-python/blob/master/gocardless_pro/webhooks.py",
+            note: "The secret is the secret of the webhook endpoint, in the dashboard under \"Developers\". GoCardless signs no time.",
             ..usual()
         },
         Row {
@@ -45,12 +76,34 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "paystack",
+            sender: "Paystack",
+            field: "x-paystack-signature",
+            algorithm: Algorithm::HmacSha512,
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://paystack.com/docs/payments/webhooks/",
+            confirmed: false,
+            note: "The secret is the account's secret key, `sk_...`. Paystack's page was not read. Many third parties describe the same rule.",
+            ..usual()
+        },
+        Row {
             name: "razorpay",
             sender: "Razorpay",
             field: "x-razorpay-signature",
             documentation: "https://github.com/razorpay/razorpay-node/blob/master/lib/utils/razorpay-utils.js",
             note: "You choose the secret in the webhook's settings. The secret is not the API key.",
             origin: Chosen("the field Secret in the settings of the webhook"),
+            ..usual()
+        },
+        Row {
+            name: "revolut",
+            sender: "Revolut",
+            field: "revolut-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "v1.{timestamp}.{body}",
+            time: field_time("revolut-request-timestamp", Unit::Milliseconds, 300),
+            documentation: "https://developer.revolut.com/docs/guides/manage-accounts/webhooks/verify-the-payload-signature",
+            note: "For Revolut's Business, Merchant and Crypto Ramp APIs. The API shows the signing secret, `wsk_...`, with the webhook. The time is in milliseconds.",
             ..usual()
         },
         Row {
