@@ -26,12 +26,53 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "aftership",
+            sender: "AfterShip",
+            field: "aftership-hmac-sha256",
+            encoding: Encoding::Base64,
+            documentation: "https://www.aftership.com/docs/tracking/webhook/webhook-signature",
+            note: "For AfterShip Tracking. The secret is in the settings, under \"Webhooks\". AfterShip's other products have other fields.",
+            ..usual()
+        },
+        Row {
+            name: "btcpay",
+            sender: "BTCPay Server",
+            field: "btcpay-sig",
+            format: plain("sha256="),
+            documentation: "https://docs.btcpayserver.org/API/Greenfield/v1/#tag/Webhooks",
+            confirmed: false,
+            note: "The secret is in the webhook's settings. The rule was read in a library that is made from BTCPay Server's own description of its API.",
+            retries: "BTCPay Server tries an event again after 10 seconds, after a minute, and then up to 6 times every 10 minutes, unless automatic redelivery is off.",
+            ..usual()
+        },
+        Row {
+            name: "cashfree",
+            sender: "Cashfree",
+            field: "x-webhook-signature",
+            encoding: Encoding::Base64,
+            content: "{timestamp}{body}",
+            time: field_time("x-webhook-timestamp", Unit::Milliseconds, 300),
+            documentation: "https://www.cashfree.com/docs/payments/online/webhooks/signature-verification",
+            note: "For webhooks of payments and subscriptions. The secret is the client secret. The time is in milliseconds. The tolerance is ours.",
+            ..usual()
+        },
+        Row {
             name: "checkout-com",
             sender: "Checkout.com",
             field: "cko-signature",
             documentation: "https://www.checkout.com/docs/workflows",
             note: "The secret is the signature key of the workflow's webhook action. Checkout.com signs no time.",
             retries: "Checkout.com tries an event again up to 8 times, within about 30 hours.",
+            ..usual()
+        },
+        Row {
+            name: "coinbase-commerce",
+            sender: "Coinbase Commerce",
+            field: "x-cc-webhook-signature",
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
+            note: "For Coinbase Commerce, and not for webhooks of the Coinbase Developer Platform. The secret is the shared secret under \"Settings\" and \"Notifications\".",
+            retries: "Coinbase Commerce tries an event for three days, with growing waits of up to an hour.",
             ..usual()
         },
         Row {
@@ -43,6 +84,15 @@ pub(super) fn rows() -> Vec<Row> {
             confirmed: false,
             note: "The secret is the `webhook_secret` that you give when you create the webhook. Choose a secret in ASCII: EasyPost normalises other letters. EasyPost's page names the field, and the notation is third parties'.",
             retries: "EasyPost tries an event again after an answer that is not 2xx. It does not say how often.",
+            ..usual()
+        },
+        Row {
+            name: "fourthwall",
+            sender: "Fourthwall",
+            field: "x-fourthwall-hmac-sha256",
+            encoding: Encoding::Base64,
+            documentation: "https://docs.fourthwall.com/webhooks/signature-verification",
+            note: "For a shop's own webhooks. The secret is in the site settings, under \"Webhooks\". Webhooks of platform apps have another field.",
             ..usual()
         },
         Row {
@@ -60,6 +110,15 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
             origin: Chosen("the field Signing secret of the webhook (Settings, Webhooks)"),
+            ..usual()
+        },
+        Row {
+            name: "modern-treasury",
+            sender: "Modern Treasury",
+            field: "x-signature",
+            documentation: "https://docs.moderntreasury.com/platform/docs/verifying-webhooks",
+            note: "The secret is the webhook key, in the developer settings. Modern Treasury signs no time.",
+            retries: "Modern Treasury tries an event again with growing waits, if there is no 2xx within 5 seconds.",
             ..usual()
         },
         Row {
@@ -84,6 +143,28 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://paystack.com/docs/payments/webhooks/",
             confirmed: false,
             note: "The secret is the account's secret key, `sk_...`. Paystack's page was not read. Many third parties describe the same rule.",
+            ..usual()
+        },
+        Row {
+            name: "qonto",
+            sender: "Qonto",
+            field: "x-qonto-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Seconds, 300),
+            documentation: "https://docs.qonto.com/api-reference/business-api/webhooks/setup",
+            note: "The secret is the one that you give when you create the subscription. Qonto waits for an answer only one second.",
+            retries: "Qonto tries an event again later.",
+            ..usual()
+        },
+        Row {
+            name: "quickbooks",
+            sender: "QuickBooks (Intuit)",
+            field: "intuit-signature",
+            encoding: Encoding::Base64,
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks/managing-webhooks-notifications",
+            note: "The secret is the app's verifier token, in the app's settings for webhooks.",
             ..usual()
         },
         Row {
@@ -126,6 +207,14 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.squareup.com/docs/webhooks/step3validate",
             note: "The URL must be exactly the URL that is registered at Square.",
             origin: Given("the Signature Key of the webhook subscription (Developer Console, Webhooks)"),
+            ..usual()
+        },
+        Row {
+            name: "strike",
+            sender: "Strike",
+            field: "x-webhook-signature",
+            documentation: "https://docs.strike.me/webhooks/signature-verification",
+            note: "The secret is the one that you give when you create the subscription. Strike signs no time.",
             ..usual()
         },
         Row {

@@ -62,11 +62,27 @@ pub(super) fn rows() -> Vec<Row> {
             ..standard_webhooks()
         },
         Row {
+            name: "brex",
+            sender: "Brex",
+            documentation: "https://developer.brex.com/docs/webhooks",
+            confirmed: false,
+            note: "Brex follows Standard Webhooks. The API shows the secrets at `/v1/webhooks/secrets`, in base64. The rule was read in third parties' code.",
+            ..standard_webhooks()
+        },
+        Row {
             name: "clerk",
             sender: "Clerk",
             documentation: "https://clerk.com/docs/guides/development/webhooks/syncing",
             origin: Given("the Signing Secret of the endpoint (Dashboard, Webhooks)"),
             ..svix()
+        },
+        Row {
+            name: "dodo-payments",
+            sender: "Dodo Payments",
+            documentation: "https://docs.dodopayments.com/developer-resources/webhooks",
+            note: "Dodo Payments follows Standard Webhooks. The secret key is in the webhook's settings.",
+            retries: "Dodo Payments tries an event again with growing waits.",
+            ..standard_webhooks()
         },
         Row {
             name: "gitlab-signed",
