@@ -11,6 +11,14 @@ use crate::signature::window::Unit;
 pub(super) fn rows() -> Vec<Row> {
     vec![
         Row {
+            name: "alchemy",
+            sender: "Alchemy",
+            field: "x-alchemy-signature",
+            documentation: "https://docs.alchemy.com/reference/notify-api-faq",
+            note: "The secret is the webhook's signing key, in the dashboard. Alchemy signs no time.",
+            ..usual()
+        },
+        Row {
             name: "bitbucket",
             sender: "Bitbucket",
             field: "x-hub-signature",
@@ -43,6 +51,18 @@ pub(super) fn rows() -> Vec<Row> {
             note: "You choose the secret token in the webhook's settings. CircleCI signs no time.",
             retries: "CircleCI tries an event again after an answer that is not 2xx, or none within 5 seconds. It does not say how often.",
             origin: Chosen("the secret token in the settings of the webhook"),
+            ..usual()
+        },
+        Row {
+            name: "courier",
+            sender: "Courier",
+            field: "courier-signature",
+            format: list(Separator::Comma, '=', "signature"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Milliseconds, 300),
+            documentation: "https://www.courier.com/docs/platform/workspaces/outbound-webhooks",
+            confirmed: false,
+            note: "The secret is in the webhook's settings. The time is in milliseconds. The dot between time and content is third parties'. The tolerance is ours.",
             ..usual()
         },
         Row {
@@ -111,6 +131,15 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "heroku",
+            sender: "Heroku",
+            field: "heroku-webhook-hmac-sha256",
+            encoding: Encoding::Base64,
+            documentation: "https://github.com/heroku/webhooks-demo/blob/master/app/controllers/webhooks_controller.rb",
+            note: "The secret is shown when the webhook is created, or is the one that you give. Heroku repeats an event only for a webhook of level `sync`.",
+            ..usual()
+        },
+        Row {
             name: "jira",
             sender: "Jira",
             field: "x-hub-signature",
@@ -119,6 +148,19 @@ pub(super) fn rows() -> Vec<Row> {
             confirmed: false,
             note: "For webhooks of administrators. Atlassian's page was not read, but its example verifies.",
             origin: Chosen("the field Secret of the webhook (System, WebHooks)"),
+            ..usual()
+        },
+        Row {
+            name: "knock",
+            sender: "Knock",
+            field: "x-knock-signature",
+            format: list(Separator::Comma, '=', "s"),
+            encoding: Encoding::Base64,
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Milliseconds, 300),
+            documentation: "https://docs.knock.app/developer-tools/outbound-webhooks",
+            confirmed: false,
+            note: "The secret is the webhook's signing key, in the dashboard. The time is in milliseconds. Knock's page names the field, and the rest of the rule is third parties'. The tolerance is ours.",
             ..usual()
         },
         Row {
@@ -132,6 +174,15 @@ pub(super) fn rows() -> Vec<Row> {
             note: "Langfuse shows the secret when the webhook is created. The key is the whole text of the secret. The tolerance is ours.",
             retries: "Langfuse tries an event again with growing waits.",
             origin: Given("shown when the webhook is created"),
+            ..usual()
+        },
+        Row {
+            name: "launchdarkly",
+            sender: "LaunchDarkly",
+            field: "x-ld-signature",
+            documentation: "https://launchdarkly.com/docs/home/infrastructure/webhooks",
+            note: "The secret is in the webhook's settings. LaunchDarkly signs nothing without one.",
+            retries: "LaunchDarkly tries an event again once.",
             ..usual()
         },
         Row {
@@ -185,6 +236,17 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "retell",
+            sender: "Retell AI",
+            field: "x-retell-signature",
+            format: list(Separator::Comma, '=', "d"),
+            content: "{body}{timestamp}",
+            time: key_time("v", Unit::Milliseconds, 300),
+            documentation: "https://github.com/RetellAI/retell-typescript-sdk/blob/main/src/lib/webhook_auth.ts",
+            note: "The secret is the API key that has the badge \"webhook\" in the dashboard. The time is in milliseconds.",
+            ..usual()
+        },
+        Row {
             name: "sanity",
             sender: "Sanity",
             field: "sanity-webhook-signature",
@@ -204,6 +266,26 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
             note: "The key is the integration's client secret. The timestamp field is not signed.",
             origin: Given("the Client Secret of the integration (Settings, Developer Settings)"),
+            ..usual()
+        },
+        Row {
+            name: "snyk",
+            sender: "Snyk",
+            field: "x-hub-signature",
+            format: plain("sha256="),
+            documentation: "https://docs.snyk.io/developer-tools/snyk-api/using-specific-snyk-apis/webhooks-apis/validation-and-versioning-of-payloads",
+            note: "The secret is the one that you give when you create the webhook.",
+            ..usual()
+        },
+        Row {
+            name: "sonarqube",
+            sender: "SonarQube Server, SonarQube Cloud",
+            field: "x-sonar-webhook-hmac-sha256",
+            redelivery: Redelivery::Never,
+            documentation: "https://docs.sonarsource.com/sonarqube-cloud/administering-sonarcloud/integrations/webhooks",
+            confirmed: false,
+            note: "The secret is in the webhook's settings. Sonar's page names the algorithm. The field is third parties', and they agree.",
+            retries: "SonarQube never sends an event again by itself. An operator can send an event again with the API.",
             ..usual()
         },
         Row {
@@ -228,6 +310,15 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
             note: "The URL must be exactly the callback URL that was registered. The key is the application's secret. Content beyond ASCII may not verify.",
             origin: Given("the Secret of the API key (Power-Up Admin Portal)"),
+            ..usual()
+        },
+        Row {
+            name: "uploadcare",
+            sender: "Uploadcare",
+            field: "x-uc-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            documentation: "https://uploadcare.com/docs/api/rest/webhook/create/",
+            note: "The secret is the `signing_secret` of the webhook. Uploadcare signs no time.",
             ..usual()
         },
         Row {
