@@ -16,6 +16,14 @@ use crate::signature::window::Unit;
 pub(super) fn rows() -> Vec<Row> {
     vec![
         Row {
+            name: "attentive",
+            sender: "Attentive",
+            field: "x-attentive-hmac-sha256",
+            documentation: "https://docs.attentive.com/pages/webhooks/webhook-authentication",
+            note: "The secret is the webhook's signing key, in the dashboard.",
+            ..usual()
+        },
+        Row {
             name: "customer-io",
             sender: "Customer.io",
             field: "x-cio-signature",
@@ -130,6 +138,14 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/nylas/cli/blob/main/docs/commands/webhooks.md",
             note: "Version 3 has a secret for each webhook, and shows the secret once. The key of version 2 is the client secret.",
             origin: Given("the secret of the webhook, shown once when it is created"),
+            ..usual()
+        },
+        Row {
+            name: "plain",
+            sender: "Plain",
+            field: "plain-request-signature",
+            documentation: "https://plain.com/docs/request-signing",
+            note: "The secret is the workspace's, under \"Settings\" and \"Request signing\". Plain signs no time.",
             ..usual()
         },
         Row {

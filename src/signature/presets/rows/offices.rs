@@ -46,6 +46,24 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "ashby",
+            sender: "Ashby",
+            field: "ashby-signature",
+            format: plain("sha256="),
+            documentation: "https://developers.ashbyhq.com/docs/authenticating-webhooks",
+            note: "You choose the secret token in the webhook's settings. Ashby disables a webhook whose first ping gets no good answer, and signs the ping too.",
+            ..usual()
+        },
+        Row {
+            name: "attio",
+            sender: "Attio",
+            field: "attio-signature",
+            documentation: "https://docs.attio.com/rest-api/guides/webhooks",
+            note: "The secret is in the developer settings and in the answer to the request that creates the webhook. Attio also sends `X-Attio-Signature`. The gateway does not read this field.",
+            retries: "Attio tries an event up to 10 times, within about 3 days.",
+            ..usual()
+        },
+        Row {
             name: "box",
             sender: "Box",
             field: "box-signature-primary",
@@ -119,6 +137,15 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "greenhouse",
+            sender: "Greenhouse",
+            field: "signature",
+            format: plain("sha256 "),
+            documentation: "https://developers.greenhouse.io/webhooks.html",
+            note: "For Greenhouse Recruiting and Onboarding. The secret is the secret key of the webhook.",
+            ..usual()
+        },
+        Row {
             name: "hubspot",
             sender: "HubSpot",
             field: "x-hubspot-signature-v3",
@@ -179,6 +206,25 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "shortcut",
+            sender: "Shortcut",
+            field: "payload-signature",
+            documentation: "https://help.shortcut.com/hc/en-us/articles/34734717380756",
+            confirmed: false,
+            note: "The secret is the one that you give when you create the webhook. Shortcut's page names the field and HMAC in hexadecimal. SHA-256 is third parties'.",
+            ..usual()
+        },
+        Row {
+            name: "tally",
+            sender: "Tally",
+            field: "tally-signature",
+            encoding: Encoding::Base64,
+            documentation: "https://tally.so/help/webhooks",
+            confirmed: false,
+            note: "You choose the signing secret in the form's settings for webhooks. Tally's page was not read. The rule is third parties', and they agree.",
+            ..usual()
+        },
+        Row {
             name: "ticket-tailor",
             sender: "Ticket Tailor",
             field: "tickettailor-webhook-signature",
@@ -188,6 +234,17 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developers.tickettailor.com/docs/webhook/security",
             note: "The shared secret is in the webhooks dashboard.",
             origin: Given("the shared secret in the dashboard of webhooks"),
+            ..usual()
+        },
+        Row {
+            name: "todoist",
+            sender: "Todoist",
+            field: "x-todoist-hmac-sha256",
+            encoding: Encoding::Base64,
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://doist.github.io/todoist-sdk-typescript/api/functions/verifyWebhookSignature",
+            note: "The secret is the app's client secret.",
+            retries: "Todoist tries an event again up to three times, every 15 minutes, if the answer is not 200.",
             ..usual()
         },
         Row {
