@@ -70,6 +70,18 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         reason: "sends the event as a JWS within the JSON body, with a chain of certificates",
     },
     Inexpressible {
+        names: &["braintree"],
+        sender: "Braintree",
+        documentation: "https://github.com/braintree/braintree_node/blob/master/lib/braintree/webhook_notification_gateway.js",
+        reason: "signs a form's value, and the key is a SHA-1 of the private key",
+    },
+    Inexpressible {
+        names: &["contentful"],
+        sender: "Contentful",
+        documentation: "https://www.contentful.com/developers/docs/extensibility/webhooks/request-verification",
+        reason: "signs the fields that a further field of the request names",
+    },
+    Inexpressible {
         names: &["pubsub", "google-pubsub", "gcp-pubsub", "google-cloud-pubsub"],
         sender: "Google Cloud Pub/Sub",
         documentation: "https://docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
