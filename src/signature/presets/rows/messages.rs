@@ -2,10 +2,10 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
-use crate::signature::field::Encoding;
+use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{
-    Row, answered_with_204, content_challenge, field_time, form_setup, json, plain, query_challenge,
-    query_proof, usual,
+    Row, answered_with_204, content_challenge, field_time, form_setup, json, key_time, list, plain,
+    query_challenge, query_proof, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, AnswerUse};
@@ -225,6 +225,19 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "tiktok",
+            sender: "TikTok",
+            field: "tiktok-signature",
+            format: list(Separator::Comma, '=', "s"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Seconds, 300),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://developers.tiktok.com/doc/webhooks-verification",
+            note: "The secret is the app's client secret. The tolerance is ours.",
+            retries: "TikTok tries an event again for up to 72 hours if the answer is not 200.",
+            ..usual()
+        },
+        Row {
             name: "twilio",
             sender: "Twilio",
             field: "x-twilio-signature",
@@ -284,6 +297,15 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.x.com/x-api/webhooks/quickstart",
             note: "The key is the app's consumer secret. The first secret answers the hourly challenges.",
             origin: Given("the consumer secret of the app (Developer Portal, Keys and tokens)"),
+            ..usual()
+        },
+        Row {
+            name: "webex",
+            sender: "Webex",
+            field: "x-spark-signature",
+            algorithm: Algorithm::HmacSha1,
+            documentation: "https://developer.webex.com/blog/using-a-webhook-secret",
+            note: "The secret is the one that you give when you create the webhook. Webex signs nothing without it.",
             ..usual()
         },
         Row {

@@ -146,6 +146,16 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "help-scout",
+            sender: "Help Scout",
+            field: "x-helpscout-signature",
+            algorithm: Algorithm::HmacSha1,
+            encoding: Encoding::Base64,
+            documentation: "https://developer.helpscout.com/webhooks",
+            note: "The secret is the one that you give when you create the webhook.",
+            ..usual()
+        },
+        Row {
             name: "hubspot",
             sender: "HubSpot",
             field: "x-hubspot-signature-v3",

@@ -263,5 +263,18 @@ pub(super) fn rows() -> Vec<Row> {
             origin: Given("the webhooks key of the app (Developer portal, Webhooks)"),
             ..usual()
         },
+        Row {
+            name: "zoho-payments",
+            sender: "Zoho Payments",
+            field: "x-zoho-webhook-signature",
+            format: list(Separator::Comma, '=', "v"),
+            content: "{timestamp}.{body}",
+            time: key_time("t", Unit::Milliseconds, 300),
+            documentation: "https://zoho.com/in/payments/developerdocs/webhooks/verification",
+            confirmed: false,
+            note: "The secret is the webhook's signing key. Two copies of Zoho's page spell the field differently. Zoho Billing signs by another rule, which no scheme can describe. The tolerance is ours.",
+            retries: "Zoho Payments tries an event again for up to 2 days.",
+            ..usual()
+        },
     ]
 }
