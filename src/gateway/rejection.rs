@@ -617,7 +617,9 @@ mod tests {
     #[test]
     fn the_wait_is_in_whole_seconds_and_never_too_short() {
         for (millis, want) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (86_400_000, "86400")] {
-            let (_, wait) = Rejection::TooManyFailures(Duration::from_millis(millis)).field().unwrap();
+            let (_, wait) = Rejection::TooManyFailures(Duration::from_millis(millis))
+                .field(Authentication::Signature)
+                .unwrap();
             assert_eq!(wait, want, "{millis}");
         }
     }

@@ -137,6 +137,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://github.com/heroku/webhooks-demo/blob/master/app/controllers/webhooks_controller.rb",
             note: "The secret is shown when the webhook is created, or is the one that you give. Heroku repeats an event only for a webhook of level `sync`.",
+            origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
         Row {
@@ -275,6 +276,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             documentation: "https://docs.snyk.io/developer-tools/snyk-api/using-specific-snyk-apis/webhooks-apis/validation-and-versioning-of-payloads",
             note: "The secret is the one that you give when you create the webhook.",
+            origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
         Row {

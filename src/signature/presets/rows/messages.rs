@@ -306,6 +306,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha1,
             documentation: "https://developer.webex.com/blog/using-a-webhook-secret",
             note: "The secret is the one that you give when you create the webhook. Webex signs nothing without it.",
+            origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
         Row {

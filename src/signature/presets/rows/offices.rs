@@ -52,6 +52,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             documentation: "https://developers.ashbyhq.com/docs/authenticating-webhooks",
             note: "You choose the secret token in the webhook's settings. Ashby disables a webhook whose first ping gets no good answer, and signs the ping too.",
+            origin: Chosen("the secret token in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -83,6 +84,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://trigger.dev/docs/webhooks/providers/cal-com",
             confirmed: false,
             note: "You choose the secret in the webhook's settings. Without a secret, Cal.com signs nothing. The rule is third parties', and they agree.",
+            origin: Chosen("the field Secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -153,6 +155,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://developer.helpscout.com/webhooks",
             note: "The secret is the one that you give when you create the webhook.",
+            origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
         Row {
@@ -222,6 +225,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://help.shortcut.com/hc/en-us/articles/34734717380756",
             confirmed: false,
             note: "The secret is the one that you give when you create the webhook. Shortcut's page names the field and HMAC in hexadecimal. SHA-256 is third parties'.",
+            origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
         Row {
@@ -232,6 +236,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://tally.so/help/webhooks",
             confirmed: false,
             note: "You choose the signing secret in the form's settings for webhooks. Tally's page was not read. The rule is third parties', and they agree.",
+            origin: Chosen("the signing secret in the form's settings for webhooks"),
             ..usual()
         },
         Row {

@@ -84,6 +84,7 @@ pub(super) fn rows() -> Vec<Row> {
             confirmed: false,
             note: "The secret is the `webhook_secret` that you give when you create the webhook. Choose a secret in ASCII: EasyPost normalises other letters. EasyPost's page names the field, and the notation is third parties'.",
             retries: "EasyPost tries an event again after an answer that is not 2xx. It does not say how often.",
+            origin: Chosen("`webhook_secret` in the request that creates the webhook"),
             ..usual()
         },
         Row {
@@ -155,6 +156,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.qonto.com/api-reference/business-api/webhooks/setup",
             note: "The secret is the one that you give when you create the subscription. Qonto waits for an answer only one second.",
             retries: "Qonto tries an event again later.",
+            origin: Chosen("the secret in the request that creates the subscription"),
             ..usual()
         },
         Row {
@@ -215,6 +217,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-webhook-signature",
             documentation: "https://docs.strike.me/webhooks/signature-verification",
             note: "The secret is the one that you give when you create the subscription. Strike signs no time.",
+            origin: Chosen("the secret in the request that creates the subscription"),
             ..usual()
         },
         Row {
