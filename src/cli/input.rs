@@ -11,6 +11,7 @@ use super::args::SecretPlace;
 use super::exit::Failure;
 use super::terminal::Terminal;
 use crate::config::bounded_read;
+use crate::signature::decoration;
 
 /// Reads a body from a file. If the file is `-` or missing, reads it from standard input.
 ///
@@ -61,6 +62,10 @@ pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<
             }
             (path.display().to_string(), text)
         }
+    };
+    let text = match decoration::without_byte_order_mark(&text) {
+        Some(bare) => Zeroizing::new(bare.to_vec()),
+        None => text,
     };
     if text.is_empty() {
         return Err(Failure::usage(format!("the secret in {name} is empty")));

@@ -17,6 +17,7 @@
 pub mod algorithm;
 pub mod challenge;
 pub mod claim;
+pub mod decoration;
 pub mod field;
 pub mod form;
 pub mod mac;

@@ -7,9 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, DecodeSliceError, Engine as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// The bytes that a MAC is keyed with (RFC 2104's `K`).
@@ -83,10 +83,11 @@ pub enum SecretEncoding {
     /// The bytes of the text are the key.
     #[default]
     Utf8,
-    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding is optional). A prefix `whsec_` is
-    /// ignored.
+    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding is optional). A prefix `whsec_`, and
+    /// `v1,` before it, are ignored. So are bits of the last character that belong to no byte: the libraries
+    /// of senders ignore them.
     Base64,
-    /// The text is the key in hexadecimal, in upper or lower case.
+    /// The text is the key in hexadecimal, in upper or lower case. A prefix `0x` is ignored.
     Hex,
 }
 
@@ -106,22 +107,31 @@ impl SecretEncoding {
                 Err(_) => Err(NotOfItsEncoding(self)),
             },
             Self::Base64 => {
-                let mut bare = STANDARD_WEBHOOKS.iter().filter_map(|prefix| text.strip_prefix(*prefix));
-                let text = bare.next().unwrap_or(text);
-                let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-                let engine = if url_safe { &BASE64_URL } else { &BASE64 };
-                // The buffer is wiped even if the text is malformed.
-                let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
-                let decoded = engine.decode_slice(text, &mut bytes);
-                let len = decoded.map_err(|_undisclosed| NotOfItsEncoding(self))?;
-                bytes.truncate(len);
-                Ok(Key(bytes))
+                let text = without_prefix(text);
+                let engine = if is_url_safe(text) { &LOOSE_BASE64_URL } else { &LOOSE_BASE64 };
+                decode_base64(engine, text).map(Key).map_err(|_undisclosed| NotOfItsEncoding(self))
             }
             Self::Hex => {
+                let text = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
                 let mut bytes = Zeroizing::new(vec![0; text.len() / 2]);
                 let decoded = hex::decode_to_slice(text, &mut bytes);
                 decoded.map(|()| Key(bytes)).map_err(|_undisclosed| NotOfItsEncoding(self))
             }
+        }
+    }
+
+    /// The mistake in a text in this encoding, as far as it says nothing about the secret.
+    #[must_use]
+    pub fn mistake(self, text: &[u8]) -> Option<Mistake> {
+        if self != Self::Base64 {
+            return None;
+        }
+        let text = without_prefix(text);
+        let engine = if is_url_safe(text) { &BASE64_URL } else { &BASE64 };
+        match decode_base64(engine, text) {
+            Err(DecodeSliceError::DecodeError(DecodeError::InvalidLastSymbol(..))) => Some(Mistake::LastBits),
+            Err(DecodeSliceError::DecodeError(DecodeError::InvalidLength(_))) => Some(Mistake::Length),
+            Ok(_) | Err(_) => None,
         }
     }
 
@@ -134,6 +144,33 @@ impl SecretEncoding {
             Self::Hex => "hex",
         }
     }
+}
+
+/// A mistake in the text of a secret, which says nothing about the secret itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// Bits of the last character belong to no byte, and are not zero. The text may be cut off.
+    LastBits,
+    /// No bytes have base64 of this length. A character is missing, or there is one too many.
+    Length,
+}
+
+/// Decodes base64. The buffer is wiped even if the text is malformed.
+fn decode_base64(engine: &GeneralPurpose, text: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecodeSliceError> {
+    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+    let len = engine.decode_slice(text, &mut bytes)?;
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+/// The text without the prefixes of Standard Webhooks.
+fn without_prefix(text: &[u8]) -> &[u8] {
+    let mut bare = STANDARD_WEBHOOKS.iter().filter_map(|prefix| text.strip_prefix(*prefix));
+    bare.next().unwrap_or(text)
+}
+
+fn is_url_safe(text: &[u8]) -> bool {
+    text.iter().any(|byte| matches!(byte, b'-' | b'_'))
 }
 
 /// The error for a secret whose text is not in its configured encoding.
@@ -187,8 +224,14 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDAR
 pub(crate) const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, PADDED_OR_NOT.with_encode_padding(false));
 
-/// The prefixes that Standard Webhooks senders put before secrets and before public keys.
-const STANDARD_WEBHOOKS: [&[u8]; 2] = [b"whsec_", b"whpk_"];
+/// Base64 as the libraries of senders decode secrets: the last character may have bits that belong to no byte.
+const LOOSE: GeneralPurposeConfig = PADDED_OR_NOT.with_decode_allow_trailing_bits(true);
+const LOOSE_BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LOOSE);
+const LOOSE_BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LOOSE);
+
+/// The prefixes that Standard Webhooks senders put before secrets and before public keys. Supabase also shows
+/// the version of the signature.
+const STANDARD_WEBHOOKS: [&[u8]; 3] = [b"whsec_", b"v1,whsec_", b"whpk_"];
 
 /// Placeholder secrets of documentation, in lower case, with `-` instead of `_`.
 const SAMPLES: [&str; 16] = [
@@ -226,7 +269,7 @@ mod tests {
 
     #[test]
     fn text_is_decoded_as_its_encoding_says() {
-        let cases: [(SecretEncoding, &str, Option<&[u8]>); 13] = [
+        let cases: [(SecretEncoding, &str, Option<&[u8]>); 20] = [
             (SecretEncoding::Utf8, "abc", Some(b"abc")),
             (SecretEncoding::Utf8, "68 69", Some(b"68 69")),
             (SecretEncoding::Hex, "6869", Some(b"hi")),
@@ -240,11 +283,33 @@ mod tests {
             (SecretEncoding::Base64, "a b", None),
             (SecretEncoding::Base64, "whsec_+/+/", Some(&[0xfb, 0xff, 0xbf])),
             (SecretEncoding::Utf8, "whsec_aGk=", Some(b"whsec_aGk=")),
+            (SecretEncoding::Base64, "v1,whsec_aGk=", Some(b"hi")),
+            (SecretEncoding::Base64, "v1,aGk=", None),
+            (SecretEncoding::Base64, "aGl=", Some(b"hi")),
+            (SecretEncoding::Base64, "aGl", Some(b"hi")),
+            (SecretEncoding::Base64, "aGkaG", None),
+            (SecretEncoding::Hex, "0x6869", Some(b"hi")),
+            (SecretEncoding::Hex, "0X6A6b", Some(b"jk")),
         ];
         for (encoding, text, want) in cases {
             let got = encoding.decode(text.as_bytes());
             assert_eq!(got.as_ref().ok().map(Key::expose), want, "{encoding:?} {text}");
         }
+    }
+
+    #[test]
+    fn a_mistake_in_base64_is_named_by_its_kind() {
+        for (text, want) in [
+            ("aGk=", None),
+            ("aGk", None),
+            ("aGl", Some(Mistake::LastBits)),
+            ("v1,whsec_-_-_aGl", Some(Mistake::LastBits)),
+            ("aGkaG", Some(Mistake::Length)),
+            ("a b", None),
+        ] {
+            assert_eq!(SecretEncoding::Base64.mistake(text.as_bytes()), want, "{text}");
+        }
+        assert_eq!(SecretEncoding::Hex.mistake(b"686"), None);
     }
 
     #[test]

@@ -30,6 +30,19 @@ fn environment() -> Fixed {
         .with_variable("STRAY", "9b8a7c6d5e4f30211203f4e5d6c7a8b9\n")
         .with_variable("ODD_HEX", "abc")
         .with_variable("BROKEN", "0123456789 0123456789")
+        .with_variable("OF_SUPABASE", "v1,whsec_bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDE=")
+        .with_variable("CUT_OFF", "whsec_bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDl")
+        .with_variable("ONE_TOO_MANY", "bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDEya")
+        .with_variable("HEX_0X", "0x6e6f742061207265616c207365637265743a2030303038")
+        .with_variable(
+            "LIST",
+            "whsec_bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDE=|whsec_bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDI=",
+        )
+        .with_variable("QUOTED", "\"bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDM=\"")
+        .with_variable("BEARER", "Bearer bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDQ=")
+        .with_file("/run/secrets/marked", "\u{feff}bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDU=")
+        .with_file("/run/secrets/lines", "bm90IGEgcmVhbCBzZWNy\nZXQ6IDAwMDY=\n")
+        .with_file("/run/secrets/environment", "HOOK_SECRET=\"bm90IGEgcmVhbCBzZWNyZXQ6IDAwMDc=\"\n")
         .with_variable("ED25519", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
         .with_file("/run/secrets/propify-previous", "1a2b3c4d5e6f708192a3b4c5d6e7f809")
         .with_file("/run/secrets/hookgate-admin", "f809e7d6c5b4a3928170f5e6d3c4b1a2")
@@ -128,8 +141,18 @@ fn no_report_shows_a_secret() {
             serde_json::to_string(&report.to_json()).unwrap()
         );
         for secret in [
-            "hunter2", "5d1c4ca6", "0f1e2d3c", "9b8a7c6d", "1a2b3c4d", "77aa88bb", "31415926", "changeme",
+            "hunter2",
+            "5d1c4ca6",
+            "0f1e2d3c",
+            "9b8a7c6d",
+            "1a2b3c4d",
+            "77aa88bb",
+            "31415926",
+            "changeme",
             "f809e7d6",
+            "bm90IGEg",
+            "6e6f7420",
+            "not a real",
         ] {
             assert!(!shown.contains(secret), "{}: {secret}", report.name);
         }

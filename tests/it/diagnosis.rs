@@ -123,6 +123,10 @@ fn a_mistake_in_the_secret_is_named() {
         (format!("\"{SECRET}\""), "secret_quoted"),
         (STANDARD.encode(SECRET), "secret_encoding"),
         (hex::encode(SECRET), "secret_encoding"),
+        (format!("v1,whsec_{}", STANDARD.encode(SECRET)), "secret_encoding"),
+        (format!("HOOK_SECRET=\"{SECRET}\""), "secret_decorated"),
+        (format!("Bearer {SECRET}"), "secret_decorated"),
+        (format!("an old one, long enough|{SECRET}"), "secret_decorated"),
     ] {
         assert_eq!(cause(&Setup::secret(&text).refuses(&post(body()))), want, "{text:?}");
     }

@@ -16,7 +16,8 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{keys, showable};
 use crate::diagnosis::causes::{self, KeyChange};
-use crate::signature::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
+use crate::signature::decoration;
+use crate::signature::secret::{Key, Mistake, Secret, SecretEncoding, Weakness, weakness};
 
 /// The context in which a configuration is read.
 #[derive(Clone, Copy)]
@@ -165,10 +166,10 @@ fn source<'t>(table: &Table<'t>) -> Option<Source<'t>> {
     Some(Source { item, text, kind })
 }
 
-/// Reads a secret's text. Removes one line break at the end of a file.
+/// Reads a secret's text. Removes one line break at the end of a file, and a byte order mark at its beginning.
 fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
     let Source { item, text, kind } = source;
-    match kind {
+    let text = match kind {
         Kind::Variable => variable(item, text, context),
         Kind::File => file(item, text, context),
         Kind::Inline => {
@@ -179,7 +180,11 @@ fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
                 .report(source.item.problems);
             Some(Zeroizing::new(text.as_bytes().to_vec()))
         }
-    }
+    }?;
+    let Some(bare) = decoration::without_byte_order_mark(&text) else { return Some(text) };
+    let message = "the byte order mark at the beginning does not count as part of this secret";
+    Problem::note("secret_byte_order_mark", item.span.clone(), message).report(item.problems);
+    Some(Zeroizing::new(bare.to_vec()))
 }
 
 fn variable(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
@@ -257,15 +262,7 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
     let key = match encoding.decode(text) {
         Ok(key) => key,
         Err(error) => {
-            let help = match encoding {
-                SecretEncoding::Utf8 => "write a binary key in base64 or hex: `encoding = \"base64\"`",
-                SecretEncoding::Base64 | SecretEncoding::Hex if stray => {
-                    "there is white space at its beginning or end: remove it"
-                }
-                SecretEncoding::Base64 | SecretEncoding::Hex => {
-                    "correct the secret, or write `encoding = \"utf8\"` if the sender uses its text as it is"
-                }
-            };
+            let help = help_for(text, encoding);
             return item.error("secret_encoding", error.to_string()).help(help).refuse(source.item.problems);
         }
     };
@@ -279,6 +276,7 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
         let help = "if nothing verifies, this is why: remove the white space";
         item.warning("secret_white_space", message).help(help).report(source.item.problems);
     }
+    report_doubts(item, text, encoding);
     match weakness(text, &key) {
         Some(Weakness::Sample) => item
             .warning("secret_sample", "this secret is a sample value, which is easy to guess")
@@ -291,4 +289,44 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
         None => {}
     }
     Some(key)
+}
+
+/// The advice for a text that is not in its encoding.
+fn help_for(text: &[u8], encoding: SecretEncoding) -> String {
+    let bare = decoration::bare(text);
+    let outermost = bare.first().map(|bare| bare.decoration);
+    let meant = outermost.filter(|_| bare.iter().any(|bare| encoding.decode(&bare.text).is_ok()));
+    if let Some(decoration) = meant {
+        return format!("it {}: {}", decoration.as_predicate(), decoration.advice());
+    }
+    let stray = text.trim_ascii().len() != text.len();
+    let help = match (encoding, encoding.mistake(text)) {
+        (SecretEncoding::Utf8, _) if decoration::is_utf16(text) => "it is in UTF-16: save it in UTF-8",
+        (SecretEncoding::Utf8, _) => "write a binary key in base64 or hex: `encoding = \"base64\"`",
+        (SecretEncoding::Base64 | SecretEncoding::Hex, _) if stray => {
+            "there is white space at its beginning or end: remove it"
+        }
+        (SecretEncoding::Base64 | SecretEncoding::Hex, Some(Mistake::Length)) => {
+            "no base64 has this length: a character is missing, or there is one too many"
+        }
+        (SecretEncoding::Base64 | SecretEncoding::Hex, _) => {
+            "correct the secret, or write `encoding = \"utf8\"` if the sender uses its text as it is"
+        }
+    };
+    help.to_owned()
+}
+
+/// Warns of a text that can be used, but is likely not the sender's secret.
+fn report_doubts(item: &Item<'_>, text: &[u8], encoding: SecretEncoding) {
+    if let Some(decoration) = decoration::suspicious(text).filter(|_| encoding == SecretEncoding::Utf8) {
+        let message = format!("this secret {}, and all of that counts", decoration.as_predicate());
+        item.warning("secret_decorated", message)
+            .help(format!("if nothing verifies, this is why: {}", decoration.advice()))
+            .report(item.problems);
+    }
+    if encoding.mistake(text) == Some(Mistake::LastBits) {
+        let message = "the last character of this base64 has bits that belong to no byte, and do not count";
+        let help = "compare the secret with the sender's: its end may be missing";
+        item.warning("secret_last_bits", message).help(help).report(item.problems);
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnosis::causes::time_span::Span;
+use crate::signature::decoration::Decoration;
 use crate::signature::field::Encoding;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
@@ -163,6 +164,9 @@ pub enum KeyChange {
     Quoted,
     /// The sender's secret ends with a newline that is missing here.
     NewlineLost,
+    /// The secret has this decoration, which does not belong to it. Quotation marks are
+    /// [`KeyChange::Quoted`].
+    Decorated(Decoration),
     /// The secret must be decoded with this encoding.
     Encoding(SecretEncoding),
 }
@@ -179,6 +183,10 @@ impl KeyChange {
             }
             Self::NewlineLost => {
                 format!("the sender's secret ends in a newline, `{secret}` here does not")
+            }
+            Self::Decorated(decoration) => {
+                let (found, undone) = (decoration.as_predicate(), decoration.undone());
+                format!("the secret `{secret}` {found}; {undone}, it verifies")
             }
             Self::Encoding(SecretEncoding::Utf8) => format!("the secret `{secret}` is meant as plain text"),
             Self::Encoding(SecretEncoding::Base64) => format!("the secret `{secret}` is meant as base64"),

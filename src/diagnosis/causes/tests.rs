@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::*;
+use crate::signature::decoration::Decoration;
 use crate::signature::mac::HASHED;
 use crate::signature::secret::{Key, Secret, SecretEncoding};
 
@@ -170,6 +171,7 @@ fn every_cause_has_words_a_label_and_advice() {
         KeyChange::Untrimmed,
         KeyChange::Quoted,
         KeyChange::NewlineLost,
+        KeyChange::Decorated(Decoration::List),
         KeyChange::Encoding(SecretEncoding::Hex),
     ];
     causes.extend(key_variants.map(|change| Cause::Key { secret: Arc::clone(&secret), change }));

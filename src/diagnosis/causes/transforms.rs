@@ -12,6 +12,7 @@ use crate::diagnosis::causes::budget::{GivenUp, Work};
 use crate::diagnosis::causes::cause::{ContentChange, KeyChange, NotationError};
 use crate::diagnosis::causes::{json, unpack};
 use crate::signature::algorithm::Algorithm;
+use crate::signature::decoration::{self, Decoration};
 use crate::signature::field::{self, Encoding, Format};
 use crate::signature::mac::Tag;
 use crate::signature::scheme::Scheme;
@@ -193,24 +194,23 @@ pub(crate) fn content_change(
     Ok(None)
 }
 
-/// Other keys that the `text` of a secret may mean, besides the key that `configured` decodes. At most six.
+/// Other keys that the `text` of a secret may mean, besides the key that `configured` decodes. A text without
+/// decorations has at most four.
 pub fn key_changes(text: &[u8], configured: SecretEncoding) -> impl Iterator<Item = (KeyChange, Key)> {
-    let trimmed = text.trim_ascii();
-    let unquoted =
-        [b'"', b'\''].iter().find_map(|mark| trimmed.strip_prefix(&[*mark])?.strip_suffix(&[*mark]));
+    let trimmed = decoration::trimmed(text);
     let with_newline = Zeroizing::new([text, b"\n"].concat());
-    let decoded = |text: Option<&[u8]>| configured.decode(text?).ok();
-    let as_configured = [
-        (KeyChange::Untrimmed, decoded((trimmed != text).then_some(trimmed))),
-        (KeyChange::Quoted, decoded(unquoted)),
-        (KeyChange::NewlineLost, decoded(Some(&with_newline))),
-    ];
+    let decoded = |text: &[u8]| configured.decode(text).ok();
+    let mut meant = vec![(KeyChange::Untrimmed, (trimmed != text).then(|| decoded(trimmed)).flatten())];
+    meant.extend(decoration::bare(text).iter().map(|bare| {
+        let is_quoted = bare.decoration == Decoration::Quotes;
+        let change = if is_quoted { KeyChange::Quoted } else { KeyChange::Decorated(bare.decoration) };
+        (change, decoded(&bare.text))
+    }));
+    meant.push((KeyChange::NewlineLost, decoded(&with_newline)));
     let others =
         SecretEncoding::ALL.into_iter().map(|(_, other)| other).filter(move |other| *other != configured);
-    let others = others.map(|other| (KeyChange::Encoding(other), other.decode(trimmed).ok()));
-    let others: Vec<_> = others.collect();
-    let meant = as_configured.into_iter().chain(others);
-    meant.filter_map(|(change, key)| Some((change, key.filter(|key| !key.is_empty())?)))
+    meant.extend(others.map(|other| (KeyChange::Encoding(other), other.decode(trimmed).ok())));
+    meant.into_iter().filter_map(|(change, key)| Some((change, key.filter(|key| !key.is_empty())?)))
 }
 
 /// The value without the white space around it, and without one pair of quotation marks.
@@ -445,7 +445,7 @@ mod tests {
     fn a_mistake_in_the_secret_is_found_by_correcting_it() {
         use SecretEncoding::{Base64, Hex, Utf8};
         type Case<'a> = (&'a [u8], SecretEncoding, &'a [u8], Option<KeyChange>);
-        let cases: [Case<'_>; 9] = [
+        let cases: [Case<'_>; 19] = [
             (b"key\n", Utf8, b"key", Some(KeyChange::Untrimmed)),
             (b" 6869 ", Hex, b"hi", Some(KeyChange::Untrimmed)),
             (b"\"key\"", Utf8, b"key", Some(KeyChange::Quoted)),
@@ -453,6 +453,16 @@ mod tests {
             (b"6869", Utf8, b"hi", Some(KeyChange::Encoding(Hex))),
             (b"aGk=", Utf8, b"hi", Some(KeyChange::Encoding(Base64))),
             (b"6869", Hex, b"6869", Some(KeyChange::Encoding(Utf8))),
+            (b"KEY=value", Utf8, b"value", Some(KeyChange::Decorated(Decoration::Assignment))),
+            (b"export KEY=\"value\"", Utf8, b"value", Some(KeyChange::Decorated(Decoration::Assignment))),
+            (b"Bearer value", Utf8, b"value", Some(KeyChange::Decorated(Decoration::Word))),
+            (b"one|two", Utf8, b"two", Some(KeyChange::Decorated(Decoration::List))),
+            (b"one, two", Utf8, b"one", Some(KeyChange::Decorated(Decoration::List))),
+            (b"one\ntwo", Utf8, b"onetwo", Some(KeyChange::Decorated(Decoration::Lines))),
+            (b"whsec_one", Utf8, b"one", Some(KeyChange::Decorated(Decoration::Prefix))),
+            (b"v1,whsec_aGk=", Utf8, b"hi", Some(KeyChange::Encoding(Base64))),
+            (b"v1,whsec_aGk=", Utf8, b"whsec_aGk=", Some(KeyChange::Decorated(Decoration::Version))),
+            ("key\u{a0}".as_bytes(), Utf8, b"key", Some(KeyChange::Untrimmed)),
             (b"key", Utf8, b"other", None),
             (b"", Utf8, b"other", None),
         ];
@@ -460,7 +470,7 @@ mod tests {
             let meant: Vec<_> = key_changes(text, configured).collect();
             let found = meant.iter().find(|(_, key)| key.expose() == right).map(|(change, _)| *change);
             assert_eq!(found, want, "{:?}", String::from_utf8_lossy(text));
-            assert!(meant.len() <= 6);
+            assert!(meant.len() <= 8);
         }
     }
 }

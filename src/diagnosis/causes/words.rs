@@ -4,7 +4,7 @@ use crate::diagnosis::causes::cause::{Cause, ContentChange, KeyChange};
 
 impl Cause {
     /// The labels of all causes. With them, every metric begins at zero.
-    pub const LABELS: [&'static str; 18] = [
+    pub const LABELS: [&'static str; 19] = [
         "notation",
         "doubled",
         "other_scheme",
@@ -22,6 +22,7 @@ impl Cause {
         "secret_white_space",
         "secret_quoted",
         "secret_newline",
+        "secret_decorated",
         "secret_encoding",
     ];
 
@@ -71,6 +72,7 @@ impl Cause {
                 "write the secret here exactly as the sender has it: `printf %s` instead of `echo`"
             }
             Self::Key { change: KeyChange::Quoted, .. } => "take the quotation marks away from the secret",
+            Self::Key { change: KeyChange::Decorated(decoration), .. } => decoration.advice(),
             Self::Key { change: KeyChange::Encoding(encoding), .. } => {
                 return format!("say so: `encoding = \"{}\"` for the secret", encoding.name());
             }
@@ -118,6 +120,7 @@ impl KeyChange {
             Self::Untrimmed => "secret_white_space",
             Self::Quoted => "secret_quoted",
             Self::NewlineLost => "secret_newline",
+            Self::Decorated(_) => "secret_decorated",
             Self::Encoding(_) => "secret_encoding",
         }
     }
