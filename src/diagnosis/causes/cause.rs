@@ -25,7 +25,7 @@ pub enum Cause {
     #[error("the field `{0}` came more than once, each time with the same value")]
     Doubled(String),
     /// The signature of the route's scheme is missing, but the request has the signature of another scheme.
-    #[error("there is no field `{missing}`, but there is `{found}`, as the scheme {scheme} signs")]
+    #[error("there is no field `{missing}`, but there is `{found}`, as the scheme {scheme} signs{}{}", alike(*.others), if *.is_sha1 { " (HMAC-SHA1)" } else { "" })]
     OtherScheme {
         /// The missing field.
         missing: String,
@@ -33,8 +33,27 @@ pub enum Cause {
         found: String,
         /// The other scheme.
         scheme: String,
+        /// How many further schemes sign in the same form.
+        others: usize,
+        /// Whether the other scheme signs with HMAC-SHA1.
+        is_sha1: bool,
         /// The path of a route with the other scheme, if a route has it.
         path: Option<String>,
+    },
+    /// The signature of the route's scheme is missing, but the request has one that senders of this scheme
+    /// made before they used SHA-256.
+    #[error(
+        "there is no field `{missing}`, but there is `{found}` with an HMAC-SHA1, as {senders} signed before they used SHA-256"
+    )]
+    FormerSignature {
+        /// The missing field.
+        missing: String,
+        /// The field of the older signature.
+        found: &'static str,
+        /// The senders that made such signatures.
+        senders: &'static str,
+        /// A shipped scheme that takes the signature, if there is one.
+        scheme: Option<String>,
     },
     /// The signed time is outside its window.
     #[error("the signed time is {} {side}, where {} {} allowed: a clock is wrong, or the event came late or again", Span(*.off), Span(*.allowed), Span(*.allowed).verb())]
@@ -113,7 +132,7 @@ pub enum NotationError {
     #[error("the signature has {0} hexadecimal digits instead of {1}{hash}", hash = as_many_as(*.0))]
     Length(usize, usize),
     /// The tag is base64 of a wrong number of bytes. The fields are the present number and the right number.
-    #[error("the signature is base64 of {0} bytes, where this scheme writes {1}")]
+    #[error("the signature is base64 of {0} bytes, where this scheme writes {1}{hash}", hash = as_many_as(.0.saturating_mul(2)))]
     Bytes(usize, usize),
     /// The value is not a list of the scheme's form.
     #[error("the signature is not a list of the form that this scheme writes")]
@@ -192,6 +211,15 @@ impl KeyChange {
             Self::Encoding(SecretEncoding::Base64) => format!("the secret `{secret}` is meant as base64"),
             Self::Encoding(SecretEncoding::Hex) => format!("the secret `{secret}` is meant as hexadecimal"),
         }
+    }
+}
+
+/// How many further schemes sign in the same form, as a text.
+fn alike(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => " (and one other)".to_owned(),
+        more => format!(" (and {more} others)"),
     }
 }
 

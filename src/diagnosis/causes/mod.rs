@@ -138,20 +138,68 @@ fn other_scheme<'o>(
             && value.is_some_and(read)
             && other.fields().all(|name| fields.values(name).next().is_some())
     };
-    let configured = others.into_iter().map(|(path, verifier)| (Some(path), verifier.scheme()));
-    let shipped = PRESETS.iter().map(|scheme| (None, scheme));
-    for (path, other) in configured.chain(shipped) {
+    for (path, verifier) in others {
         work.spend(CLAIM)?;
-        if is_there(other) {
-            return Ok(Some(Cause::OtherScheme {
-                missing: missing.to_owned(),
-                found: other.field.to_string(),
-                scheme: other.name.to_string(),
-                path: path.map(str::to_owned),
-            }));
+        if is_there(verifier.scheme()) {
+            return Ok(Some(another(missing, verifier.scheme(), 0, Some(path))));
         }
     }
-    Ok(None)
+    let mut shipped: Vec<&Scheme> = Vec::new();
+    for other in PRESETS.iter() {
+        work.spend(CLAIM)?;
+        shipped.extend(is_there(other).then_some(other));
+    }
+    let is_former =
+        |former: &&Former| former.is_in(fields) && shipped.iter().all(|other| other.field == former.field);
+    if let Some(former) = FORMER.iter().find(is_former) {
+        return Ok(Some(Cause::FormerSignature {
+            missing: missing.to_owned(),
+            found: former.field,
+            senders: former.senders,
+            scheme: shipped
+                .iter()
+                .find(|other| other.field == former.field)
+                .map(|other| other.name.to_string()),
+        }));
+    }
+    let shared = SHARED_RULES.iter().find_map(|name| shipped.iter().find(|other| other.name == *name));
+    let likely = shared.or_else(|| shipped.first());
+    let alike = |likely: &Scheme| shipped.iter().filter(|other| other.field == likely.field).count();
+    Ok(likely.map(|likely| another(missing, likely, alike(likely).saturating_sub(1), None)))
+}
+
+fn another(missing: &str, scheme: &Scheme, others: usize, path: Option<&str>) -> Cause {
+    Cause::OtherScheme {
+        missing: missing.to_owned(),
+        found: scheme.field.to_string(),
+        scheme: scheme.name.to_string(),
+        others,
+        is_sha1: scheme.algorithm == Algorithm::HmacSha1,
+        path: path.map(str::to_owned),
+    }
+}
+
+/// Schemes with a rule that many senders share. Such a scheme is more likely than that of one of these senders.
+const SHARED_RULES: [&str; 1] = ["standard-webhooks"];
+
+/// A signature that senders made before they used SHA-256, and still make beside it.
+struct Former {
+    field: &'static str,
+    prefix: &'static [u8],
+    /// The number of hexadecimal digits.
+    digits: usize,
+    senders: &'static str,
+}
+
+/// The older signatures that requests still have.
+const FORMER: [Former; 1] =
+    [Former { field: "x-hub-signature", prefix: b"sha1=", digits: 40, senders: "GitHub and Meta" }];
+
+impl Former {
+    fn is_in(&self, fields: &impl Fields) -> bool {
+        let tag = fields.values(self.field).next().and_then(|value| value.strip_prefix(self.prefix));
+        tag.is_some_and(|tag| tag.len() == self.digits && tag.iter().all(u8::is_ascii_hexdigit))
+    }
 }
 
 /// The cause for a signature, time or identifier that occurs several times: a field line may have been

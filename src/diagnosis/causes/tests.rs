@@ -111,12 +111,53 @@ fn without_content_only_the_fields_are_diagnosed() {
         missing: "propify-signature".into(),
         found: "x-hub-signature-256".into(),
         scheme: "github".into(),
+        others: usize::from(path.is_none()),
+        is_sha1: false,
         path: path.map(str::to_owned),
     };
     assert_eq!(why(&this, &lines, None, &[]), Some(other(None)));
     assert_eq!(why(&this, &lines, None, &[("/hooks", &github)]), Some(other(Some("/hooks"))));
     assert_eq!(why(&this, &[("x-hub-signature-256", "none")], None, &[]), None);
     assert_eq!(why(&this, &[("x-gitlab-token", "a")], None, &[]), None, "a token shows nothing");
+}
+
+#[test]
+fn of_several_schemes_with_one_field_the_most_likely_is_named() {
+    let this = verifier("this", None);
+    let tag = "0123456789abcdef".repeat(4);
+    let sha1 = format!("sha1={}", &tag[..40]);
+    let base64 = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=";
+    let standard = [
+        ("webhook-id", "msg_1"),
+        ("webhook-timestamp", "1782864000"),
+        ("webhook-signature", &format!("v1,{base64}")),
+    ];
+    let Some(Cause::OtherScheme { scheme, others, is_sha1, .. }) = why(&this, &standard, None, &[]) else {
+        panic!()
+    };
+    assert_eq!((scheme.as_str(), is_sha1), ("standard-webhooks", false));
+    assert!(others > 1, "others share it");
+    // GitHub's SHA-1 field, and no SHA-256.
+    for verifier in [&this, &of_scheme("github", "key", None)] {
+        let cause = why(verifier, &[("x-hub-signature", &sha1)], None, &[]).unwrap();
+        let said = format!("{cause}; {}", cause.advice());
+        assert!(matches!(cause, Cause::FormerSignature { .. }), "{said}");
+        assert!(
+            said.contains("HMAC-SHA1") && said.contains("GitHub") && said.contains("`scheme = \"intercom\"`"),
+            "{said}"
+        );
+    }
+    // The scheme of a route comes first.
+    let intercom = of_scheme("intercom", "key", None);
+    let found = why(&this, &[("x-hub-signature", &sha1)], None, &[("/chat", &intercom)]).unwrap();
+    assert!(found.to_string().ends_with("as the scheme intercom signs (HMAC-SHA1)"), "{found}");
+    let both = [("x-hub-signature", sha1.as_str()), ("x-hub-signature-256", &format!("sha256={tag}"))];
+    let found = why(&this, &both, None, &[]).unwrap().to_string();
+    assert!(found.contains("as the scheme github signs"), "{found}");
+    // SHA-1 in the field of a scheme with SHA-256.
+    let jira = of_scheme("jira", "key", None);
+    let found = why(&jira, &[("x-hub-signature", &sha1)], None, &[]).unwrap().to_string();
+    assert!(found.contains("as many as a SHA-1 has"), "{found}");
 }
 
 #[test]
@@ -148,7 +189,20 @@ fn every_cause_has_words_a_label_and_advice() {
         Cause::Notation(NotationError::Base64),
         Cause::Form(NotationError::Base64),
         Cause::Doubled("x".into()),
-        Cause::OtherScheme { missing: "x".into(), found: "y".into(), scheme: "z".into(), path: None },
+        Cause::OtherScheme {
+            missing: "x".into(),
+            found: "y".into(),
+            scheme: "z".into(),
+            others: 2,
+            is_sha1: true,
+            path: None,
+        },
+        Cause::FormerSignature {
+            missing: "x".into(),
+            found: "y",
+            senders: "A and B",
+            scheme: Some("z".into()),
+        },
         Cause::SignedTime { off: Duration::MAX, side: Side::Past, allowed: Duration::from_secs(1) },
         Cause::TimeUnit(Unit::Seconds),
         Cause::Expired(Arc::clone(&secret)),

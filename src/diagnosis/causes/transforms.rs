@@ -57,7 +57,7 @@ fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
     let bare = unwrapped(value);
     let (prefix, rest) = split_prefix(wanted, bare);
     let tag = tag(scheme.algorithm, rest);
-    let digits = bare.strip_prefix(wanted.as_bytes()).unwrap_or(bare);
+    let digits = bare.strip_prefix(wanted.as_bytes()).unwrap_or(rest);
     let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
     let len = scheme.algorithm.tag_len();
     if bare.is_empty() {
@@ -289,6 +289,7 @@ mod tests {
             (GITHUB, format!("sha256={base64}"), NotationError::Base64, true),
             (PLAIN, tag[1..].into(), NotationError::Length(63, 64), false),
             (PLAIN, tag[..40].into(), NotationError::Length(40, 64), false),
+            (GITHUB, format!("sha1={}", &tag[..40]), NotationError::Length(40, 64), false),
             (GITHUB, format!("sha256={tag}0"), NotationError::Length(65, 64), false),
             (PLAIN, "not-a-signature".into(), NotationError::NotEncoded(Encoding::Hex), false),
             (PLAIN, "\u{fffd}=".into(), NotationError::NotEncoded(Encoding::Hex), false),

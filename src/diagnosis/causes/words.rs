@@ -32,7 +32,7 @@ impl Cause {
         match self {
             Self::Notation(_) | Self::Form(_) => "notation",
             Self::Doubled(_) => "doubled",
-            Self::OtherScheme { .. } => "other_scheme",
+            Self::OtherScheme { .. } | Self::FormerSignature { .. } => "other_scheme",
             Self::SignedTime { .. } => "signed_time",
             Self::TimeUnit(_) => "time_unit",
             Self::Expired(_) => "secret_expired",
@@ -53,8 +53,22 @@ impl Cause {
                     "let the sender call {path}, whose route has that scheme, or correct the route's"
                 );
             }
-            Self::OtherScheme { path: None, scheme, .. } => {
+            Self::OtherScheme { path: None, scheme, others: 0, .. } => {
                 return format!("if that is the sender of this route: `scheme = \"{scheme}\"`");
+            }
+            Self::OtherScheme { path: None, scheme, found, .. } => {
+                return format!(
+                    "if that is the sender of this route: `scheme = \"{scheme}\"`; `hookgate schemes` shows the \
+                     others with `{found}`"
+                );
+            }
+            Self::FormerSignature { missing, found, scheme, .. } => {
+                let known =
+                    scheme.iter().map(|name| format!("`scheme = \"{name}\"` or ")).collect::<String>();
+                return format!(
+                    "let the sender send `{missing}`; to take the older signature, write {known}a scheme of your own \
+                     with `header = \"{found}\"` and `algorithm = \"hmac-sha1\"`"
+                );
             }
             Self::SignedTime { .. } => {
                 "set both clocks (NTP); if the sender signs once and retries for long, a longer `tolerance`"
