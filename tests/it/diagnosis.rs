@@ -149,6 +149,7 @@ fn a_change_of_the_body_is_named() {
     let spaced = body.replace("\":", "\": ").replace(",\"", ", \"").replace("1,2", "1, 2");
     let escaped = body.replace(MARK, &format!("{MARK} \\u00e9\\/"));
     let plain = body.replace(MARK, &format!("{MARK} é/"));
+    let garbled: String = plain.bytes().map(char::from).collect();
     let lines = "{\n\"text\": 1\n}\n";
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(body.as_bytes()).unwrap();
@@ -163,6 +164,14 @@ fn a_change_of_the_body_is_named() {
         (spaced.as_bytes(), body.as_bytes(), "reserialized"),
         (plain.as_bytes(), escaped.as_bytes(), "reserialized"),
         (body.as_bytes(), &gzip, "compressed"),
+        (body.as_bytes(), format!(" {body}\t").as_bytes(), "white_space"),
+        (plain.as_bytes(), garbled.as_bytes(), "charset"),
+        (plain.as_bytes(), plain.replace("\u{e9}/", "f?r").as_bytes(), "charset"),
+        (body.as_bytes(), STANDARD.encode(&body).as_bytes(), "base64"),
+        (body.as_bytes(), format!("{{\"payload\":{body}}}").as_bytes(), "envelope"),
+        (format!("{{\"payload\": {body}}}").as_bytes(), body.as_bytes(), "envelope"),
+        (b"a=x+y%2Fz&b=", b"a=x%20y%2fz&b=", "reserialized"),
+        (body.as_bytes(), b"", "emptied"),
     ] {
         assert_eq!(cause(&Setup::new().refuses(&changed(signed, arrives))), want);
     }
@@ -245,8 +254,6 @@ fn a_well_formed_forgery_has_no_likely_cause() {
         field(&unknown[1..]),
         field(&format!("{unknown},{}", signature(b""))),
         field(&unknown).line(format!("propify-signature: {}", signature(b""))),
-        unsigned(body()),
-        unsigned(body()).line("x-hub-signature-256: nonsense"),
     ] {
         let log = Setup::new().refuses(&request);
         let named: Vec<_> = log.iter().filter(|line| line["message"] == "likely cause").collect();
@@ -254,6 +261,17 @@ fn a_well_formed_forgery_has_no_likely_cause() {
         let looked = log.iter().filter(|line| line["message"] == "no likely cause");
         assert_eq!(looked.count(), 1, "it was looked into");
     }
+}
+
+#[test]
+fn a_request_without_a_signature_is_named_and_where_the_sender_gets_its_secret() {
+    for request in [unsigned(body()), unsigned(body()).line("x-hub-signature-256: nonsense")] {
+        assert_eq!(cause(&Setup::new().refuses(&request)), "unsigned");
+    }
+    let log = Setup { scheme: "github", ..Setup::new() }.refuses(&unsigned(body()));
+    assert_eq!(cause(&log), "unsigned");
+    let line = log.iter().find(|line| line["message"] == "likely cause").unwrap();
+    assert!(line["advice"].as_str().unwrap().contains("the field Secret of the webhook"), "{line}");
 }
 
 /// Guards against quadratic work. For each of these bodies, a search from every byte to the next non-space

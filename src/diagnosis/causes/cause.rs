@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::diagnosis::causes::time_span::Span;
 use crate::signature::decoration::Decoration;
 use crate::signature::field::Encoding;
+use crate::signature::scheme::SecretOrigin;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -55,6 +56,17 @@ pub enum Cause {
         /// A shipped scheme that takes the signature, if there is one.
         scheme: Option<String>,
     },
+    /// The request has no signature at all.
+    #[error("there is no field `{missing}`, and no signature of another known scheme either")]
+    Unsigned {
+        /// The missing field.
+        missing: String,
+        /// Who makes the sender's secret, if the scheme is one of the shipped.
+        secret: Option<SecretOrigin>,
+    },
+    /// There is a signature, but the field with this name, which the scheme signs, is missing.
+    #[error("there is a signature, but not the field `{0}`, which is signed, too")]
+    Incomplete(String),
     /// The signed time is outside its window.
     #[error("the signed time is {} {side}, where {} {} allowed: a clock is wrong, or the event came late or again", Span(*.off), Span(*.allowed), Span(*.allowed).verb())]
     SignedTime {
@@ -160,6 +172,41 @@ pub enum ContentChange {
     /// A byte order mark was added at the beginning.
     #[error("the body begins with a byte order mark that was not signed")]
     ByteOrderMark,
+    /// A byte order mark at the beginning was removed.
+    #[error("the body was signed with a byte order mark at its beginning, which is gone")]
+    ByteOrderMarkLost,
+    /// White space was added at the beginning or at the end.
+    #[error("there is white space around the body that was not signed; without it, it verifies")]
+    WhiteSpaceAdded,
+    /// A space at the end was removed.
+    #[error("the body was signed with a space at its end, which is gone")]
+    WhiteSpaceLost,
+    /// Text in UTF-8 was read as Latin-1 or Windows-1252, and written as UTF-8.
+    #[error("letters of the body are garbled: it was read as Latin-1; read as UTF-8, it verifies")]
+    ReadAsLatin1,
+    /// Text was written in Latin-1 instead of UTF-8.
+    #[error("the body is in Latin-1; in UTF-8, it verifies")]
+    WrittenAsLatin1,
+    /// Characters were replaced by `?` or U+FFFD. The signed bytes cannot be restored.
+    #[error(
+        "the body has `?` or U+FFFD in place of letters; whether it would verify with them was not checked"
+    )]
+    CharactersLost,
+    /// The content was encoded in base64.
+    #[error("the body is in base64; decoded, it verifies")]
+    Base64,
+    /// The content was put into a JSON object or a form.
+    #[error("the body was put into a JSON object or a form; a member or field of it verifies")]
+    Wrapped,
+    /// The content was taken out of a JSON object or a form.
+    #[error("the body was taken out of `payload` of a JSON object or a form; put back into it, it verifies")]
+    Unwrapped,
+    /// The form was written again, with other percent-encodings.
+    #[error("the form was parsed and written again; with other percent-encodings, it verifies")]
+    FormRewritten,
+    /// There is no content. The signed bytes cannot be restored.
+    #[error("the body is empty; if the sender signed one, it was lost on its way")]
+    Emptied,
     /// The JSON was serialized again, with other white space or other escapes.
     #[error("the body was parsed and written again; with other white space or escapes, it verifies")]
     Reserialized,

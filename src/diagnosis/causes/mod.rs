@@ -6,6 +6,9 @@
 //! ([`Work`]).
 
 pub(crate) mod cause;
+mod charset;
+mod envelope;
+mod form_spelling;
 mod json;
 mod unpack;
 mod words;
@@ -19,7 +22,7 @@ pub use crate::diagnosis::causes::time_span::Span;
 use crate::diagnosis::causes::transforms::{content_change, rewritten};
 pub use crate::diagnosis::causes::transforms::{key_changes, misread};
 use crate::signature::algorithm::Algorithm;
-use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::scheme::{PRESETS, Scheme, Source};
 use crate::signature::secret_trial::{Trial, Tried};
 use crate::signature::window::Unit;
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
@@ -115,11 +118,21 @@ fn of_content<'o, F: Fields>(
     }
     let signs_content = verifier.scheme().algorithm != Algorithm::Token;
     let encodings = context.fields.values("content-encoding");
-    let decompressed = signs_content && unpack::is_unpacked(encodings, content);
-    Ok(decompressed.then_some(Cause::Content(ContentChange::Decompressed)))
+    work.spend(content.len().saturating_mul(2))?;
+    // The signed bytes cannot be restored, so these causes are only likely.
+    let unchecked = if !signs_content {
+        None
+    } else if content.is_empty() {
+        Some(ContentChange::Emptied)
+    } else if unpack::is_unpacked(encodings, content) {
+        Some(ContentChange::Decompressed)
+    } else {
+        charset::has_replacements(content).then_some(ContentChange::CharactersLost)
+    };
+    Ok(unchecked.map(Cause::Content))
 }
 
-/// The cause for a request without a signature: the request may have the signature of another scheme. Schemes
+/// The cause for a request without one of the scheme's fields: the request may have the signature of another scheme. Schemes
 /// with tokens are skipped, because their field can be any field that clients send.
 fn other_scheme<'o>(
     scheme: &Scheme,
@@ -165,7 +178,19 @@ fn other_scheme<'o>(
     let shared = SHARED_RULES.iter().find_map(|name| shipped.iter().find(|other| other.name == *name));
     let likely = shared.or_else(|| shipped.first());
     let alike = |likely: &Scheme| shipped.iter().filter(|other| other.field == likely.field).count();
-    Ok(likely.map(|likely| another(missing, likely, alike(likely).saturating_sub(1), None)))
+    Ok(Some(match likely {
+        Some(likely) => another(missing, likely, alike(likely).saturating_sub(1), None),
+        None if scheme.signature_fields().any(|name| fields.values(name).next().is_some()) => {
+            Cause::Incomplete(missing.to_owned())
+        }
+        None => Cause::Unsigned {
+            missing: missing.to_owned(),
+            secret: match scheme.source {
+                Source::Shipped { secret, .. } => Some(secret),
+                Source::Configured => None,
+            },
+        },
+    }))
 }
 
 fn another(missing: &str, scheme: &Scheme, others: usize, path: Option<&str>) -> Cause {

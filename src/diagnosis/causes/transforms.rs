@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::diagnosis::causes::budget::{GivenUp, Work};
 use crate::diagnosis::causes::cause::{ContentChange, KeyChange, NotationError};
-use crate::diagnosis::causes::{json, unpack};
+use crate::diagnosis::causes::{charset, envelope, form_spelling, json, unpack};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::decoration::{self, Decoration};
 use crate::signature::field::{self, Encoding, Format};
@@ -155,7 +155,7 @@ pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
 
 /// The change to the content, if the content verifies after the change is undone.
 ///
-/// `verifies` is called at most about twenty times. Its content is at most a few times as long as `content`.
+/// `verifies` is called at most about forty times. Its content is at most a few times as long as `content`.
 ///
 /// # Errors
 /// [`GivenUp`]
@@ -164,15 +164,26 @@ pub(crate) fn content_change(
     work: &mut Work<'_>,
     mut verifies: impl FnMut(&[u8], &mut Work<'_>) -> Result<bool, GivenUp>,
 ) -> Result<Option<ContentChange>, GivenUp> {
-    use ContentChange::{ByteOrderMark, Compressed, CrlfForLf, LfForCrlf, NewlineAdded, NewlineLost};
+    use ContentChange::{
+        Base64, ByteOrderMark, ByteOrderMarkLost, Compressed, CrlfForLf, FormRewritten, LfForCrlf,
+        NewlineAdded, NewlineLost, ReadAsLatin1, Reserialized, Unwrapped, WhiteSpaceAdded, WhiteSpaceLost,
+        Wrapped, WrittenAsLatin1,
+    };
     type Undo = fn(&[u8]) -> Option<Cow<'_, [u8]>>;
-    let undo: [(ContentChange, Undo); 6] = [
+    let undo: [(ContentChange, Undo); 13] = [
         (NewlineAdded, |content| content.strip_suffix(b"\r\n").map(Cow::from)),
         (NewlineAdded, |content| content.strip_suffix(b"\n").map(Cow::from)),
         (NewlineLost, |content| Some([content, b"\n"].concat().into())),
+        (NewlineLost, |content| Some([content, b"\r\n"].concat().into())),
         (CrlfForLf, |content| with_line_ends(content, b"\n").map(Cow::from)),
         (LfForCrlf, |content| with_line_ends(content, b"\r\n").map(Cow::from)),
-        (ByteOrderMark, |content| content.strip_prefix(b"\xef\xbb\xbf").map(Cow::from)),
+        (ByteOrderMark, |content| content.strip_prefix(BYTE_ORDER_MARK).map(Cow::from)),
+        (ByteOrderMarkLost, |content| Some([BYTE_ORDER_MARK, content].concat().into())),
+        (WhiteSpaceAdded, |content| Some(content.trim_ascii().into())),
+        (WhiteSpaceLost, |content| Some([content, b" "].concat().into())),
+        (ReadAsLatin1, |content| charset::read_as_latin1(content).map(Cow::from)),
+        (WrittenAsLatin1, |content| charset::written_as_latin1(content).map(Cow::from)),
+        (Base64, |content| from_base64(unwrapped(content)).map(Cow::from)),
     ];
     let undone = undo.into_iter().map(|(change, undo)| (change, undo(content), content.len()));
     let unpacked = std::iter::once_with(|| {
@@ -180,8 +191,13 @@ pub(crate) fn content_change(
         (Compressed, text.map(Cow::from), content.len().saturating_add(len))
     });
     let spelled = json::spellings(content)
-        .map(|spelling| (ContentChange::Reserialized, spelling.text.map(Cow::from), spelling.visited));
-    for (change, signed, visited) in undone.chain(unpacked).chain(spelled) {
+        .map(|spelling| (Reserialized, spelling.text.map(Cow::from), spelling.visited));
+    let read_once = |change| move |text: Vec<u8>| (change, Some(Cow::from(text)), content.len());
+    let others = form_spelling::spellings(content)
+        .map(read_once(FormRewritten))
+        .chain(envelope::inside(content).map(read_once(Wrapped)))
+        .chain(envelope::around(content).map(read_once(Unwrapped)));
+    for (change, signed, visited) in undone.chain(unpacked).chain(spelled).chain(others) {
         let written = signed.as_ref().map_or(0, |signed| signed.len());
         work.spend(visited.saturating_add(written))?;
         if let Some(signed) = signed
@@ -260,6 +276,14 @@ fn with_line_ends(content: &[u8], end: &[u8]) -> Option<Vec<u8>> {
         content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
     (lines.len() > 1).then(|| lines.join(end))
 }
+
+/// A byte order mark, in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The most changes of content that are undone, in about as many passes.
+#[cfg(test)]
+const MOST_CHANGES: usize =
+    14 + json::MOST + form_spelling::MOST + envelope::MOST_INSIDE + envelope::MOST_AROUND;
 
 /// The longest prefix, in bytes. No prefix in use is longer.
 const LONGEST_PREFIX: usize = 12;
@@ -410,7 +434,7 @@ mod tests {
     #[test]
     fn a_change_of_the_content_is_found_by_undoing_it() {
         use ContentChange::*;
-        let cases: [(&[u8], &[u8], Option<ContentChange>); 15] = [
+        let cases: [(&[u8], &[u8], Option<ContentChange>); 31] = [
             (b"{}", b"{}\n", Some(NewlineAdded)),
             (b"{}", b"{}\r\n", Some(NewlineAdded)),
             (b"", b"\n", Some(NewlineAdded)),
@@ -426,6 +450,22 @@ mod tests {
             (br#"{"a": [1, 2], "b": ","}"#, br#"{"a":[1,2],"b":","}"#, Some(Reserialized)),
             (br#"{"a\\": "b"}"#, br#"{"a\\":"b"}"#, Some(Reserialized)),
             ("{\"a\":\"é/\"}".as_bytes(), br#"{"a": "\u00e9\/"}"#, Some(Reserialized)),
+            (b"\xef\xbb\xbf{}", b"{}", Some(ByteOrderMarkLost)),
+            (b"{}\r\n", b"{}", Some(NewlineLost)),
+            (b"{}", b"\t{} ", Some(WhiteSpaceAdded)),
+            (b"{} ", b"{}", Some(WhiteSpaceLost)),
+            ("Z\u{fc}rich".as_bytes(), "Z\u{c3}\u{bc}rich".as_bytes(), Some(ReadAsLatin1)),
+            ("5 \u{20ac}".as_bytes(), "5 \u{e2}\u{201a}\u{ac}".as_bytes(), Some(ReadAsLatin1)),
+            ("Z\u{fc}rich".as_bytes(), b"Z\xfcrich", Some(WrittenAsLatin1)),
+            (br#"{"a":1}"#, b"eyJhIjoxfQ==", Some(Base64)),
+            (br#"{"a":1}"#, b"\"eyJhIjoxfQ\"", Some(Base64)),
+            (b"a=x+y%2Fz~&b=", b"a=x%20y%2fz%7E&b=", Some(FormRewritten)),
+            (br#"{"a":1}"#, br#"{"payload":{"a":1}}"#, Some(Wrapped)),
+            (br#"{"a":1}"#, br#"{"x":0,"body":"{\"a\":1}"}"#, Some(Wrapped)),
+            (br#"{"a":1}"#, b"payload=%7B%22a%22%3A1%7D", Some(Wrapped)),
+            (br#"{"payload":{"a":1}}"#, br#"{"a":1}"#, Some(Unwrapped)),
+            (b"payload=%7B%22a%22%3A1%7D", br#"{"a":1}"#, Some(Unwrapped)),
+            (b"a=1&b=2", b"a=1&b=3", None),
             (b"{}", b"{}", None),
             (b"{}", b"[]", None),
             (b"a b", b"ab", None),
@@ -438,7 +478,7 @@ mod tests {
                 Ok(content == signed && signed != received)
             });
             assert_eq!(found, Ok(want), "{:?}", String::from_utf8_lossy(received));
-            assert!(asked <= 7 + json::MOST);
+            assert!(asked <= MOST_CHANGES);
         }
     }
 

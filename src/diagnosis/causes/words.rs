@@ -1,13 +1,15 @@
 //! Pure. The label and the remedy of each cause.
 
 use crate::diagnosis::causes::cause::{Cause, ContentChange, KeyChange};
+use crate::signature::scheme::SecretOrigin;
 
 impl Cause {
     /// The labels of all causes. With them, every metric begins at zero.
-    pub const LABELS: [&'static str; 19] = [
+    pub const LABELS: [&'static str; 25] = [
         "notation",
         "doubled",
         "other_scheme",
+        "unsigned",
         "signed_time",
         "time_unit",
         "secret_expired",
@@ -16,9 +18,14 @@ impl Cause {
         "newline_lost",
         "line_ends",
         "byte_order_mark",
+        "white_space",
+        "charset",
+        "base64",
+        "envelope",
         "reserialized",
         "compressed",
         "decompressed",
+        "emptied",
         "secret_white_space",
         "secret_quoted",
         "secret_newline",
@@ -33,6 +40,7 @@ impl Cause {
             Self::Notation(_) | Self::Form(_) => "notation",
             Self::Doubled(_) => "doubled",
             Self::OtherScheme { .. } | Self::FormerSignature { .. } => "other_scheme",
+            Self::Unsigned { .. } | Self::Incomplete(_) => "unsigned",
             Self::SignedTime { .. } => "signed_time",
             Self::TimeUnit(_) => "time_unit",
             Self::Expired(_) => "secret_expired",
@@ -70,6 +78,21 @@ impl Cause {
                      with `header = \"{found}\"` and `algorithm = \"hmac-sha1\"`"
                 );
             }
+            Self::Unsigned { secret: Some(SecretOrigin::Chosen(place)), missing } => {
+                return format!(
+                    "the sender signs once it has a secret: {place}; if it has one, look for a proxy that drops \
+                     `{missing}`"
+                );
+            }
+            Self::Unsigned { secret: Some(SecretOrigin::Given(_)) | None, missing } => {
+                return format!(
+                    "let the sender sign, and look for a proxy that drops `{missing}`; a request of another \
+                     program needs no remedy"
+                );
+            }
+            Self::Incomplete(missing) => {
+                return format!("look for a proxy that drops `{missing}`, and let it pass the field on");
+            }
             Self::SignedTime { .. } => {
                 "set both clocks (NTP); if the sender signs once and retries for long, a longer `tolerance`"
             }
@@ -101,10 +124,15 @@ impl ContentChange {
             Self::NewlineAdded => "newline_added",
             Self::NewlineLost => "newline_lost",
             Self::CrlfForLf | Self::LfForCrlf => "line_ends",
-            Self::ByteOrderMark => "byte_order_mark",
-            Self::Reserialized => "reserialized",
+            Self::ByteOrderMark | Self::ByteOrderMarkLost => "byte_order_mark",
+            Self::WhiteSpaceAdded | Self::WhiteSpaceLost => "white_space",
+            Self::ReadAsLatin1 | Self::WrittenAsLatin1 | Self::CharactersLost => "charset",
+            Self::Base64 => "base64",
+            Self::Wrapped | Self::Unwrapped => "envelope",
+            Self::Reserialized | Self::FormRewritten => "reserialized",
             Self::Compressed => "compressed",
             Self::Decompressed => "decompressed",
+            Self::Emptied => "emptied",
         }
     }
 
@@ -117,7 +145,24 @@ impl ContentChange {
                 "pass the body on byte for byte: no text mode, no conversion of line ends"
             }
             Self::ByteOrderMark => "save the body without a byte order mark",
-            Self::Reserialized => "pass the body on as it was received: do not parse it and write it again",
+            Self::ByteOrderMarkLost | Self::WhiteSpaceAdded | Self::WhiteSpaceLost => {
+                "pass the body on byte for byte: do not trim it, and do not read it as text"
+            }
+            Self::ReadAsLatin1 | Self::WrittenAsLatin1 | Self::CharactersLost => {
+                "pass the body on as bytes, or read and write it as UTF-8"
+            }
+            Self::Base64 => {
+                "let the gateway in front decode the body, or pass it on as bytes (AWS API Gateway: `isBase64Encoded`)"
+            }
+            Self::Wrapped | Self::Unwrapped => {
+                "pass the whole body on as it was received: the sender has signed all of it, and nothing else"
+            }
+            Self::Emptied => {
+                "look for what drops the body: a redirect (let the sender call the last URL), or a proxy"
+            }
+            Self::Reserialized | Self::FormRewritten => {
+                "pass the body on as it was received: do not parse it and write it again"
+            }
             Self::Compressed => {
                 "turn compression off, at the sender or at the proxy before the gateway, or sign what is sent"
             }
