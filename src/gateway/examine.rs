@@ -66,8 +66,9 @@ impl Route {
         let fields = HyperFields(&head.headers);
         let context = self.context_of(head.method.as_str(), target.as_bytes(), &fields, now);
         let claim = self.verifier.claim(&context).map_err(Rejection::Unsigned)?;
-        if u64::try_from(content.len()).is_ok_and(|length| length > self.max_body) {
-            return Err(Rejection::BodyTooLarge);
+        let length = u64::try_from(content.len()).ok();
+        if length.is_some_and(|length| length > self.max_body) {
+            return Err(Rejection::BodyTooLarge { declared: length, most: self.max_body });
         }
         let mut verification = self.verifier.begin(claim, now);
         verification.push(content);

@@ -7,6 +7,7 @@
 mod forwarding;
 pub mod reason;
 mod receive;
+mod refusal_detail;
 mod route;
 mod storing;
 
@@ -156,7 +157,7 @@ pub async fn handle<R: Resources, C: Content>(
             record.refused = true;
             record.reason = rejection.reason();
             if let Some(detail) = rejection.detail() {
-                record.detail = Some(detail.to_owned());
+                record.detail = Some(detail.into_owned());
             }
             if rejection == Rejection::BodyIncomplete {
                 record.status = 0;
@@ -194,7 +195,10 @@ async fn walk<R: Resources, C: Content>(
     if head.has_lookalike_of(&gateway.set_fields) {
         return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
     }
-    let matched = gateway.router.find(head.path()).ok_or(Rejection::NoRoute)?;
+    let Some(matched) = gateway.router.find(head.path()) else {
+        record.detail = Some(refusal_detail::of_missing_route(&gateway.router, head.path()).to_owned());
+        return Err(Rejection::NoRoute);
+    };
     let candidates = matched.candidates();
     let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());

@@ -41,7 +41,10 @@ pub(super) async fn receive<R: Resources, C: Content>(
         Length::None => return Ok(()),
         Length::Known(length) => match usize::try_from(length) {
             Ok(length) if length <= max => Plan::Declared(length),
-            Ok(_) | Err(_) => return Err(Rejection::BodyTooLarge),
+            Ok(_) | Err(_) => {
+                let (declared, most) = (Some(length), bounds.max_body);
+                return Err(Rejection::BodyTooLarge { declared, most });
+            }
         },
         Length::Unknown => Plan::Counted { max },
     };
@@ -155,7 +158,8 @@ impl Intake<'_, '_> {
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         match self.plan {
             Plan::Counted { max } if self.verification.len().saturating_add(announced) > max => {
-                Err(Rejection::BodyTooLarge)
+                let most = u64::try_from(max).unwrap_or(u64::MAX);
+                Err(Rejection::BodyTooLarge { declared: None, most })
             }
             Plan::Counted { .. } | Plan::Declared(_) => Ok(()),
         }

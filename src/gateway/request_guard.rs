@@ -47,9 +47,15 @@ impl<R: Resources> RequestGuard<R> {
         (&mut self.record, &self.resources)
     }
 
-    /// Records that the client does not get the rest of the response.
+    /// Records that the client does not get the rest of the response. A refusal keeps its own detail as well.
     pub fn cut_short(&mut self) {
-        self.record.detail = Some(cut_short(self.resources.is_draining(), self.is_evicted));
+        let end = cut_short(self.resources.is_draining(), self.is_evicted);
+        let refused = self.record.detail.take().filter(|_| self.record.refused);
+        self.record.detail = Some(match refused {
+            Some(detail) if detail.ends_with(END_OF_ANSWER) => detail,
+            Some(detail) => format!("{detail}; {end}"),
+            None => end,
+        });
     }
 }
 
@@ -60,7 +66,7 @@ impl<R: Resources> Drop for RequestGuard<R> {
             // a few bytes too low.
             let unwritten = u64::try_from(self.unwritten).unwrap_or(u64::MAX);
             self.record.sent = self.record.sent.saturating_sub(unwritten);
-            if self.record.detail.is_none() {
+            if self.record.detail.is_none() || self.record.refused {
                 self.cut_short();
             }
         }
@@ -77,5 +83,8 @@ fn cut_short(is_draining: bool, is_evicted: bool) -> String {
         (false, true) => "its connection was closed for another one",
         (false, false) => "left by the client",
     };
-    format!("{whose}, before the end of its answer")
+    format!("{whose}{END_OF_ANSWER}")
 }
+
+/// The end of the log text for a response that was cut short.
+const END_OF_ANSWER: &str = ", before the end of its answer";

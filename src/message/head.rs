@@ -21,7 +21,7 @@ use crate::message::head::lines::{Lines, parts_of_line};
 pub(crate) use crate::message::head::lines::{field_line, leading_empty_lines, trim};
 pub use crate::message::head::lookalike::{Guarded, is_lookalike};
 pub use crate::message::head::request::RequestHead;
-use crate::message::head::target::{RequestLine, Target, is_host};
+use crate::message::head::target::{PROXY_ON_PLAIN, RequestLine, Target, is_host};
 use crate::message::head::token::Name;
 pub use crate::message::head::token::is_same_name;
 pub(crate) use crate::message::head::token::is_token;
@@ -57,6 +57,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
         // Bytes that cannot be HTTP/1.x are refused immediately, without waiting for the time limit. A TLS
         // handshake is an example.
         Some(&TLS_HANDSHAKE) => return malformed(TLS_ON_PLAIN),
+        Some(_) if message.starts_with(PROXY_2) => return malformed(PROXY_ON_PLAIN),
         Some(first) if !is_token(*first) => {
             return malformed("the request line does not begin with a method");
         }
@@ -90,6 +91,9 @@ pub(crate) const EMPTY_LINES: &str = "there are too many empty lines before the 
 /// The first byte of a TLS connection (RFC 8446, section 5.1), and what the log says of one on a plain listener.
 const TLS_HANDSHAKE: u8 = 0x16;
 const TLS_ON_PLAIN: &str = "TLS came to a plain HTTP listener: write http:// in the URL, or use a port of [tls] listen (without [tls], no port speaks TLS)";
+
+/// The beginning of a PROXY protocol header of version 2, without the empty lines that it begins with.
+const PROXY_2: &[u8] = b"\0\r\nQUIT\n";
 
 const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
 

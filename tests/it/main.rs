@@ -55,6 +55,7 @@ mod process;
 mod properties;
 mod property;
 mod queue;
+mod refusal_details;
 mod reload;
 mod rotation;
 mod schemes;

@@ -28,14 +28,14 @@ pub(crate) enum Target<'h> {
 impl<'h> RequestLine<'h> {
     pub(crate) fn read(line: &'h [u8]) -> Result<Self, HeadError> {
         let Some((method, target, version)) = parts(line) else {
-            return Err(HeadError::Malformed(
-                "the request line is not method, target and version, with one space between",
-            ));
+            return Err(HeadError::Malformed(misread(line)));
         };
         if !is_all_token(method) {
             return Err(HeadError::Malformed("the method is not a token"));
         }
-        let version = read_version(version)?;
+        let surplus =
+            |fault| if version.contains(&b' ') { HeadError::Malformed(misread(line)) } else { fault };
+        let version = read_version(version).map_err(surplus)?;
         let target = Target::read(method, target).map_err(HeadError::Malformed)?;
         Ok(Self { method, target, version })
     }
@@ -92,6 +92,21 @@ fn parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (target, version) = at_space(rest)?;
     Some((method, target, version))
 }
+
+/// What is wrong with a line that is not a request line.
+fn misread(line: &[u8]) -> &'static str {
+    let mut last = line.rsplitn(2, |byte| *byte == b' ');
+    if line.starts_with(b"PROXY ") {
+        PROXY_ON_PLAIN
+    } else if last.next().is_some_and(|version| version.starts_with(b"HTTP/")) {
+        "the request line has more than two spaces: in a target, a space is written %20"
+    } else {
+        "the request line is not method, target and version, with one space between"
+    }
+}
+
+/// What the log says of the PROXY protocol on a listener that does not expect it.
+pub(crate) const PROXY_ON_PLAIN: &str = "the PROXY protocol came to a listener that does not expect it: turn it off at the proxy, or set `[server] proxy_protocol`";
 
 fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (before, rest) = text.split_at_checked(memchr(b' ', text)?)?;

@@ -173,6 +173,29 @@ fn a_request_line_is_bounded_whatever_the_head_may_have() {
 }
 
 #[test]
+fn another_protocol_and_a_space_in_the_target_are_named() {
+    for (bytes, want) in [
+        (
+            &b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 80\r\nPOST / HTTP/1.1\r\nhost: a\r\n\r\n"[..],
+            "PROXY protocol",
+        ),
+        (b"PROXY UNKNOWN\r\nPOST / HTTP/1.1\r\nhost: a\r\n\r\n", "PROXY protocol"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "PROXY protocol"),
+        (b"\0\r\nQUIT\n\x20\0\0\0", "PROXY protocol"),
+        (b"\0\r\nquit\n", "does not begin with a method"),
+        (b"\x16\x03\x01\x02\0\x01", "TLS"),
+        (b"POST /a b HTTP/1.1\r\nhost: a\r\n\r\n", "a space is written %20"),
+        (b"POST  /a HTTP/1.1\r\nhost: a\r\n\r\n", "a space is written %20"),
+        (b"POST /a HTTP/one\r\nhost: a\r\n\r\n", "the version is not"),
+        (b"POST /a\r\nhost: a\r\n\r\n", "not method, target and version"),
+    ] {
+        let parse = look_at(bytes);
+        let Parsed::Faulty(HeadError::Malformed(said)) = parse else { panic!("{want}: {parse:?}") };
+        assert!(said.contains(want), "{want}: {said}");
+    }
+}
+
+#[test]
 fn http_that_is_not_served_has_errors_of_its_own() {
     let fault = |line: &str, lines: &str| look_at(format!("{line}\r\n{lines}\r\n").as_bytes());
     for version in ["2.0", "9.9", "0.9", "0.0", "3.1"] {
