@@ -19,6 +19,7 @@ pub mod reply;
 pub mod request_guard;
 pub mod resources;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -156,8 +157,9 @@ pub async fn handle<R: Resources, C: Content>(
             }
             record.refused = true;
             record.reason = rejection.reason();
-            if let Some(detail) = rejection.detail() {
-                record.detail = Some(detail.into_owned());
+            // What the walk found out says more than the kind of the refusal.
+            if record.detail.is_none() {
+                record.detail = rejection.detail().map(Cow::into_owned);
             }
             if rejection == Rejection::BodyIncomplete {
                 record.status = 0;
