@@ -375,7 +375,7 @@ proptest! {
         let (before, credentials) = basic_credentials(value.as_bytes()).unwrap();
         prop_assert_eq!(credentials, token.as_bytes());
         prop_assert_eq!(before, BASIC.len());
-        prop_assert_eq!(value[before..].as_bytes(), &*notation.token_text(token.as_bytes()));
+        prop_assert_eq!(&value.as_bytes()[before..], &*notation.token_text(token.as_bytes()));
     }
 
     #[test]
