@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use crate::diagnosis::causes::form_spelling;
 
-/// The texts that the content may be an envelope of. At most [`MOST_INSIDE`].
+/// The texts that the content may be an envelope of. At most `MOST_INSIDE`.
 pub(super) fn inside(content: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let is_object = content.trim_ascii_start().starts_with(b"{");
     let only = is_object.then(|| only_member(content)).flatten();
