@@ -1,20 +1,24 @@
 //! Shell. The content of an HTTP/2 request, as it arrives on its stream.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
+use tokio::time::timeout;
 
 use crate::admission::client::ClientAddress;
+use crate::http2::limits::{DISCARD, MOST_DISCARDED};
 use crate::http2::streams::Stream;
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
+use crate::runtime::worker::Worker;
 
 /// The content of a request.
 #[derive(Debug)]
 pub(crate) struct RequestContent {
-    body: Incoming,
+    body: Discarded,
     stream: Rc<Stream>,
     length: Length,
     /// The bytes of a frame that are not taken yet.
@@ -25,7 +29,8 @@ pub(crate) struct RequestContent {
 
 impl RequestContent {
     /// The content of a request. `length` is what its head says.
-    pub(crate) fn new(body: Incoming, stream: Rc<Stream>, length: Length) -> Self {
+    pub(crate) fn new(worker: &Rc<Worker>, body: Incoming, stream: Rc<Stream>, length: Length) -> Self {
+        let body = Discarded { body: Some(body), worker: Rc::clone(worker) };
         Self { body, stream, length, piece: Bytes::new(), arrived: 0 }
     }
 
@@ -58,6 +63,52 @@ impl Drop for RequestContent {
     }
 }
 
+/// The content that hyper hands over. What is left of it when its request is answered is read and discarded for a short
+/// time: many clients lose a response if their stream is reset before they have sent all of a small content, or the
+/// end of the stream.
+#[derive(Debug)]
+struct Discarded {
+    /// `None` only while it is dropped.
+    body: Option<Incoming>,
+    worker: Rc<Worker>,
+}
+
+impl Discarded {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+}
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
+            self.worker.finish(discard(body));
+        }
+    }
+}
+
+/// Reads and discards content, at most [`MOST_DISCARDED`] bytes and for at most [`DISCARD`]. Then hyper resets the
+/// stream.
+async fn discard(mut body: Incoming) {
+    let reading = async {
+        let mut left = MOST_DISCARDED;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _time_is_up = timeout(DISCARD, reading).await;
+}
+
 impl Content for RequestContent {
     fn length(&self) -> Length {
         self.length
@@ -75,7 +126,7 @@ impl Content for RequestContent {
         place: &mut impl Append,
     ) -> Poll<Result<Progress, ContentError>> {
         while self.piece.is_empty() {
-            let polled = Pin::new(&mut self.body).poll_frame(cx);
+            let polled = self.body.poll_frame(cx);
             if polled.is_pending() {
                 self.stream.hold(cx, usize::try_from(self.arrived).unwrap_or(usize::MAX));
             }

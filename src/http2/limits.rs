@@ -63,6 +63,12 @@ pub const STREAM: usize = 32 * 1024;
 /// counted, and pieces of a response behind the send queue.
 pub const CONNECTION: usize = 16 * 1024 + 2 * 16 * 1024 + 16 * 1024 + 16 * 1024 + FREE_UNREAD + 2 * PIECE;
 
+/// The most content that is read and discarded after its request was answered, in bytes.
+pub const MOST_DISCARDED: usize = 64 * 1024;
+
+/// How long it is read and discarded.
+pub const DISCARD: Duration = Duration::from_secs(1);
+
 /// The size of a field line in a header list, besides its name and its value (RFC 9113, section 6.5.2).
 const LINE: usize = 32;
 

@@ -325,7 +325,7 @@ async fn exchange(
         Ok(Framing::Chunked) => Length::Unknown,
         Ok(Framing::None) | Err(_) => Length::None,
     };
-    let content = RequestContent::new(body, Rc::clone(&stream), length);
+    let content = RequestContent::new(&worker, body, Rc::clone(&stream), length);
     let incoming = Incoming { head, content, peer: client, session, at: at.into_std(), memory };
     let (reply, guard) = {
         let mut handled = pin!(gateway::handle(view.gateway(), Scope::new(&worker, &view), incoming));
