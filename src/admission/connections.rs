@@ -22,7 +22,7 @@ use crate::admission::eviction::{Rank, Standing, Waits};
 use crate::runtime::deadline::LazyNow;
 
 /// If no connection could be evicted, the search is repeated after this time.
-const RECALL: Duration = Duration::from_millis(250);
+const RECALL: Duration = Duration::from_millis(50);
 
 /// How many connections are compared to find the one to evict. If none of them can be evicted, more are
 /// compared.

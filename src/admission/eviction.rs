@@ -7,6 +7,10 @@ use std::time::Duration;
 /// How long a connection is fresh: see `Class`.
 pub const FRESH: Duration = Duration::from_secs(1);
 
+/// How long a new connection is not evicted while it waits for its first head. The head of an ordinary client
+/// comes right behind the connection, but its process may have to wait for the processor.
+pub const JUST_OPENED: Duration = Duration::from_millis(100);
+
 /// Content at this rate or faster, in bytes a second, is not slow. An ordinary event arrives within
 /// [`FRESH`].
 const FAST: u64 = 64 * 1024;
@@ -120,6 +124,9 @@ impl Standing {
         // Without this, a client that sends one refused request after the other would always be fresh.
         let time = if self.has_proved { self.waited } else { self.age };
         let is_fresh = time < FRESH;
+        if self.waits == Waits::Head && self.age < JUST_OPENED {
+            return None;
+        }
         let (class, rate) = match self.waits {
             Waits::Lingering => (Class::Lingering, 0),
             Waits::Idle => (Class::Idle, 0),
@@ -179,7 +186,7 @@ mod tests {
             standing(Content, long),
             standing(Observed, long),
             fast,
-            standing(Head, Duration::ZERO),
+            standing(Head, JUST_OPENED),
         ];
         for pair in order.windows(2) {
             assert!(goes_before(pair[0], pair[1]), "{pair:?}");
@@ -200,8 +207,19 @@ mod tests {
                 assert!(goes_before(standing(other, FRESH), under), "{other:?} {waits:?}");
             }
         }
-        let (older, younger) = (standing(Waits::Content, MILLI * 2), standing(Waits::Head, MILLI));
+        let (older, younger) =
+            (standing(Waits::Content, JUST_OPENED + MILLI), standing(Waits::Head, JUST_OPENED));
         assert!(goes_before(older, younger), "of those who have just come, the first");
+    }
+
+    #[test]
+    fn a_connection_that_has_just_been_opened_is_not_evicted_before_its_head_could_come() {
+        assert_eq!(standing(Waits::Head, JUST_OPENED - MILLI).rank(), None);
+        assert!(standing(Waits::Head, JUST_OPENED).rank().is_some());
+        assert!(standing(Waits::Content, Duration::ZERO).rank().is_some());
+        let next_head =
+            Standing { age: JUST_OPENED, has_proved: true, ..standing(Waits::Head, Duration::ZERO) };
+        assert!(next_head.rank().is_some(), "of the first head only");
     }
 
     #[test]
@@ -211,8 +229,8 @@ mod tests {
         assert!(goes_before(again, newcomer));
         assert!(goes_before(newcomer, Standing { has_proved: true, ..again }));
         let (older, younger) = (
-            Standing { age: MILLI * 3, ..standing(Waits::Content, MILLI) },
-            standing(Waits::Head, MILLI * 2),
+            Standing { age: JUST_OPENED + MILLI, ..standing(Waits::Content, MILLI) },
+            standing(Waits::Head, JUST_OPENED),
         );
         assert!(
             goes_before(older, younger),

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::task::coop::unconstrained;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::admission::connections::Entry;
@@ -118,6 +119,8 @@ struct Inner<IO> {
     draining: bool,
     waiting: Deadline,
     first_request: bool,
+    /// Whether the evicted connection was read once more.
+    looked_again: bool,
     /// When the client began to make the gateway wait. `None` if it does not.
     stuck_since: Option<Instant>,
     writing: Deadline,
@@ -193,6 +196,7 @@ impl<IO: Transport> Connection<IO> {
             draining: false,
             waiting,
             first_request: true,
+            looked_again: false,
             stuck_since: None,
             writing: Deadline::default(),
             uptake: Uptake::default(),
@@ -470,7 +474,12 @@ impl<IO: Transport> Inner<IO> {
                 continue;
             }
             if self.entry.is_evicted() {
-                return Poll::Ready(Ok(None));
+                if mem::replace(&mut self.looked_again, true) {
+                    return Poll::Ready(Ok(None));
+                }
+                // The runtime may not know yet of bytes that have arrived: it learns of them before a task
+                // that yields goes on. A client that has sent a whole request still gets the answer.
+                return pin!(yield_now()).poll(cx).map(|()| Ok(None));
             }
             let mut now = LazyNow::default();
             self.entry.wait_for_head(self.is_idle() && !self.first_request, &mut now);

@@ -19,6 +19,14 @@ const FAR_OFF: &str = "header_timeout = \"1h\"\nbody_timeout = \"1h\"\nmin_body_
 /// The number of clients: five for each place.
 const CLIENTS: usize = 10;
 
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn before(upstream: &Upstream) -> Setup {
     gateway().server("max_connections = 2").limits(FAR_OFF).route(PATH, &upstream.url())
 }
@@ -147,6 +155,8 @@ fn clients_in_the_middle_of_many_refusals_do_not_keep_the_places() {
     let gateway = before(&upstream).start();
     let (address, stop) = (gateway.address(), AtomicBool::new(false));
     std::thread::scope(|scope| {
+        // The clients also end if an assertion fails.
+        let _ends = SetWhenDropped(&stop);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
@@ -163,7 +173,6 @@ fn clients_in_the_middle_of_many_refusals_do_not_keep_the_places() {
         for _ in 0..CLIENTS {
             Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }
 

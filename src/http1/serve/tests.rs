@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::ConnectionLimit;
+use crate::admission::eviction::JUST_OPENED;
 use crate::config::Config;
 use crate::config::environment::Fixed;
 use crate::runtime::control::Control;
@@ -480,6 +481,7 @@ async fn an_evicted_connection_ends_at_once_in_every_state() {
             });
             settle().await;
             assert!(!served.is_finished(), "{sent:?}");
+            tokio::time::advance(JUST_OPENED).await;
             let begin = tokio::time::Instant::now();
             drop(connection_limit.enter(ClientAddress::Unix, None).await.unwrap());
             assert_eq!(begin.elapsed(), Duration::ZERO, "{sent:?}");
