@@ -13,6 +13,7 @@ use crate::runtime::control::Control;
 use crate::telemetry::handshakes::Handshakes;
 use crate::tls::failure::Outcome;
 use crate::tls::handshake::{self, Failed};
+use crate::tls::handshake_turns::HandshakeTurns;
 use crate::tls::stream::MOST_HANDSHAKE;
 
 /// The state that all handshakes share. The metrics of clients' handshakes do not count these handshakes.
@@ -21,6 +22,7 @@ pub(super) struct AdminTls {
     /// A budget of its own, so that no client of the gateway takes the memory for these handshakes.
     budget: Arc<Budget>,
     handshakes: Handshakes,
+    turns: HandshakeTurns,
 }
 
 impl AdminTls {
@@ -30,6 +32,7 @@ impl AdminTls {
         Self {
             budget: Budget::new(u64::try_from(most).unwrap_or(u64::MAX)),
             handshakes: Handshakes::default(),
+            turns: HandshakeTurns::default(),
         }
     }
 
@@ -43,7 +46,7 @@ impl AdminTls {
     ) -> Option<Stream> {
         let acceptor = control.generation().admin_acceptor.clone()?;
         let reservation = self.budget.reservation(client);
-        let shaken = handshake::accept(&acceptor, stream, Buffer::default(), reservation).await;
+        let shaken = handshake::accept(&acceptor, &self.turns, stream, Buffer::default(), reservation).await;
         match shaken {
             Ok((stream, _outcome)) => Some(Stream::Tls(Box::new(stream))),
             Err(Failed { outcome, error }) => {

@@ -372,7 +372,7 @@ async fn shake_hands(
     let acceptor = worker.view().generation().acceptor.clone()?;
     let reservation = worker.budget().reservation(peer);
     let limit = acceptor.settings().handshake_timeout;
-    let accepting = handshake::accept(&acceptor, stream, unread, reservation);
+    let accepting = handshake::accept(&acceptor, worker.handshake_turns(), stream, unread, reservation);
     let too_late = async {
         drain.cancelled().await;
         let _time_is_up = timeout(worker.last_call(), std::future::pending::<()>()).await;

@@ -19,6 +19,7 @@ use crate::runtime::worker_view::View;
 use crate::telemetry;
 use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};
+use crate::tls::handshake_turns::HandshakeTurns;
 
 /// How long an idle connection waits, during a drain, for a request in transit.
 const LAST_CALL: Duration = Duration::from_secs(1);
@@ -44,6 +45,7 @@ pub struct Worker {
     date: RefCell<(u64, HeaderValue)>,
     /// A permit for hashing much content that has already arrived. Only one request has it at a time.
     turn: Arc<Semaphore>,
+    handshake_turns: HandshakeTurns,
 }
 
 impl Worker {
@@ -75,6 +77,7 @@ impl Worker {
             drawn: Cell::new(0),
             date: RefCell::new((0, HeaderValue::from_static(""))),
             turn: Arc::new(Semaphore::new(1)),
+            handshake_turns: HandshakeTurns::default(),
         })
     }
 
@@ -183,6 +186,12 @@ impl Worker {
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The turns of the TLS handshakes of this thread.
+    #[must_use]
+    pub fn handshake_turns(&self) -> &HandshakeTurns {
+        &self.handshake_turns
     }
 
     /// The permit for requests of this thread that hash much content.

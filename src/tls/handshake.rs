@@ -14,6 +14,7 @@ use crate::admission::memory::Reservation;
 use crate::http1::buffer::Buffer;
 use crate::tls::acme::challenge;
 use crate::tls::failure::Outcome;
+use crate::tls::handshake_turns::HandshakeTurns;
 use crate::tls::server_config::Acceptor;
 use crate::tls::stream::{Raw, TlsStream};
 
@@ -45,12 +46,14 @@ pub(crate) struct Failed {
     pub(crate) error: Option<io::Error>,
 }
 
-/// Shakes hands with the client of `socket`, of which `unread` was already read.
+/// Shakes hands with the client of `socket`, of which `unread` was already read. The handshake computes in its `turns`, from the
+/// client's first bytes on.
 ///
 /// # Errors
 /// [`Failed`]. The client has been told, as far as it can be.
 pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
     acceptor: &Acceptor,
+    turns: &HandshakeTurns,
     mut socket: IO,
     mut unread: Buffer,
     reservation: Reservation,
@@ -72,10 +75,11 @@ pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
         }
         Some(_) | None => return Err(Failed { outcome: Outcome::NotTls, error: None }),
     }
-    let raw = Raw::of_client(unread, socket, reservation);
-    let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(MOST_ENCRYPTED));
-    let accepting =
-        TlsAcceptor::from(Arc::clone(acceptor.config())).accept_with(raw, bounded).into_fallible();
+    let accepting = turns.await_in_turn(|| {
+        let raw = Raw::of_client(unread, socket, reservation);
+        let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(MOST_ENCRYPTED));
+        TlsAcceptor::from(Arc::clone(acceptor.config())).accept_with(raw, bounded).into_fallible()
+    });
     let mut stream = match pin!(accepting).await {
         Ok(stream) => stream,
         Err((error, mut raw)) => {

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod client_config;
 pub mod failure;
 pub mod handshake;
+pub mod handshake_turns;
 pub mod host_name;
 pub mod key_pair;
 pub mod provider;
