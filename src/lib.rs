@@ -39,6 +39,7 @@ pub mod admin;
 pub mod admission;
 pub mod cli;
 pub mod config;
+pub mod connection;
 pub mod diagnosis;
 pub mod gateway;
 pub mod http1;

@@ -7,7 +7,7 @@ use tracing::{debug, info};
 
 use crate::admission::client::ClientAddress;
 use crate::admission::memory::Budget;
-use crate::http1::buffer::Buffer;
+use crate::connection::buffer::Buffer;
 use crate::listen::stream::Stream;
 use crate::runtime::control::Control;
 use crate::telemetry::handshakes::Handshakes;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -28,7 +28,10 @@ use tokio::time::Instant;
 use crate::admission::connections::Entry;
 use crate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
 use crate::admission::rate::Uptake;
-use crate::http1::buffer::{self, Buffer};
+use crate::connection::buffer::Buffer;
+use crate::connection::limits::Limits;
+use crate::connection::read_buffer::{READ_SIZE, Scratch};
+use crate::connection::transport::Transport;
 use crate::message::chunked::Chunked;
 use crate::message::content::{Append, ContentError, Length, Progress};
 use crate::message::head::{
@@ -37,56 +40,8 @@ use crate::message::head::{
 use crate::runtime::deadline::{Deadline, LazyNow};
 use crate::tls::session::Session;
 
-/// How many bytes one read may take if the number of following bytes is unknown.
-///
-/// A connection may hold this many unparsed bytes without counting them. These bytes are a request that
-/// arrived together with the request before it, or a part of a head. A larger head needs more memory. Its
-/// whole size counts towards the memory budget.
-pub const READ_SIZE: usize = buffer::AHEAD;
-
 /// The fewest bytes that a read allows for when it continues a head.
 const LEAST_READ: usize = 1024;
-
-/// The stream of a connection.
-pub trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Sets whether the client should see the close as a failure, if the stream can express that.
-    fn reset_on_close(&self, reset: bool);
-
-    /// What requests may know of the TLS connection, if it is one.
-    fn session(&self) -> Option<&Arc<Session>> {
-        None
-    }
-}
-
-impl Transport for DuplexStream {
-    fn reset_on_close(&self, _reset: bool) {}
-}
-
-/// The limits on the time and the bytes of a client on its connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The most bytes of a head.
-    pub max_header_bytes: usize,
-    /// The longest time for a head: from accept, or from the first byte of the request, to the end of the
-    /// head.
-    pub header_timeout: Duration,
-    /// The longest time between two requests.
-    pub idle_timeout: Duration,
-    /// How long a client may stop reading while bytes of a response wait for it.
-    pub write_timeout: Duration,
-    /// The least rate at which a client must read a response, in bytes per second. Only the time in which the
-    /// client makes the gateway wait counts. 0 allows any rate.
-    pub min_write_rate: u64,
-}
-
-/// The read buffer that all connections of a worker share. A connection that waits holds no read buffer.
-pub type Scratch = Rc<RefCell<Box<[u8]>>>;
-
-/// Makes the read buffer of a worker.
-#[must_use]
-pub fn scratch() -> Scratch {
-    Rc::new(RefCell::new(vec![0; READ_SIZE].into_boxed_slice()))
-}
 
 /// One client connection.
 #[derive(Debug)]

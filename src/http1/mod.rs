@@ -1,6 +1,5 @@
 //! Shell. The front end for HTTP/1.1.
 
-pub mod buffer;
 pub mod connection;
 pub mod response;
 pub mod serve;

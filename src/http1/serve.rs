@@ -12,10 +12,11 @@ use tracing::debug;
 
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
+use crate::connection::buffer::Buffer;
+use crate::connection::transport::Transport;
 use crate::gateway::{self, Incoming};
-use crate::http1::buffer::Buffer;
 use crate::http1::connection::content::RequestContent;
-use crate::http1::connection::{Connection, Received, Transport};
+use crate::http1::connection::{Connection, Received};
 use crate::http1::wake_gated::WakeGated;
 use crate::http1::writer::{self, Guard};
 use crate::runtime::request_scope::Scope;

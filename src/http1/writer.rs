@@ -10,11 +10,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header;
 
+use crate::connection::transport::Transport;
 use crate::gateway::rejection::Rejection;
 use crate::gateway::reply::{After, OwnReply, Reply};
 use crate::gateway::request_guard::RequestGuard;
 use crate::gateway::resources::UpstreamContent;
-use crate::http1::connection::{Connection, Transport};
+use crate::http1::connection::Connection;
 use crate::http1::response::{self, Delimited, WholeResponse};
 use crate::message::head::ResponseContext;
 use crate::runtime::request_scope::Scope;

@@ -25,9 +25,9 @@ use tracing::debug;
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
 use crate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
+use crate::connection::buffer::Buffer;
+use crate::connection::transport::Transport as _;
 use crate::gateway::{self, Incoming};
-use crate::http1::buffer::Buffer;
-use crate::http1::connection::Transport as _;
 use crate::http2::content::RequestContent;
 use crate::http2::head::{self, Parts};
 use crate::http2::limits::{

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::admission::memory::{Exhausted, Reservation};
 use crate::admission::rate::Uptake;
-use crate::http1::buffer::Buffer;
-use crate::http1::connection::Limits;
+use crate::connection::buffer::Buffer;
+use crate::connection::limits::Limits;
 use crate::http2::frames::Frames;
 use crate::http2::limits::{FREE_UNREAD, STREAM, UNREAD_STEP, header_list};
 use crate::http2::streams::Streams;

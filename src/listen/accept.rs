@@ -15,8 +15,8 @@ use tracing::{debug, error, info};
 
 use crate::admission::client::{ClientAddress, Network};
 use crate::admission::connections::{ClientIsFull, ConnectionLimit, Place};
-use crate::http1::buffer::Buffer;
-use crate::http1::connection::Transport as _;
+use crate::connection::buffer::Buffer;
+use crate::connection::transport::Transport as _;
 use crate::http1::serve;
 use crate::http2;
 use crate::http2::preface::{self, Spoken};

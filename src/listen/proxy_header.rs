@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::admission::client::ClientAddress;
-use crate::http1::buffer::Buffer;
+use crate::connection::buffer::Buffer;
 use crate::listen::proxy_protocol::{self, LONGEST};
 use crate::listen::stream::Stream;
 use crate::telemetry::repeated_log_line::Repeated;

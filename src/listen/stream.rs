@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop::unconstrained;
 
-use crate::http1::connection::Transport;
+use crate::connection::transport::Transport;
 use crate::tls::session::Session;
 use crate::tls::stream::TlsStream;
 

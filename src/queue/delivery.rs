@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http1::connection::{self, Scratch};
+use crate::connection::read_buffer::{self, Scratch};
 use crate::queue::circuit::Turned;
 use crate::queue::counts::DeliveryCounts;
 use crate::queue::destination::{Now, Settings};
@@ -171,7 +171,7 @@ impl Thread {
     fn new(control: Arc<Control>, queue: Queue, counts: Arc<DeliveryCounts>) -> Self {
         let mut in_force = control.watch();
         let generation = Arc::clone(&in_force.borrow_and_update());
-        let (tracker, scratch) = (TaskTracker::new(), connection::scratch());
+        let (tracker, scratch) = (TaskTracker::new(), read_buffer::scratch());
         let view = View::new(generation, 1, tracker.clone(), Rc::clone(&scratch), &[]);
         let mut this = Self {
             control,

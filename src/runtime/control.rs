@@ -16,9 +16,9 @@ use crate::admission::memory::Budget;
 use crate::admission::per_client::ConnectionsPerClient;
 use crate::config::digest::{self, Part};
 use crate::config::{Address, Config, Token};
+use crate::connection::limits::Limits;
 use crate::diagnosis::submitter::Submitter;
 use crate::gateway::Gateway;
-use crate::http1::connection;
 use crate::queue::duplicates::Duplicates;
 use crate::queue::handle::Queue;
 use crate::queue::store_limits;
@@ -40,7 +40,7 @@ pub struct Generation {
     /// The gateway that serves requests.
     pub gateway: Gateway,
     /// The limits of a client connection.
-    pub limits: connection::Limits,
+    pub limits: Limits,
     /// How many connections each client may have.
     pub per_client: ConnectionsPerClient,
     /// The delay between becoming unready and beginning a drain.
@@ -96,7 +96,7 @@ impl Generation {
         };
         let tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
         let admin_acceptor = next_acceptor(tls, before.and_then(|before| before.admin_acceptor.as_ref()))?;
-        let limits = connection::Limits {
+        let limits = Limits {
             max_header_bytes: config.limits.max_header_bytes,
             header_timeout: config.limits.header_timeout,
             idle_timeout: config.limits.idle_timeout,

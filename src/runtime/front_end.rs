@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
-use crate::http1::buffer::Buffer;
+use crate::connection::buffer::Buffer;
 use crate::listen::stream::Stream;
 use crate::runtime::worker::Worker;
 

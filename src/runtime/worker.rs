@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::connections::ConnectionLimit;
 use crate::admission::memory::Budget;
-use crate::http1::connection::{self, Scratch};
+use crate::connection::read_buffer::{self, Scratch};
 use crate::runtime::control::{Control, Generation};
 use crate::runtime::worker_view::View;
 use crate::telemetry;
@@ -53,7 +53,7 @@ impl Worker {
     #[must_use]
     pub fn new(control: Arc<Control>, connection_limit: Arc<ConnectionLimit>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
-        let scratch = connection::scratch();
+        let scratch = read_buffer::scratch();
         let mut in_force = control.watch();
         let generation = Arc::clone(&in_force.borrow_and_update());
         let view = View::new(generation, workers, tracker.clone(), Rc::clone(&scratch), &[]);

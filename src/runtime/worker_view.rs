@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+use crate::connection::limits::Limits;
+use crate::connection::read_buffer::Scratch;
 use crate::gateway::Gateway;
-use crate::http1::connection::{self, Scratch};
 use crate::runtime::control::Generation;
 use crate::upstream::pool::Pool;
 
@@ -66,7 +67,7 @@ impl View {
 
     /// The limits of a client connection.
     #[must_use]
-    pub fn limits(&self) -> &connection::Limits {
+    pub fn limits(&self) -> &Limits {
         &self.generation.limits
     }
 }

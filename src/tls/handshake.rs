@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admission::memory::Reservation;
-use crate::http1::buffer::Buffer;
+use crate::connection::buffer::Buffer;
 use crate::tls::acme::challenge;
 use crate::tls::failure::Outcome;
 use crate::tls::handshake_turns::HandshakeTurns;

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::admission::memory::{FREE_HEAD, Reservation};
-use crate::http1::buffer::Buffer;
+use crate::connection::buffer::Buffer;
 use crate::tls::session::Session;
 
 /// A TLS connection.

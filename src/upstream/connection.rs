@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::admission::memory::Reservation;
 use crate::admission::rate::longest_wait;
 use crate::config::Upstream;
-use crate::http1::connection::Scratch;
+use crate::connection::read_buffer::Scratch;
 use crate::listen::stream::{Arrived, Stream};
 use crate::message::chunked::{Chunked, Step};
 use crate::runtime::deadline::{Deadline, LazyNow};

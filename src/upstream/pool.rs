@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::config::Upstream;
-use crate::http1::connection::Scratch;
+use crate::connection::read_buffer::Scratch;
 use crate::listen::stream::Arrived;
 use crate::telemetry::repeated_log_line::Repeated;
 use crate::upstream::connection::Connection;

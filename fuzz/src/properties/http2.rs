@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use hookgate::admission::client::ClientAddress;
-use hookgate::http1::buffer::Buffer;
+use hookgate::connection::buffer::Buffer;
 use hookgate::http2::serve;
 use hookgate::listen::stream::Stream;
 use hookgate::runtime::worker::Worker;

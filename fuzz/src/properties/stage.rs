@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use hookgate::admission::client::ClientAddress;
 use hookgate::admission::connections::ConnectionLimit;
 use hookgate::config::environment::Fixed;
-use hookgate::http1::connection::Transport;
+use hookgate::connection::transport::Transport;
 use hookgate::http1::serve;
 use hookgate::runtime::control::Control;
 use hookgate::runtime::worker::Worker;

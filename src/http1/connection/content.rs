@@ -9,7 +9,8 @@ use bytes::BufMut as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::admission::client::ClientAddress;
-use crate::http1::connection::{Connection, Inner, Phase, Remaining, Transport};
+use crate::connection::transport::Transport;
+use crate::http1::connection::{Connection, Inner, Phase, Remaining};
 use crate::message::chunked::{Malformed, Step};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 
@@ -187,8 +188,10 @@ mod tests {
     use super::*;
     use crate::admission::connections::ConnectionLimit;
     use crate::admission::memory::Budget;
-    use crate::http1::buffer::Buffer;
-    use crate::http1::connection::{Connection, Limits, scratch};
+    use crate::connection::buffer::Buffer;
+    use crate::connection::limits::Limits;
+    use crate::connection::read_buffer::scratch;
+    use crate::http1::connection::Connection;
 
     /// An `Append` without a limit.
     #[derive(Default)]

@@ -9,7 +9,8 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use crate::http1::connection::{Connection, Inner, Transport};
+use crate::connection::transport::Transport;
+use crate::http1::connection::{Connection, Inner};
 
 /// The most bytes of an unsent tail: any response of the gateway's own, or the end of another response.
 const MOST: usize = 2 * 1024;

@@ -14,7 +14,7 @@ use super::*;
 use crate::admission::client;
 use crate::admission::memory::Budget;
 use crate::config::Upstream;
-use crate::http1::connection::scratch;
+use crate::connection::read_buffer::scratch;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::origin::Origin;
 use crate::upstream::pool::Pool;

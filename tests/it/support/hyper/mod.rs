@@ -16,8 +16,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookgate::connection::transport::Transport as _;
 use hookgate::gateway::{self, Incoming};
-use hookgate::http1::connection::Transport as _;
 use hookgate::message::head::{Framing, Persistence, RequestHead, ResponseContext, Version};
 use hookgate::runtime::front_end::{AcceptedConnection, FrontEnd};
 use hookgate::runtime::request_scope::Scope;
