@@ -17,7 +17,7 @@ use crate::connection::transport::Transport;
 use crate::gateway::{self, Incoming};
 use crate::http1::connection::content::RequestContent;
 use crate::http1::connection::{Connection, Received};
-use crate::http1::wake_gated::WakeGated;
+use crate::http1::poll_after_wake::PollAfterWake;
 use crate::http1::writer::{self, Guard};
 use crate::runtime::request_scope::Scope;
 use crate::runtime::worker::Worker;
@@ -62,7 +62,7 @@ pub async fn serve_rest<IO: Transport + 'static>(
         tokio::select! {
             biased;
             ended = exchanges.as_mut() => ended,
-            () = WakeGated::new(drained) => {
+            () = PollAfterWake::new(drained) => {
                 connection.drain(worker.last_call());
                 exchanges.await
             }

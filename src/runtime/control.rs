@@ -25,7 +25,7 @@ use crate::queue::store_limits;
 use crate::routing::router::{Conflict, Router};
 use crate::runtime::process;
 use crate::runtime::restart_required;
-use crate::runtime::server_part::ServerPart;
+use crate::runtime::supervised_part::ServerPart;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::repeated_log_line::Repeated;
 use crate::tls::acme;

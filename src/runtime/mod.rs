@@ -12,8 +12,8 @@ pub mod reload;
 pub mod request_scope;
 pub mod resource_use;
 pub mod restart_required;
-pub mod server_part;
 pub mod supervise;
+pub mod supervised_part;
 pub mod worker;
 pub mod worker_view;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::runtime::control::Control;
-pub use crate::runtime::server_part::ServerPart;
+pub use crate::runtime::supervised_part::ServerPart;
 
 /// A guard that a part of the server holds while it runs. If a panic drops the guard, or if it is dropped
 /// before the server was asked to end, the part has failed.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that is polled only after its own wake-up.
 #[derive(Debug)]
-pub(crate) struct WakeGated<'f, F> {
+pub(crate) struct PollAfterWake<'f, F> {
     future: Pin<&'f mut F>,
     flag: Arc<WakeFlag>,
     /// The waker that the future gets. Waking it sets the flag.
@@ -26,7 +26,7 @@ struct WakeFlag {
     listener: Mutex<Option<Waker>>,
 }
 
-impl<'f, F: Future> WakeGated<'f, F> {
+impl<'f, F: Future> PollAfterWake<'f, F> {
     /// Wraps `future`.
     #[must_use]
     pub(crate) fn new(future: Pin<&'f mut F>) -> Self {
@@ -37,7 +37,7 @@ impl<'f, F: Future> WakeGated<'f, F> {
     }
 }
 
-impl<F: Future> Future for WakeGated<'_, F> {
+impl<F: Future> Future for PollAfterWake<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -95,7 +95,7 @@ mod tests {
             known.set(Some(cx.waker().clone()));
             if polls.get() == 2 { Poll::Ready("now") } else { Poll::Pending }
         }));
-        let mut seldom = pin!(WakeGated::new(future));
+        let mut seldom = pin!(PollAfterWake::new(future));
         let first = Arc::new(Count::default());
         let last = Arc::new(Count::default());
         for task in [&first, &first, &last] {
