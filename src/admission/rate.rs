@@ -41,33 +41,6 @@ pub fn longest_wait(taken: u64, limit: Duration, min_rate: u64) -> Duration {
     time_at(min_rate, taken).max(limit)
 }
 
-/// How fast a client reads a response. Only the time in which the client makes the writer wait counts.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Uptake {
-    taken: u64,
-    waited: Duration,
-}
-
-impl Uptake {
-    /// Records that the client has read more bytes.
-    pub fn take(&mut self, bytes: usize) {
-        self.taken = self.taken.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-    }
-
-    /// Records that the client has made the writer wait for a further time.
-    pub fn wait(&mut self, time: Duration) {
-        self.waited = self.waited.saturating_add(time);
-    }
-
-    /// How long the client may read nothing from now on: at most `limit` at a time, and in total the time
-    /// that the least rate allows. Otherwise a client that reads a byte now and then could hold a response
-    /// and its memory for ever.
-    #[must_use]
-    pub fn patience(&self, limit: Duration, min_rate: u64) -> Duration {
-        longest_wait(self.taken, limit, min_rate).saturating_sub(self.waited).min(limit)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,26 +57,5 @@ mod tests {
         assert_eq!(short.patience(0), Duration::from_secs(2));
         let any = Pace { timeout: Duration::from_secs(30), min_rate: 0 };
         assert_eq!(any.patience(0), Duration::from_secs(30));
-    }
-
-    #[test]
-    fn a_client_may_stop_for_the_limit_and_must_keep_the_least_rate_in_total() {
-        let (limit, seconds) = (Duration::from_secs(30), Duration::from_secs);
-        let mut uptake = Uptake::default();
-        assert_eq!(uptake.patience(limit, 1024), limit);
-        // Reading one byte does not restart the time.
-        uptake.wait(seconds(29));
-        uptake.take(1);
-        assert_eq!(uptake.patience(limit, 1024), seconds(1));
-        assert_eq!(uptake.patience(limit, 0), limit, "any rate will do");
-        // Bytes that the client reads without making the writer wait count in its favour.
-        uptake.take(50 * 1024 - 1);
-        assert_eq!(uptake.patience(limit, 1024), seconds(21));
-        uptake.take(1 << 20);
-        assert_eq!(uptake.patience(limit, 1024), limit, "no longer than that at a time");
-        uptake.wait(seconds(50 + 1024 - 29));
-        assert_eq!(uptake.patience(limit, 1024), Duration::ZERO);
-        uptake.take(1024);
-        assert_eq!(uptake.patience(limit, 1024), seconds(1));
     }
 }

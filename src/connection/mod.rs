@@ -1,6 +1,9 @@
-//! Shell. What both front ends share of a connection: its stream, its limits, and its buffers.
+//! Shell. What both front ends share of a connection: its stream, its limits, its buffers, and the watch for
+//! clients that read too slowly.
 
 pub mod buffer;
 pub mod limits;
 pub mod read_buffer;
+pub mod read_progress;
+pub mod slow_reader;
 pub mod transport;

@@ -27,10 +27,10 @@ use tokio::time::Instant;
 
 use crate::admission::connections::Entry;
 use crate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
-use crate::admission::rate::Uptake;
 use crate::connection::buffer::Buffer;
 use crate::connection::limits::Limits;
 use crate::connection::read_buffer::{READ_SIZE, Scratch};
+use crate::connection::slow_reader::SlowReaderWatch;
 use crate::connection::transport::Transport;
 use crate::message::chunked::Chunked;
 use crate::message::content::{Append, ContentError, Length, Progress};
@@ -76,11 +76,8 @@ struct Inner<IO> {
     first_request: bool,
     /// Whether the evicted connection was read once more.
     looked_again: bool,
-    /// When the client began to make the gateway wait. `None` if it does not.
-    stuck_since: Option<Instant>,
-    writing: Deadline,
-    /// How fast the client reads the response.
-    uptake: Uptake,
+    /// Whether the client reads the response.
+    reader: SlowReaderWatch,
     /// The bytes of a response that the client has not read yet.
     unsent: Buffer,
     /// Whether the end of the connection is also the end of a response.
@@ -152,9 +149,7 @@ impl<IO: Transport> Connection<IO> {
             waiting,
             first_request: true,
             looked_again: false,
-            stuck_since: None,
-            writing: Deadline::default(),
-            uptake: Uptake::default(),
+            reader: SlowReaderWatch::default(),
             unsent: Buffer::default(),
             ends_response: false,
         };
@@ -538,7 +533,7 @@ impl<IO: Transport> Inner<IO> {
         self.scanned = 0;
         self.empty = 0;
         self.first_request = false;
-        self.uptake = Uptake::default();
+        self.reader.begin_response();
         self.waiting.clear();
         let at = Instant::now();
         self.entry.wait_for_content(at);
@@ -585,32 +580,18 @@ impl<IO: Transport> Inner<IO> {
     /// Gives up if the client reads nothing of its response, or too little for too long.
     fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(result) => {
-                if let Some(since) = self.stuck_since.take() {
-                    self.uptake.wait(since.elapsed());
-                    self.writing.clear();
-                }
-                if let Ok(n) = result {
-                    self.uptake.take(n);
-                }
-                Poll::Ready(result)
-            }
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(_) => {}
             Poll::Pending => {
                 self.entry.wait_for_reader();
                 if self.entry.is_evicted() {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
-                if self.stuck_since.is_none() {
-                    let now = Instant::now();
-                    let Limits { write_timeout, min_write_rate, .. } = self.limits;
-                    self.stuck_since = Some(now);
-                    self.writing.set_at(now, self.uptake.patience(write_timeout, min_write_rate));
+                if !self.reader.is_waiting() {
                     self.unread.release();
                 }
-                ready!(self.writing.poll_passed(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
+        self.reader.poll_written(cx, written, &self.limits)
     }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
 use crate::admission::memory::Reservation;
-use crate::admission::rate::Uptake;
+use crate::connection::read_progress::ReadProgress;
 use crate::http2::limits::{CONNECTION_WINDOW, FREE_UNREAD};
 use crate::runtime::deadline::{Deadline, LazyNow};
 
@@ -128,7 +128,7 @@ impl Streams {
             is_given_up: Cell::new(false),
             is_authentic: Cell::new(false),
             handed: Cell::new(None),
-            uptake: RefCell::default(),
+            progress: Cell::default(),
             reservation: RefCell::new(None),
             at,
             write_timeout,
@@ -325,9 +325,9 @@ pub(crate) struct Stream {
     is_responding: Cell<bool>,
     /// Whether the request must end, because there is no memory for it while it waits.
     is_given_up: Cell<bool>,
-    /// The piece of the response that waits for the client's window: since when, and its bytes.
-    handed: Cell<Option<(Instant, usize)>>,
-    uptake: RefCell<Uptake>,
+    /// The bytes of the piece of the response that waits for the client's window.
+    handed: Cell<Option<usize>>,
+    progress: Cell<ReadProgress>,
     /// The memory of the stream itself, if it is not the only one of its connection.
     reservation: RefCell<Option<Reservation>>,
     /// When the request arrived.
@@ -444,16 +444,17 @@ impl Stream {
     /// Records that `bytes` of the response wait for the client to take them.
     pub(crate) fn wait_for_reader(&self, bytes: usize) {
         self.taken_up();
-        self.handed.set(Some((Instant::now(), bytes)));
+        self.handed.set(Some(bytes));
+        let _since_now = self.reader_wait();
         self.set(Waits::Unread);
     }
 
     /// Records that the last piece is in the send queue.
     pub(crate) fn taken_up(&self) {
-        if let Some((since, bytes)) = self.handed.take() {
-            let mut uptake = self.uptake.borrow_mut();
-            uptake.wait(since.elapsed());
-            uptake.take(bytes);
+        if let Some(bytes) = self.handed.take() {
+            let mut progress = self.progress.get();
+            progress.take(bytes, || Instant::now().into_std());
+            self.progress.set(progress);
         }
     }
 
@@ -478,12 +479,21 @@ impl Stream {
         }
         match handed {
             None => Poll::Pending,
-            Some((since, _)) => {
-                let patience = self.uptake.borrow().patience(self.write_timeout, self.min_write_rate);
+            Some(_) => {
+                let (since, patience) = self.reader_wait();
                 deadline.set_at(since, patience);
                 deadline.poll_passed(cx)
             }
         }
+    }
+
+    /// Since when the client makes the response wait, and how long it may.
+    fn reader_wait(&self) -> (Instant, Duration) {
+        let mut progress = self.progress.get();
+        let now = || Instant::now().into_std();
+        let (since, patience) = progress.wait(now, self.write_timeout, self.min_write_rate);
+        self.progress.set(progress);
+        (since.into(), patience)
     }
 
     fn set(&self, waits: Waits) {

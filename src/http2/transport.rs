@@ -16,9 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::admission::memory::{Exhausted, Reservation};
-use crate::admission::rate::Uptake;
 use crate::connection::buffer::Buffer;
 use crate::connection::limits::Limits;
+use crate::connection::slow_reader::SlowReaderWatch;
 use crate::http2::frames::Frames;
 use crate::http2::limits::{FREE_UNREAD, STREAM, UNREAD_STEP, header_list};
 use crate::http2::streams::Streams;
@@ -48,11 +48,8 @@ struct Inner {
     /// Since when the client is in the middle of a head.
     in_head_since: Option<Instant>,
     has_ended: bool,
-    write_timeout: Duration,
-    min_write_rate: u64,
-    stuck_since: Option<Instant>,
-    writing: Deadline,
-    uptake: Uptake,
+    limits: Limits,
+    reader: SlowReaderWatch,
 }
 
 /// Finished responses whose ends are not sent. hyper holds nothing of them, and h2 holds their last bytes.
@@ -83,11 +80,8 @@ impl Socket {
             unsent: None,
             in_head_since: Some(Instant::now()),
             has_ended: false,
-            write_timeout: limits.write_timeout,
-            min_write_rate: limits.min_write_rate,
-            stuck_since: None,
-            writing: Deadline::default(),
-            uptake: Uptake::default(),
+            limits: *limits,
+            reader: SlowReaderWatch::default(),
         })))
     }
 
@@ -284,29 +278,18 @@ impl Inner {
         }
     }
 
-    /// Gives up if the client reads nothing, or too little for too long.
-    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match written {
-            Poll::Ready(result) => {
-                if let Some(since) = self.stuck_since.take() {
-                    self.uptake.wait(since.elapsed());
-                    self.writing.clear();
-                }
-                if let Ok(n) = result {
-                    self.uptake.take(n);
-                }
-                Poll::Ready(result)
-            }
-            Poll::Pending => {
-                if self.stuck_since.is_none() {
-                    let now = Instant::now();
-                    self.stuck_since = Some(now);
-                    self.writing.set_at(now, self.uptake.patience(self.write_timeout, self.min_write_rate));
-                }
-                ready!(self.writing.poll_passed(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
+    /// Takes note of a write of these pieces, and gives up if the client reads nothing, or too little for too long.
+    fn poll_written(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(n)) = written {
+            self.sent(pieces, n);
         }
+        let Self { reader, limits, .. } = self;
+        reader.poll_written(cx, written, limits)
     }
 }
 
@@ -328,10 +311,7 @@ impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut inner = self.0.0.borrow_mut();
         let written = Pin::new(&mut inner.stream).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(n)) = written {
-            inner.sent(&[IoSlice::new(bytes)], n);
-        }
-        inner.watched(cx, written)
+        inner.poll_written(cx, &[IoSlice::new(bytes)], written)
     }
 
     fn poll_write_vectored(
@@ -341,10 +321,7 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         let mut inner = self.0.0.borrow_mut();
         let written = Pin::new(&mut inner.stream).poll_write_vectored(cx, pieces);
-        if let Poll::Ready(Ok(n)) = written {
-            inner.sent(pieces, n);
-        }
-        inner.watched(cx, written)
+        inner.poll_written(cx, pieces, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use hookgate::admission::connections::Entry;
 use hookgate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
-use hookgate::admission::rate::Uptake;
 use hookgate::connection::limits::Limits;
+use hookgate::connection::slow_reader::SlowReaderWatch;
 use hookgate::connection::transport::Transport as _;
 use hookgate::gateway::request_guard::RequestGuard;
 use hookgate::http1::connection::Received;
@@ -65,9 +65,7 @@ struct Inner {
     /// The guard of a request whose response is not flushed yet.
     ended: Option<RequestGuard<Scope>>,
     reader: Option<Waker>,
-    stuck_since: Option<Instant>,
-    writing: Deadline,
-    uptake: Uptake,
+    slow_reader: SlowReaderWatch,
 }
 
 enum Phase {
@@ -112,9 +110,7 @@ impl Gate {
             waiting,
             ended: None,
             reader: None,
-            stuck_since: None,
-            writing: Deadline::default(),
-            uptake: Uptake::default(),
+            slow_reader: SlowReaderWatch::default(),
         };
         Rc::new(Self { entry, inner: RefCell::new(inner) })
     }
@@ -433,7 +429,7 @@ impl Inner {
     fn arrived(&mut self, head: Result<RequestHead, HeadError>, reservation: Option<Reservation>) {
         self.scanned = 0;
         self.is_first = false;
-        self.uptake = Uptake::default();
+        self.slow_reader.begin_response();
         self.waiting.clear();
         let at = Instant::now();
         self.entry.wait_for_content(at);
@@ -441,33 +437,14 @@ impl Inner {
     }
 
     /// Gives up if the client reads nothing of its response for too long.
-    fn watched<T: Into<usize> + Copy>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if let Poll::Ready(result) = written {
-            if let Some(since) = self.stuck_since.take() {
-                self.uptake.wait(since.elapsed());
-                self.writing.clear();
+    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_pending() {
+            self.entry.wait_for_reader();
+            if self.entry.is_evicted() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
-            if let Ok(n) = &result {
-                self.uptake.take((*n).into());
-            }
-            return Poll::Ready(result);
         }
-        self.entry.wait_for_reader();
-        if self.entry.is_evicted() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        if self.stuck_since.is_none() {
-            let now = Instant::now();
-            let Limits { write_timeout, min_write_rate, .. } = self.limits;
-            self.stuck_since = Some(now);
-            self.writing.set_at(now, self.uptake.patience(write_timeout, min_write_rate));
-        }
-        ready!(self.writing.poll_passed(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        self.slow_reader.poll_written(cx, written, &self.limits)
     }
 }
 
