@@ -172,8 +172,6 @@ impl Content for RequestContent {
         0
     }
 
-    /// Counts the memory of the request for its client. The connection still counts for the proxy, because the
-    /// connection carries requests of several clients.
     fn belongs_to(&self, client: ClientAddress) {
         self.stream.belongs_to(client);
     }

@@ -8,5 +8,6 @@ pub mod serve;
 
 mod content;
 mod response;
+mod stream_clients;
 mod streams;
 mod transport;

@@ -71,7 +71,7 @@ pub async fn serve(
 ) {
     let _open = worker.tally().open();
     let limits = *worker.view().limits();
-    let (streams, session) = (Streams::new(entry), stream.session().cloned());
+    let (streams, session) = (Streams::new(entry, client), stream.session().cloned());
     let reservation = worker.budget().reservation(client);
     let socket = Socket::new(stream, unread, &limits, &streams, reservation);
     let connection = Connection { worker: Rc::clone(&worker), streams: Rc::clone(&streams), client, session };

@@ -16,6 +16,7 @@ use crate::admission::connections::Entry;
 use crate::admission::memory::Reservation;
 use crate::connection::read_progress::ReadProgress;
 use crate::http2::limits::{CONNECTION_WINDOW, FREE_UNREAD};
+use crate::http2::stream_clients::StreamClients;
 use crate::runtime::deadline::{Deadline, LazyNow};
 
 /// What a stream waits for.
@@ -66,6 +67,12 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Streams {
     entry: Arc<Entry>,
+    /// The other end of the connection.
+    peer: ClientAddress,
+    /// The clients that a trusted proxy has reported for the requests under way.
+    clients: RefCell<StreamClients>,
+    /// The client that the connection counts for.
+    owner: Cell<ClientAddress>,
     counts: Cell<Counts>,
     shown: Cell<Option<Waits>>,
     /// How many bytes of content have arrived since the connection began to wait for content.
@@ -90,10 +97,13 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// The streams of a connection that has none yet.
-    pub(crate) fn new(entry: &Arc<Entry>) -> Rc<Self> {
+    /// The streams of a connection from `peer` that has none yet.
+    pub(crate) fn new(entry: &Arc<Entry>, peer: ClientAddress) -> Rc<Self> {
         Rc::new(Self {
             entry: Arc::clone(entry),
+            peer,
+            clients: RefCell::default(),
+            owner: Cell::new(peer),
             counts: Cell::default(),
             shown: Cell::new(None),
             received: Cell::new(0),
@@ -123,6 +133,7 @@ impl Streams {
         let stream = Rc::new(Stream {
             streams: Rc::clone(self),
             waits: Cell::new(Waits::Content),
+            client: Cell::new(None),
             is_complete: Cell::new(false),
             is_responding: Cell::new(false),
             is_given_up: Cell::new(false),
@@ -282,6 +293,16 @@ impl Streams {
         }
     }
 
+    /// Moves the connection to the client that it counts for now.
+    fn choose_owner(&self) {
+        let owner = self.clients.borrow().owner(self.peer);
+        if let Some(owner) = owner
+            && self.owner.replace(owner).group() != owner.group()
+        {
+            self.entry.belongs_to(owner);
+        }
+    }
+
     fn ended(&self, waits: Waits) {
         let now = Instant::now();
         self.quiet_since.set(now);
@@ -318,6 +339,8 @@ impl Streams {
 pub(crate) struct Stream {
     streams: Rc<Streams>,
     waits: Cell<Waits>,
+    /// The client that a trusted proxy has reported.
+    client: Cell<Option<ClientAddress>>,
     /// Whether no more content is read.
     is_complete: Cell<bool>,
     is_authentic: Cell<bool>,
@@ -348,8 +371,14 @@ impl Stream {
         *self.reservation.borrow_mut() = Some(reservation);
     }
 
-    /// Counts the memory of the stream itself for this client, whose request a proxy has passed on.
+    /// Counts the memory of the stream itself for this client, whose request a proxy has passed on. The connection counts for this
+    /// client, too, while no other client has a request under way on it.
     pub(crate) fn belongs_to(&self, client: ClientAddress) {
+        if let Some(before) = self.client.replace(Some(client)) {
+            self.streams.clients.borrow_mut().remove(before);
+        }
+        self.streams.clients.borrow_mut().add(client);
+        self.streams.choose_owner();
         if let Some(reservation) = &mut *self.reservation.borrow_mut() {
             reservation.assign(client);
         }
@@ -458,6 +487,15 @@ impl Stream {
         }
     }
 
+    /// Since when the client makes the response wait, and how long it may.
+    fn reader_wait(&self) -> (Instant, Duration) {
+        let mut progress = self.progress.get();
+        let now = || Instant::now().into_std();
+        let (since, patience) = progress.wait(now, self.write_timeout, self.min_write_rate);
+        self.progress.set(progress);
+        (since.into(), patience)
+    }
+
     /// Records that hyper takes the content of the response.
     pub(crate) fn respond(&self) {
         self.is_responding.set(true);
@@ -487,15 +525,6 @@ impl Stream {
         }
     }
 
-    /// Since when the client makes the response wait, and how long it may.
-    fn reader_wait(&self) -> (Instant, Duration) {
-        let mut progress = self.progress.get();
-        let now = || Instant::now().into_std();
-        let (since, patience) = progress.wait(now, self.write_timeout, self.min_write_rate);
-        self.progress.set(progress);
-        (since.into(), patience)
-    }
-
     fn set(&self, waits: Waits) {
         let before = self.waits.replace(waits);
         if before != waits {
@@ -506,6 +535,10 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if let Some(client) = self.client.get() {
+            self.streams.clients.borrow_mut().remove(client);
+            self.streams.choose_owner();
+        }
         self.end_content();
         self.streams.ended(self.waits.get());
     }
@@ -524,7 +557,7 @@ mod tests {
     /// A connection from `address(1)` with two streams.
     fn two() -> (Rc<Streams>, Rc<Stream>, Rc<Stream>) {
         let place = ConnectionLimit::new(1).enter_uncounted(address(1));
-        let streams = Streams::new(place.entry());
+        let streams = Streams::new(place.entry(), address(1));
         let open = || streams.open(Instant::now(), Duration::ZERO, 0);
         let (a, b) = (open(), open());
         (streams, a, b)
@@ -537,6 +570,35 @@ mod tests {
         stream.belongs_to(address(2));
         let reservation = format!("{:?}", stream.reservation);
         assert!(reservation.contains("203.0.113.2"), "{reservation}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_counts_for_the_client_that_a_proxy_reports_unless_another_one_uses_it_too() {
+        let limit = ConnectionLimit::new(8);
+        let most = std::num::NonZeroUsize::new(1);
+        let place = limit.enter_uncounted(address(1));
+        let streams = Streams::new(place.entry(), address(1));
+        let open = || streams.open(Instant::now(), Duration::ZERO, 0);
+        // A client that has a place gets no second one.
+        let owners = async || {
+            let mut owners = Vec::new();
+            for last in 1..=3 {
+                if limit.enter(address(last), most).await.is_err() {
+                    owners.push(last);
+                }
+            }
+            owners
+        };
+        assert_eq!(owners().await, [1]);
+        let (a, b) = (open(), open());
+        a.belongs_to(address(2));
+        assert_eq!(owners().await, [2]);
+        b.belongs_to(address(3));
+        assert_eq!(owners().await, [1]);
+        drop(a);
+        assert_eq!(owners().await, [3]);
+        drop(b);
+        assert_eq!(owners().await, [3], "as over HTTP/1.1, until the next request");
     }
 
     #[test]

@@ -81,8 +81,8 @@ pub trait Content {
     fn announced(&self) -> u64;
 
     /// Records the client of the request that a trusted proxy has reported. In the connection limit, the connection
-    /// then counts for this client. A front end whose connections carry requests of several clients at the same time
-    /// does nothing.
+    /// then counts for this client. If requests of several clients are under way on the connection at the same time,
+    /// it counts for the proxy.
     fn belongs_to(&self, _client: ClientAddress) {}
 
     /// Whether the connection is evicted. If so, its request must end.
