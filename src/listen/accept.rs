@@ -77,9 +77,9 @@ pub async fn run(
         biased;
         ended = timeout(grace, tracker.wait()) => match ended {
             Ok(()) => 0,
-            Err(_elapsed) => tracker.len(),
+            Err(_elapsed) => worker.tally().connections(),
         },
-        () = signals.abort.cancelled() => tracker.len(),
+        () = signals.abort.cancelled() => worker.tally().connections(),
     }
 }
 

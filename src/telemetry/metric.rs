@@ -164,6 +164,12 @@ impl Tally {
         count(&mut lock(&self.0.counts).routes.entry(slot).or_default().diagnosed, cause, 1);
     }
 
+    /// How many connections of this thread are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        usize::try_from(self.0.connections.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
     /// Counts a connection as open until the returned guard is dropped.
     #[must_use]
     pub fn open(&self) -> Open {

@@ -497,6 +497,25 @@ fn a_drain_lets_the_streams_under_way_finish_and_ends_the_connection() {
 }
 
 #[test]
+fn a_connection_that_a_drain_cuts_off_counts_once_however_many_streams_it_has() {
+    let upstream = Upstream::scripted(|connection| connection.wait_closed());
+    let setup = gateway().server("h2c = true\nshutdown_grace = \"300ms\"");
+    let gateway = setup.upstream("response_timeout = \"1h\"").route(PATH, &upstream.url()).start();
+    run(async {
+        let mut client = Http2::to(gateway.address()).await;
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let (response, mut stream) = client.begin(signed(FIXTURE), false).await;
+            push(&mut stream, FIXTURE, true).await.unwrap();
+            held.push(response);
+        }
+        until("the upstream has them", || upstream.connections() == 3).await;
+        gateway.drain();
+        assert_eq!(gateway.wait(), Ended::CutOff(1));
+    });
+}
+
+#[test]
 fn an_idle_connection_is_evicted_and_one_that_waits_for_its_upstream_is_not() {
     let (release, gate) = gate();
     let upstream = Upstream::scripted(move |connection| {
