@@ -11,6 +11,7 @@ use crate::gateway::rejection::{PROBLEM_TYPE, Rejection};
 use crate::queue::event::Receipt;
 use crate::signature::challenge;
 use crate::signature::scheme::{Authentication, Refusal};
+use crate::telemetry::record::Record;
 use crate::upstream::response::ResponseHead;
 
 /// The reply to a request.
@@ -120,6 +121,17 @@ impl OwnReply {
             None => fields(std::iter::once(no_store).chain(answer.fields).map(Some)),
         };
         Self { status: answer.status, fields, content: answer.content.into(), after: After::KeepOpen }
+    }
+
+    /// The reply to a request whose upstream has answered with a response that the client's version of HTTP cannot carry. Records
+    /// this failure with `detail`.
+    pub(crate) fn to_broken_exchange(record: &mut Record, detail: &str) -> Self {
+        let rejection = Rejection::UpstreamFailed;
+        record.refused = true;
+        record.status = rejection.status().as_u16();
+        record.reason = rejection.reason();
+        record.detail = Some(detail.to_owned());
+        Self::refusal(&rejection, Refusal::default(), Authentication::default())
     }
 
     /// The reply to a refused request: problem details (RFC 9457), and the field that its status code

@@ -39,6 +39,16 @@ enum Rest {
     Streaming(Box<ResponseBody>),
 }
 
+impl Rest {
+    /// Reads and discards what is left, so that the upstream sees no broken exchange.
+    fn drain(self, guard: &Guard) {
+        match self {
+            Self::Whole(_) => {}
+            Self::Streaming(body) => guard.resources().finish(body.drain()),
+        }
+    }
+}
+
 /// The content of a response. The request's record is emitted when the last piece is in the stream's send
 /// queue, or when the stream has ended before that.
 #[derive(Debug)]
@@ -52,14 +62,14 @@ pub(crate) struct ResponseContent {
 
 /// The response that hyper sends. `is_for_head` says that the request's method is HEAD.
 ///
-/// # Errors
-/// [`BrokenOff`]: the upstream's response cannot be sent over HTTP/2.
+/// If the upstream's response cannot be sent over HTTP/2, the client gets a 502, as for any other broken exchange. The event has
+/// been delivered nevertheless.
 pub(crate) fn of(
     reply: Reply<ResponseBody>,
     mut guard: Guard,
     stream: Rc<Stream>,
     is_for_head: bool,
-) -> Result<Response<ResponseContent>, BrokenOff> {
+) -> Response<ResponseContent> {
     let (status, fields, rest) = match reply {
         Reply::Own(reply) => own(reply, &guard, is_for_head),
         Reply::Upstream { head, content } => {
@@ -67,12 +77,14 @@ pub(crate) fn of(
                 UpstreamContent::Whole(content) => Rest::Whole(content),
                 UpstreamContent::Coming(body) => Rest::Streaming(body),
             };
-            let Some(fields) = relayed(&head.text) else {
-                guard.record.reason = Rejection::UpstreamFailed.reason();
-                guard.record.detail = Some(NO_FIELD.to_owned());
-                return Err(BrokenOff);
-            };
-            (head.status, fields, rest)
+            match relayed(&head.text) {
+                Some(fields) => (head.status, fields, rest),
+                None => {
+                    let reply = OwnReply::to_broken_exchange(&mut guard.record, NO_FIELD);
+                    rest.drain(&guard);
+                    own(reply, &guard, is_for_head)
+                }
+            }
         }
     };
     let is_empty = match &rest {
@@ -82,7 +94,7 @@ pub(crate) fn of(
     let mut response = Response::new(ResponseContent { rest, is_empty, guard: Some(guard), stream });
     *response.status_mut() = status;
     *response.headers_mut() = fields;
-    Ok(response)
+    response
 }
 
 /// A response of the gateway's own, with its `date` field and its length.
@@ -190,8 +202,68 @@ impl Drop for ResponseContent {
         }
         guard.is_evicted = self.stream.is_evicted();
         guard.cut_short();
-        if let Rest::Streaming(body) = mem::replace(&mut self.rest, Rest::Whole(Bytes::new())) {
-            guard.resources().finish(body.drain());
+        mem::replace(&mut self.rest, Rest::Whole(Bytes::new())).drain(&guard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::{Duration, SystemTime};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::admission::client::ClientAddress;
+    use crate::admission::connections::ConnectionLimit;
+    use crate::config::environment::Fixed;
+    use crate::http2::streams::Streams;
+    use crate::runtime::control::Control;
+    use crate::runtime::worker::Worker;
+    use crate::upstream::response::{Framing, ResponseHead};
+
+    fn worker() -> Rc<Worker> {
+        let text = "signature = { scheme = \"propify\", secrets = [{ env = \"KEY\" }] }\n\
+                    [[routes]]\npath = \"/w\"\nupstream = \"http://127.0.0.1:9\"\n";
+        let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
+        let config = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
+        let control =
+            Control::new(&config.unwrap().config, crate::diagnosis::submitter::channel().0).unwrap();
+        Worker::new(control, ConnectionLimit::new(1), 1)
+    }
+
+    /// What the client gets for this head of an upstream's response: its status, its content, and what the record says.
+    fn answer(worker: &Rc<Worker>, text: &[u8]) -> (u16, String, Option<&'static str>) {
+        let place = worker.connection_limit().enter_uncounted(ClientAddress::Unix);
+        let streams = Streams::new(place.entry(), ClientAddress::Unix);
+        let stream = streams.open(Instant::now(), Duration::ZERO, 0);
+        let scope = Scope::new(worker, &worker.view());
+        let guard = RequestGuard::new(scope, ClientAddress::Unix, std::time::Instant::now());
+        let head = ResponseHead {
+            status: StatusCode::OK,
+            text: text.to_vec(),
+            framing: Framing::Length(2),
+            is_persistent: true,
+            keep_alive: None,
+        };
+        let reply = Reply::Upstream { head, content: UpstreamContent::Whole(Bytes::from_static(b"ok")) };
+        let response = of(reply, guard, stream, false);
+        let status = response.status().as_u16();
+        let mut content = response.into_body();
+        let reason = content.guard.as_ref().unwrap().record.reason.map(|reason| reason.as_str());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let Poll::Ready(Some(Ok(piece))) = content.poll_piece(&mut cx) else { panic!("{content:?}") };
+        (status, String::from_utf8(piece.to_vec()).unwrap(), reason)
+    }
+
+    #[tokio::test]
+    async fn a_response_that_http2_cannot_carry_is_a_502() {
+        let worker = worker();
+        assert_eq!(answer(&worker, b"200 OK\r\na: b\r\n"), (200, "ok".to_owned(), None));
+        for text in [&b"200 OK\r\na\x01: b\r\n"[..], b"200 OK\r\na: \x01\r\n", b"200 OK\r\nnothing\r\n"] {
+            let (status, content, reason) = answer(&worker, text);
+            assert_eq!((status, reason), (502, Some("upstream_failed")), "{text:?}");
+            assert!(content.contains("\"reason\":\"upstream_failed\""), "{content}");
         }
     }
 }

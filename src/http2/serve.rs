@@ -339,7 +339,7 @@ async fn exchange(
         })
         .await
     };
-    response::of(reply?, guard, stream, is_for_head).ok()
+    Some(response::of(reply?, guard, stream, is_for_head))
 }
 
 /// The head of a request, as the parser has accepted or refused it, and the content.
