@@ -336,3 +336,54 @@ impl AsyncWrite for Transport {
         Pin::new(&mut self.0.0.borrow_mut().stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::admission::client::ClientAddress;
+    use crate::admission::connections::ConnectionLimit;
+    use crate::admission::memory::Budget;
+    use crate::http2::preface::PREFACE;
+
+    const LIMITS: Limits = Limits {
+        max_header_bytes: 1024,
+        header_timeout: Duration::ZERO,
+        idle_timeout: Duration::ZERO,
+        write_timeout: Duration::ZERO,
+        min_write_rate: 0,
+    };
+
+    /// HEADERS with END_STREAM and END_HEADERS, and without fields.
+    fn headers(stream: u8) -> [u8; 9] {
+        [0, 0, 0, 1, 5, 0, 0, 0, stream]
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_ended_holds_no_memory() {
+        let budget = Budget::new(1 << 20);
+        let place = ConnectionLimit::new(1).enter_uncounted(ClientAddress::Unix);
+        let streams = Streams::new(place.entry(), ClientAddress::Unix);
+        let (stream, mut client) = UnixStream::pair().unwrap();
+        let reservation = budget.reservation(ClientAddress::Unix);
+        let socket = Socket::new(Stream::Unix(stream), Buffer::default(), &LIMITS, &streams, reservation);
+        // hyper has forgotten two of these streams, and holds much content.
+        client.write_all(&[PREFACE, &headers(1), &headers(3), &headers(5)].concat()).await.unwrap();
+        let mut bytes = [0; 1024];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        while socket.0.borrow().frames.open() < 3 {
+            poll_fn(|cx| socket.0.borrow_mut().poll_read(cx, &mut buffer)).await.unwrap();
+        }
+        streams.arrive(FREE_UNREAD + 1);
+        poll_fn(|cx| {
+            socket.hold_unsent(cx);
+            socket.0.borrow_mut().poll_admit(cx)
+        })
+        .await;
+        assert_eq!(budget.held(), u64::try_from(2 * STREAM + UNREAD_STEP).unwrap());
+        socket.release();
+        assert_eq!(budget.held(), 0);
+    }
+}
