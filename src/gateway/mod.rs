@@ -47,7 +47,7 @@ use crate::signature::self_check::Fault as ProbeFault;
 use crate::signature::{Deliverable, Fields as _, Mode, Verifier};
 use crate::telemetry::labels::Labels;
 use crate::telemetry::metric::Meters;
-use crate::telemetry::record::{Record, RouteLabel};
+use crate::telemetry::record::{Record, RouteLabel, SentPath};
 use crate::telemetry::request_id::{GivenId, TraceId};
 use crate::tls::authorities::Authorities;
 use crate::tls::session::Session;
@@ -185,9 +185,10 @@ async fn walk<R: Resources, C: Content>(
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
     let Incoming { head, mut content, peer, session, at, mut memory } = incoming;
-    let head = head.map_err(unserved)?;
+    let head = head.map_err(|error| unserved(error, record))?;
     gateway.identify(&head, record);
-    let arrival = gateway.arrival(peer, &head)?;
+    let keep_path = |record: &mut Record| record.sent_path = Some(SentPath::new(head.path()));
+    let arrival = gateway.arrival(peer, &head).inspect_err(|_refused| keep_path(record))?;
     let client = arrival.client;
     record.client = client;
     if let LastHop::Proxy(..) = arrival.last_hop {
@@ -195,12 +196,17 @@ async fn walk<R: Resources, C: Content>(
         memory.iter_mut().for_each(|memory| memory.assign(client));
     }
     if head.has_lookalike_of(&gateway.set_fields) {
+        keep_path(record);
         return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
     }
     let Some(matched) = gateway.router.find(head.path()) else {
         record.detail = Some(refusal_detail::of_missing_route(&gateway.router, head.path()).to_owned());
+        keep_path(record);
         return Err(Rejection::NoRoute);
     };
+    if matched.has_parameters() {
+        keep_path(record);
+    }
     let candidates = matched.candidates();
     let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());
@@ -426,8 +432,9 @@ impl Gateway {
         }
     }
 
-    /// Reads the request's identifiers, for the log.
+    /// Reads the request's method and its identifiers, for the log.
     fn identify(&self, head: &RequestHead, record: &mut Record) {
+        record.set_method(head.method());
         if self.access == AccessLog::Off {
             return;
         }
@@ -509,7 +516,8 @@ impl Gateway {
     }
 }
 
-fn unserved(fault: HeadError) -> Rejection {
+/// The rejection of a head. Two of these heads are understood, and have a method.
+fn unserved(fault: HeadError, record: &mut Record) -> Rejection {
     match fault {
         HeadError::Malformed(what) => Rejection::Malformed(what),
         HeadError::LineTooLong => Rejection::TargetTooLong,
@@ -518,8 +526,15 @@ fn unserved(fault: HeadError) -> Rejection {
         HeadError::Overloaded => Rejection::Overloaded,
         HeadError::UnknownCoding => Rejection::UnknownCoding,
         HeadError::UnknownVersion => Rejection::UnknownVersion,
-        HeadError::Asterisk => Rejection::NoRoute,
+        HeadError::Asterisk => {
+            record.method = Some(Method::OPTIONS);
+            record.sent_path = Some(SentPath::new("*"));
+            Rejection::NoRoute
+        }
         // A CONNECT target has no path, so no method is allowed.
-        HeadError::Tunnel => Rejection::MethodNotAllowed(String::new()),
+        HeadError::Tunnel => {
+            record.method = Some(Method::CONNECT);
+            Rejection::MethodNotAllowed(String::new())
+        }
     }
 }

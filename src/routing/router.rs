@@ -398,10 +398,10 @@ impl<'r> Matched<'r, '_> {
     /// # Errors
     /// [`Ambiguity`]: the request must be refused.
     pub fn check(&self) -> Result<(), Ambiguity> {
-        let Entry { names, rest, .. } = self.entry;
-        if names.is_empty() && rest.is_none() {
+        if !self.has_parameters() {
             return Ok(());
         }
+        let Entry { names, rest, .. } = self.entry;
         let is_captured = |index| names.contains(&index) || rest.is_some_and(|rest| index >= rest);
         let mut captured = self.path.split('/').enumerate().filter(|(index, _)| is_captured(*index));
         if let Some(ambiguity) = captured.find_map(|(_, segment)| segment::ambiguity(segment)) {
@@ -413,6 +413,12 @@ impl<'r> Matched<'r, '_> {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether the path of the routes has parameters. Without parameters, it is the path of the request.
+    #[must_use]
+    pub fn has_parameters(&self) -> bool {
+        !self.entry.names.is_empty() || self.entry.rest.is_some()
     }
 
     /// The path with consecutive slashes merged, from segment `rest` on. A slash at the end stays. `None` if

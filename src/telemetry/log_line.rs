@@ -7,9 +7,11 @@ use crate::gateway::reason::Reason;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
+use http::Method;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
+use crate::telemetry::hidden_characters::{self, Notation, is_hidden};
 use crate::telemetry::record::Record;
 
 /// The most bytes that are written of a text, if a client controls the length of the text.
@@ -35,7 +37,9 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
         // An address has only digits, letters, dots and colons, so it needs no escapes.
         let _infallible = write!(out, "\"{address}\"");
     }
-    text(out, "route", record.path());
+    text(out, "method", record.method.as_ref().map(Method::as_str));
+    path(out, record);
+    text(out, "route", record.route_path());
     text(out, "model", record.model.as_deref());
     number(out, "status", u64::from(record.status));
     if let Some(id) = record.stored {
@@ -83,6 +87,15 @@ fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     out.push(b'"');
 }
 
+/// Writes the path, whose length is bounded already.
+fn path(out: &mut Vec<u8>, record: &Record) {
+    let Some(path) = record.path() else { return };
+    key(out, "path");
+    out.push(b'"');
+    escape(out, path);
+    out.push(b'"');
+}
+
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     key(out, name);
     let _infallible = write!(out, "{value}");
@@ -96,8 +109,7 @@ fn millis(out: &mut Vec<u8>, name: &str, value: Option<Duration>) {
     let _infallible = write!(out, "{}.{:03}", micros / 1000, micros % 1000);
 }
 
-/// Escapes the inside of a JSON string. Also escapes characters that a terminal interprets, although JSON
-/// allows them.
+/// Escapes the inside of a JSON string. Also escapes characters that are hidden, although JSON allows them.
 fn escape(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
@@ -108,24 +120,17 @@ fn escape(out: &mut Vec<u8>, text: &str) {
         match c {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
-            c if c.is_control() || is_invisible(c) => {
-                let _infallible = write!(out, "\\u{:04x}", u32::from(c));
-            }
+            c if is_hidden(c) => hidden_characters::escape(out, c, Notation::Json),
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-}
-
-/// Whether a character is a line separator outside ASCII, or changes the direction of text.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::admission::client::ClientAddress;
-    use crate::telemetry::record::{RequestId, RouteLabel};
+    use crate::telemetry::record::{LONGEST_PATH, RequestId, RouteLabel, SentPath};
     use crate::telemetry::request_id::{GivenId, TraceId};
     use crate::telemetry::route_slot::Slot;
     use proptest::prelude::*;
@@ -151,6 +156,8 @@ mod tests {
         record.client = ClientAddress::ip([192, 0, 2, 1].into());
         record.trace_id =
             TraceId::read(std::iter::once(&b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..]));
+        record.set_method("POST");
+        record.sent_path = Some(SentPath::new("/w/leases"));
         record.route = Some(RouteLabel { path: "/w/{model}".into(), slot: Slot::NO_ROUTE });
         record.model = Some("leases".to_owned());
         record.status = 502;
@@ -167,7 +174,7 @@ mod tests {
         let want = json!({
             "timestamp": "2026-01-05T09:30:00.308011Z", "level": "WARN", "message": "request",
             "request_id": "0000000000000abc", "trace_id": "0af7651916cd43dd8448eb211c80319c", "client": "192.0.2.1", "peer": "::1",
-            "route": "/w/{model}", "model": "leases", "status": 502, "reason": "upstream_failed",
+            "method": "POST", "path": "/w/leases", "route": "/w/{model}", "model": "leases", "status": 502, "reason": "upstream_failed",
             "challenge": "answered", "would_refuse": "signature_missing", "detail": "it \"broke\"", "secret": "current", "bytes_in": 162,
             "bytes_out": 96, "duration_ms": 12.055, "verified_ms": 0.007, "upstream_ms": 3_600_000.0,
         });
@@ -188,9 +195,12 @@ mod tests {
     #[test]
     fn text_from_a_sender_is_escaped_for_a_terminal() {
         let mut record = record();
-        record.model = Some("\u{1b}]0;x\u{7}\n\u{9b}31m\u{7f}\u{202e}\u{2028}\"\\é".to_owned());
+        record.model = Some(
+            "\u{1b}]0;x\u{7}\n\u{9b}31m\u{7f}\u{202e}\u{2028}\u{61c}\u{180e}\u{200b}\u{feff}\u{e0001}\"\\é"
+                .to_owned(),
+        );
         let line = line(&record);
-        assert!(line.trim_end().chars().all(|c| !c.is_control() && !is_invisible(c)), "{line}");
+        assert!(line.trim_end().chars().all(|c| !is_hidden(c)), "{line}");
         assert_eq!(value(&record)["model"], record.model.unwrap());
     }
 
@@ -248,7 +258,9 @@ mod tests {
             let mut record = record();
             record.model = Some("\u{1b}".repeat(length));
             record.detail = record.model.clone();
-            prop_assert!(line(&record).len() < 4000);
+            record.set_method(&"M".repeat(length));
+            record.sent_path = Some(SentPath::new(&"\"".repeat(length)));
+            prop_assert!(line(&record).len() < 4000 + 2 * LONGEST_PATH);
         }
     }
 }

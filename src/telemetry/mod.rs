@@ -6,6 +6,7 @@ pub mod closed_connections;
 pub mod exposition;
 mod family;
 pub mod handshakes;
+pub mod hidden_characters;
 pub mod histogram;
 pub mod labels;
 pub mod log_line;
@@ -22,11 +23,13 @@ use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use http::Method;
 use tracing::{Level, info, warn};
 use tracing_subscriber::fmt;
 
 use crate::config::{AccessLog, Log, LogFormat};
 use crate::gateway::reason::Reason;
+use hidden_characters::{Notation, without_hidden};
 use record::Record;
 use sink::Sink;
 
@@ -57,7 +60,7 @@ pub fn init(log: &Log) {
     // If the system has no thread for the log, it has none for the workers either. That error is reported.
     let Ok(sink) = Sink::start(io::stdout()) else { return };
     let output = OUTPUT.get_or_init(|| Output { sink, json, level: log.level });
-    let lines = fmt().with_max_level(log.level).with_target(false).with_writer(|| &output.sink);
+    let lines = fmt().with_max_level(log.level).with_target(false).with_writer(|| Lines(output));
     let installed = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
@@ -65,6 +68,21 @@ pub fn init(log: &Log) {
     };
     if installed.is_err() {
         warn!("logging was set up before");
+    }
+}
+
+/// The interface for `tracing-subscriber`. Each write is one log line with its parts.
+struct Lines(&'static Output);
+
+impl io::Write for Lines {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let notation = if self.0.json { Notation::Json } else { Notation::Braces };
+        self.0.sink.push(&without_hidden(lines, notation));
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -123,7 +141,9 @@ fn event(record: &Record) {
                 trace_id = record.trace_id.as_ref().map(|id| id.as_str()),
                 client = %record.client,
                 peer = %record.peer,
-                route = record.path(),
+                method = record.method.as_ref().map(Method::as_str),
+                path = record.path(),
+                route = record.route_path(),
                 model = record.model.as_deref().map(log_line::beginning),
                 status = record.status,
                 reason = record.reason.map(Reason::as_str),
@@ -157,7 +177,7 @@ mod tests {
     use super::{Duration, Record, SystemTime, event, fmt, io, log_line};
     use crate::admission::client::ClientAddress;
     use crate::gateway::reason::Reason;
-    use crate::telemetry::record::{RequestId, RouteLabel};
+    use crate::telemetry::record::{RequestId, RouteLabel, SentPath};
     use crate::telemetry::request_id::{GivenId, TraceId};
     use crate::telemetry::route_slot::Slot;
     use serde_json::Value;
@@ -195,6 +215,7 @@ mod tests {
             match step {
                 0 => record.status = 404,
                 1 => {
+                    record.set_method("POST");
                     record.route = Some(RouteLabel { path: "/a\"b".into(), slot: Slot::NO_ROUTE });
                     record.given_id = GivenId::read(std::iter::once(&b"evt_1"[..]));
                     record.trace_id = TraceId::read(std::iter::once(
@@ -208,6 +229,7 @@ mod tests {
                 _ => {
                     record.reason = Some(Reason::UpstreamFailed);
                     record.detail = Some("\\".to_owned());
+                    record.sent_path = Some(SentPath::new(&"/a\"c\u{feff}\u{e0001}".repeat(100)));
                     record.took = Duration::from_micros(1_234_567);
                     record.verified_after = Some(Duration::from_micros(20));
                     record.upstream_took = Some(Duration::from_micros(1_000_000));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use tracing::Level;
 
 use crate::admission::client::ClientAddress;
@@ -45,6 +46,10 @@ pub struct Record {
     pub peer: ClientAddress,
     /// The client address. It is the peer, unless the peer is a trusted proxy that reports another.
     pub client: ClientAddress,
+    /// The method. `None` if the request line is not understood. At most [`LONGEST_METHOD`] bytes of it.
+    pub method: Option<Method>,
+    /// The path as it was sent, if it may differ from the path of the route.
+    pub sent_path: Option<SentPath>,
     /// The route.
     pub route: Option<RouteLabel>,
     /// The signed model, if the route requires one.
@@ -91,6 +96,8 @@ impl Record {
             trace_id: None,
             peer,
             client: peer,
+            method: None,
+            sent_path: None,
             route: None,
             model: None,
             status: 0,
@@ -135,9 +142,77 @@ impl Record {
         if self.reason.is_some_and(Reason::is_ours) { Level::WARN } else { Level::INFO }
     }
 
-    /// The path of the route.
+    /// Records the method of a request.
+    pub fn set_method(&mut self, method: &str) {
+        let method = method.as_bytes();
+        self.method = Method::from_bytes(method.get(..LONGEST_METHOD).unwrap_or(method)).ok();
+    }
+
+    /// The path of the route, as configured.
+    #[must_use]
+    pub fn route_path(&self) -> Option<&str> {
+        self.route.as_ref().map(|route| &*route.path)
+    }
+
+    /// The path of the request as it was sent, without its query. A path of more than [`LONGEST_PATH`] bytes is cut, and ends
+    /// with `…`. `None` if the request line is not understood.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
-        self.route.as_ref().map(|route| &*route.path)
+        self.sent_path.as_ref().map(SentPath::as_str).or_else(|| self.route_path())
+    }
+}
+
+/// The most bytes of a method that a record keeps.
+pub const LONGEST_METHOD: usize = 32;
+
+/// The most bytes of a path that a record keeps.
+pub const LONGEST_PATH: usize = 512;
+
+/// The path of a request as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentPath(Box<str>);
+
+impl SentPath {
+    /// Keeps a path, which is cut if it has more than [`LONGEST_PATH`] bytes. No path has `…`, because a path is ASCII.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        if path.len() <= LONGEST_PATH {
+            return Self(path.into());
+        }
+        let kept = path.get(..path.floor_char_boundary(LONGEST_PATH)).unwrap_or_default();
+        Self(format!("{kept}…").into())
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record::new(RequestId(1), ClientAddress::ip(std::net::Ipv4Addr::LOCALHOST.into()))
+    }
+
+    #[test]
+    fn a_path_is_cut_only_past_its_limit_and_the_cut_is_shown() {
+        for (length, want) in [(LONGEST_PATH, LONGEST_PATH), (LONGEST_PATH + 1, LONGEST_PATH + "…".len())] {
+            let path = SentPath::new(&"/".repeat(length));
+            assert_eq!((path.as_str().len(), path.as_str().ends_with('…')), (want, want > LONGEST_PATH));
+        }
+    }
+
+    #[test]
+    fn the_path_is_that_of_the_route_unless_another_was_kept() {
+        let mut record = record();
+        assert_eq!(record.path(), None);
+        record.route = Some(RouteLabel { path: "/hooks/{name}".into(), slot: Slot::NO_ROUTE });
+        assert_eq!(record.path(), Some("/hooks/{name}"));
+        record.sent_path = Some(SentPath::new("/hooks/a"));
+        assert_eq!((record.path(), record.route_path()), (Some("/hooks/a"), Some("/hooks/{name}")));
     }
 }

@@ -147,18 +147,6 @@ impl Sink {
     }
 }
 
-/// The interface for `tracing-subscriber`. Each write is one log line with its parts.
-impl Write for &Sink {
-    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        self.push(lines);
-        Ok(lines.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl State {
     fn is_written(&self) -> bool {
         self.pending.is_empty() && !self.writing

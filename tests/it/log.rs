@@ -94,6 +94,7 @@ fn each_request_leaves_one_line_that_says_how_it_ended() {
     let [good, bad] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!(good["request_id"], "evt/0001");
     assert_eq!(good["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!((&good["method"], &good["path"]), (&"POST".into(), &"/webhook/leases".into()));
     assert_eq!((&good["route"], &good["model"]), (&"/webhook/{model}".into(), &"leases".into()));
     assert_eq!((&good["status"], &good["secret"]), (&200.into(), &"current".into()));
     assert_eq!((&good["bytes_in"], &good["bytes_out"]), (&162.into(), &2.into()));
@@ -102,6 +103,36 @@ fn each_request_leaves_one_line_that_says_how_it_ended() {
     assert_eq!(bad["reason"], "signature_missing");
     assert_eq!(bad["request_id"].as_str().unwrap().len(), 16, "an id that is not fit is replaced");
     assert!(bad.get("trace_id").is_none() && bad.get("secret").is_none());
+}
+
+/// The lines of requests that no route serves, and of requests on a route with a parameter: the path is the path that was sent.
+#[test]
+fn each_line_says_the_method_and_the_path_that_were_sent_and_nothing_of_a_query() {
+    let upstream = Upstream::ok();
+    let setup = Setup::new(&upstream.url(), "");
+    let (running, address) = setup.start();
+    let long = format!("/{}", "a".repeat(2000));
+    let requests = [
+        ("POST", "/nowhere?token=hunter2", "/nowhere"),
+        ("GET", "/webhook/leases?token=hunter2", "/webhook/leases"),
+        ("POST", "/webhook/%2e%2e", "/webhook/%2e%2e"),
+        ("OPTIONS", "*", "*"),
+        ("BREW", &long, &format!("{}…", &long[..512])),
+    ];
+    for (method, target, _) in requests {
+        let request = format!("{method} {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        Client::connect(address).send(request.as_bytes()).response();
+    }
+    let malformed = "GET /a\u{1} HTTP/1.1\r\nhost: a\r\n\r\n";
+    assert_eq!(Client::connect(address).send(malformed.as_bytes()).response().status, 400);
+    let lines = access_lines(running);
+    assert_eq!(lines.len(), requests.len() + 1);
+    for ((method, _, path), line) in requests.iter().zip(&lines) {
+        assert_eq!((&line["method"], &line["path"]), (&(*method).into(), &(*path).into()), "{line}");
+        assert!(!line.to_string().contains("hunter2"), "{line}");
+    }
+    let last = lines.last().unwrap();
+    assert!(last["method"].is_null() && last["path"].is_null(), "{last}");
 }
 
 #[test]
@@ -121,7 +152,8 @@ fn whatever_strangers_write_each_line_is_one_json_object() {
         Client::connect(address).send(unsigned("{}").line(line).bytes()).response();
         sent += 1;
     }
-    let model = "\\u0022}\\n{\\u001b[31m\\u202e".replace("\\u0022", "\\\"");
+    let model =
+        "\\u0022}\\n{\\u001b[31m\\u202e\\u061c\\u180e\\u200b\\ufeff\\udb40\\udc01".replace("\\u0022", "\\\"");
     let event = format!("{{\"meta\":{{\"object\":\"{model}\"}}}}");
     assert_eq!(Client::connect(address).send(post(&event).bytes()).response().status, 403);
     for target in ["/%00\"}", "/a\\\"b", "/webhook/'\"<script>"] {
