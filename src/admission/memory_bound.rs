@@ -25,7 +25,7 @@ use crate::queue::handle::MOST_HANDED;
 use crate::queue::scheduler::{MOST_BYTES, MOST_DELIVERIES};
 use crate::queue::sqlite;
 use crate::queue::writer::{LARGEST_HANDED, MOST_UNSAVED};
-use crate::telemetry::sink;
+use crate::telemetry::{recent, sink};
 use crate::tls::handshake::MOST_ENCRYPTED;
 use crate::tls::stream::{MOST_HANDSHAKE, MOST_QUIET};
 
@@ -122,7 +122,9 @@ const fn larger(a: u64, b: u64) -> u64 {
 }
 
 fn admin(admin: &Admin) -> u64 {
-    ADMIN.saturating_add(if admin.tls.is_some() { ADMIN_TLS } else { 0 })
+    let entries = u64::try_from(admin.recent).unwrap_or(u64::MAX).saturating_add(bytes(recent::MOST_WAITING));
+    let recent = if admin.recent == 0 { 0 } else { entries.saturating_mul(bytes(recent::LARGEST_ENTRY)) };
+    ADMIN.saturating_add(if admin.tls.is_some() { ADMIN_TLS } else { 0 }).saturating_add(recent)
 }
 
 /// The most memory that a configuration can take, in bytes.
@@ -283,7 +285,10 @@ mod tests {
         assert_eq!((none.diagnoses, none.program), (0, usual.program));
         let admin =
             of("max_connections = 1000", "max_buffered = \"64MiB\"", "[admin]\nlisten = \"127.0.0.1:0\"");
-        assert_eq!(admin.program - usual.program, ADMIN);
+        assert_eq!(admin.program - usual.program, ADMIN + 1256 * 3 * KIB);
+        let few = "[admin]\nlisten = \"127.0.0.1:0\"\nrecent = 0";
+        let few = of("max_connections = 1000", "max_buffered = \"64MiB\"", few);
+        assert_eq!(few.program - usual.program, ADMIN);
         let limits = "max_buffered = \"64MiB\"\nmax_failures_per_client = \"60/1m\"";
         assert_eq!(of("max_connections = 1000", limits, "").program - usual.program, 6 * MIB);
         assert_eq!(usual.queue, 0);

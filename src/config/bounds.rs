@@ -80,3 +80,6 @@ pub(super) const MOST_CONCURRENCY: usize = 1024;
 pub(super) const MOST_RATE: u32 = 100_000;
 /// The most copies of a route. Each copy is another delivery of every event.
 pub(super) const MOST_COPIES: usize = 16;
+
+/// The most recent requests (`recent`): 10,000 entries of up to 3 KiB.
+pub(super) const MOST_RECENT: usize = 10_000;

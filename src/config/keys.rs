@@ -7,7 +7,7 @@ mod queue;
 mod tls;
 
 use crate::admission::trusted_proxies::ClientField;
-use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
+use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_RECENT, MOST_WORKERS};
 use crate::config::choices::{
     ACCESS, AFTER_NAME, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS,
     LOG_FORMATS, MODES, REFUSALS, ROLES, SETUP_METHODS,
@@ -200,6 +200,9 @@ pub(super) const ADMIN: &[Key] = &[
      do this.",
     ),
     tls::ADMIN_TLS,
+    Key::new("recent", Value::Count { least: 0, most: MOST_RECENT })
+        .or("1000")
+        .about("How many ended requests and deliveries are kept for looking at, for the API and `hookgate tail`. 0: none."),
 ];
 
 /// An element of `tokens` of `[admin]`.

@@ -185,6 +185,8 @@ pub struct Admin {
     /// `tls`: the settings with which the TCP addresses speak TLS. `None` if they speak plain HTTP. Unix sockets
     /// never speak TLS.
     pub tls: Option<server_config::Settings>,
+    /// How many ended requests and deliveries are kept for looking at. None with 0.
+    pub recent: usize,
 }
 
 /// The part of `[admin]` that commands need to reach the admin listener.

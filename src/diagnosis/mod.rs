@@ -31,6 +31,7 @@ use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
+use crate::telemetry::recent::entry::LikelyCause;
 use crate::telemetry::request_id::TraceId;
 
 /// The longest time for one sample. Guards against a slow or busy processor: usually [`sample::MOST_WORK`]
@@ -116,6 +117,11 @@ impl Thread {
         let mut goes_on = || !ends.load(Ordering::Relaxed) && begun.elapsed() < LONGEST;
         let found = sample.cause(&mut goes_on);
         tell(sample, &found);
+        if let Ok(Some(cause)) = &found {
+            let cause =
+                LikelyCause { label: cause.as_str(), detail: cause.to_string(), advice: cause.advice() };
+            self.control.recent().explain(sample.id(), cause);
+        }
         if let Some(label) = &sample.label {
             let cause = found.as_ref().ok().and_then(Option::as_ref);
             self.tally.diagnosed(label.slot, cause.map_or(UNEXPLAINED, Cause::as_str));

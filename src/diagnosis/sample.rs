@@ -162,6 +162,12 @@ impl Sample {
         likely_cause(&entry.verifier, &context, self.content.as_deref(), others, &mut work)
     }
 
+    /// The number of the request.
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        self.id
+    }
+
     /// The request's id, as the log shows it.
     #[must_use]
     pub fn request_id(&self) -> String {

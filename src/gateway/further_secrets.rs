@@ -190,7 +190,7 @@ mod tests {
             false
         }
 
-        fn ended(&self, _record: &Record, _now: SystemTime) {}
+        fn ended(&self, _record: &mut Record, _now: SystemTime) {}
     }
 
     impl Claim for Infallible {

@@ -72,7 +72,7 @@ impl<R: Resources> Drop for RequestGuard<R> {
         }
         self.record.took = self.resources.now().saturating_duration_since(self.begun);
         let now = self.begun_at.checked_add(self.record.took).unwrap_or(self.begun_at);
-        self.resources.ended(&self.record, now);
+        self.resources.ended(&mut self.record, now);
     }
 }
 

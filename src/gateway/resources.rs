@@ -120,8 +120,8 @@ pub trait Resources {
     /// Whether the gateway is draining.
     fn is_draining(&self) -> bool;
 
-    /// Takes the record of a request that has just ended.
-    fn ended(&self, record: &Record, now: SystemTime);
+    /// Takes the record of a request that has just ended. The record may be taken away.
+    fn ended(&self, record: &mut Record, now: SystemTime);
 }
 
 /// A request that is to be sent to its upstream.

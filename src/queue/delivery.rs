@@ -173,6 +173,7 @@ impl Thread {
         let generation = Arc::clone(&in_force.borrow_and_update());
         let (tracker, scratch) = (TaskTracker::new(), read_buffer::scratch());
         let view = View::new(generation, 1, tracker.clone(), Rc::clone(&scratch), &[]);
+        let teller = Teller::new(counts, Arc::clone(control.recent()));
         let mut this = Self {
             control,
             in_force,
@@ -189,7 +190,7 @@ impl Thread {
             reading: None,
             lapses: 0,
             paused: BTreeSet::new(),
-            teller: Teller::new(counts),
+            teller,
             began: (Instant::now(), Time::of(SystemTime::now())),
             random: RandomState::new(),
             number: 0,

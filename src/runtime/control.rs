@@ -27,6 +27,7 @@ use crate::runtime::process;
 use crate::runtime::restart_required;
 use crate::runtime::supervised_part::ServerPart;
 use crate::telemetry::metric::Meters;
+use crate::telemetry::recent::Recent;
 use crate::telemetry::repeated_log_line::Repeated;
 use crate::tls::acme;
 use crate::tls::acme::issued::Issued;
@@ -174,6 +175,7 @@ pub struct Control {
     in_force: watch::Sender<Arc<Generation>>,
     budget: Arc<Budget>,
     meters: Meters,
+    recent: Arc<Recent>,
     submitter: Submitter,
     issued: Arc<Issued>,
     started_at: SystemTime,
@@ -206,6 +208,7 @@ impl Control {
             in_force: watch::Sender::new(generation),
             budget,
             meters,
+            recent: Recent::new(recent_places(config)),
             submitter,
             issued,
             started_at: SystemTime::now(),
@@ -243,6 +246,9 @@ impl Control {
         );
         let next = compiled.inspect_err(|_error| self.reload_failed())?;
         self.budget.set_max(config.limits.max_buffered);
+        if self.started.has_admin() {
+            self.recent.set_places(recent_places(config));
+        }
         self.in_force.send_replace(next);
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.ok = reloads.ok.saturating_add(1);
@@ -329,6 +335,12 @@ impl Control {
         &self.meters
     }
 
+    /// The recent requests and deliveries. None are kept without an admin listener.
+    #[must_use]
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
+    }
+
     /// The certificates that an authority has issued.
     #[must_use]
     pub fn issued(&self) -> &Arc<Issued> {
@@ -408,6 +420,11 @@ impl Control {
     pub(crate) fn signals(&self) -> &Signals {
         &self.signals
     }
+}
+
+/// How many recent requests are kept.
+fn recent_places(config: &Config) -> usize {
+    config.admin.as_ref().map_or(0, |admin| admin.recent)
 }
 
 /// The number of the generation that a server starts with.

@@ -178,7 +178,7 @@ impl Resources for Scope {
         self.worker.is_draining()
     }
 
-    fn ended(&self, record: &Record, now: SystemTime) {
+    fn ended(&self, record: &mut Record, now: SystemTime) {
         self.worker.ended(&self.view, record, now);
     }
 }

@@ -24,6 +24,11 @@ impl Fixed {
         }
     }
 
+    /// Whether the server has an admin listener.
+    pub(crate) fn has_admin(&self) -> bool {
+        self.admin.is_some()
+    }
+
     /// The keys that have another value in `config`, by their names in gateway.toml.
     pub(crate) fn differs_from(&self, config: &Config) -> Vec<&'static str> {
         // The struct is destructured, so a new key does not compile until it is considered here.
@@ -65,11 +70,11 @@ fn tls(config: &Config) -> Option<Vec<Address>> {
     config.tls.as_ref().map(|tls| tls.listen.clone())
 }
 
-/// The addresses of the admin listener, the mode of its sockets, and whether it speaks TLS. Its tokens and its
-/// certificate need no restart.
+/// The addresses of the admin listener, the mode of its sockets, and whether it speaks TLS. Its tokens, its certificate and
+/// the number of recent requests need no restart.
 fn admin(config: &Config) -> Option<(Vec<Address>, u32, bool)> {
     let part = |admin: &Admin| {
-        let Admin { listen, unix_mode, tokens: _, tls } = admin;
+        let Admin { listen, unix_mode, tokens: _, tls, recent: _ } = admin;
         (listen.clone(), *unix_mode, tls.is_some())
     };
     config.admin.as_ref().map(part)

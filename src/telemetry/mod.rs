@@ -13,6 +13,7 @@ pub mod log_line;
 pub mod metric;
 pub mod process_metrics;
 pub mod queue_metrics;
+pub mod recent;
 pub mod record;
 pub mod repeated_log_line;
 pub mod request_id;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::address::{self, Listen};
+use crate::config::bounds::MOST_RECENT;
 use crate::config::choices::TLS_VERSIONS;
 use crate::config::problem::Problem;
 use crate::config::sections::secret::Context;
@@ -23,7 +24,8 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> (Option<Admin>, Ve
     if table.get("tls").is_none() && !tokens.is_empty() {
         clear_text(&table, &listen);
     }
-    (Some(Admin { listen: addresses(&listen), unix_mode, tokens, tls }), listen)
+    let recent = table.count("recent", RECENT, 0..=MOST_RECENT);
+    (Some(Admin { listen: addresses(&listen), unix_mode, tokens, tls, recent }), listen)
 }
 
 /// Reads how the listener is reached. Reads no other file. `folder` is the directory of the configuration file.
@@ -69,6 +71,9 @@ fn clear_text(table: &Table<'_>, listen: &[Listen]) {
 }
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// The number of recent requests without a configured number.
+const RECENT: usize = 1000;
 
 /// Only the gateway's user and root may connect, because a client of a unix socket needs no token.
 const UNIX_MODE: u32 = 0o600;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info, warn};
 
@@ -16,6 +16,8 @@ use crate::queue::event::{Attempt, Upstream};
 use crate::queue::store::{DamagedDelivery, DeadCause, Destination, Next};
 use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::log_line::beginning;
+use crate::telemetry::recent::Recent;
+use crate::telemetry::recent::entry::DeliveryAttempt;
 use crate::telemetry::repeated_log_line::Repeated;
 
 /// Logs and counts deliveries. A message that an upstream can cause at will is logged once a minute, with a
@@ -23,6 +25,7 @@ use crate::telemetry::repeated_log_line::Repeated;
 #[derive(Debug)]
 pub(super) struct Teller {
     counts: Arc<DeliveryCounts>,
+    recent: Arc<Recent>,
     dead: BTreeMap<Destination, Repeated>,
     opened: BTreeMap<Destination, Repeated>,
     not_read: Repeated,
@@ -51,9 +54,10 @@ impl Published {
 }
 
 impl Teller {
-    pub(super) fn new(counts: Arc<DeliveryCounts>) -> Self {
+    pub(super) fn new(counts: Arc<DeliveryCounts>, recent: Arc<Recent>) -> Self {
         Self {
             counts,
+            recent,
             dead: BTreeMap::new(),
             opened: BTreeMap::new(),
             not_read: Repeated::default(),
@@ -86,6 +90,9 @@ impl Teller {
         if record.is_wanted(access) {
             attempt(&record);
         }
+        let since = Duration::from_millis(now.clocks.wall.millis());
+        let at = SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.recent.delivery(at, record.outcome, || DeliveryAttempt::of(&record, &sent.address));
     }
 
     /// A delivery was given up, and its end is on disk.
@@ -194,6 +201,6 @@ fn attempt(record: &AttemptRecord<'_>) {
     );
 }
 
-fn millis(time: std::time::Duration) -> f64 {
+fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
