@@ -14,7 +14,8 @@ use super::configuration::{self, ConfigFile};
 use super::exit::Failure;
 use super::terminal::Terminal;
 use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
-use crate::config::{Address, Admin, load};
+use crate::config::load::{self, LoadError};
+use crate::config::{Address, Admin};
 use crate::tls::{handshake, trust};
 use crate::upstream::origin::Origin;
 
@@ -24,6 +25,14 @@ pub(super) struct AdminClient {
     origin: Origin,
     /// `None` for a listener whose certificate must be of an authority that the system trusts.
     tls: Option<Arc<ClientConfig>>,
+}
+
+/// Why no admin listener is known.
+pub(super) enum NoListener {
+    /// The configuration does not say where it is.
+    Unread(LoadError),
+    /// The configuration has no admin listener, or it cannot be reached from here.
+    Off(Failure),
 }
 
 impl AdminClient {
@@ -38,7 +47,17 @@ impl AdminClient {
         file: &ConfigFile,
         named: Option<&Origin>,
     ) -> Result<Self, Failure> {
-        let failed = |terminal: &mut Terminal, error| Err(configuration::failure(terminal, file, &error));
+        Self::find(file, named).map_err(|why| match why {
+            NoListener::Unread(error) => configuration::failure(terminal, file, &error),
+            NoListener::Off(failure) => failure,
+        })
+    }
+
+    /// Finds the admin listener as [`AdminClient::of`] does, and prints nothing.
+    ///
+    /// # Errors
+    /// [`NoListener`]
+    pub(super) fn find(file: &ConfigFile, named: Option<&Origin>) -> Result<Self, NoListener> {
         let origin = match named {
             Some(origin @ (Origin::Tcp(_) | Origin::Unix(_))) => {
                 return Ok(Self { origin: origin.clone(), tls: None });
@@ -50,19 +69,19 @@ impl AdminClient {
             Ok(admin) => admin,
             // The gateway is on another machine, and this machine has no configuration.
             Err(error) if error.is_missing(file.path()) && origin.is_some() => None,
-            Err(error) => return failed(terminal, error),
+            Err(error) => return Err(NoListener::Unread(error)),
         };
         let certificate = admin.as_ref().and_then(|admin| admin.certificate.clone());
         let listen = admin.as_ref().map(|admin| admin.listen.as_slice());
         let origin = origin.or_else(|| first(listen?, certificate.is_some()));
         match origin {
-            Some(origin) => Self::showing(origin, certificate),
+            Some(origin) => Self::showing(origin, certificate).map_err(NoListener::Off),
             None => {
                 let what = match admin {
                     None => format!("{file} has no `[admin]`: the gateway cannot be asked how it is"),
                     Some(_) => format!("{file} leaves the admin listener's port to the system"),
                 };
-                Err(Failure::config(what).hint(HOW_TO_TURN_IT_ON))
+                Err(NoListener::Off(Failure::config(what).hint(HOW_TO_TURN_IT_ON)))
             }
         }
     }

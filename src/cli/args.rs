@@ -20,7 +20,7 @@ use crate::upstream::origin::{Origin, OriginError};
 
 /// A reverse proxy that verifies webhooks: only authentic events reach your app, byte for byte as they were sent.
 #[derive(Debug, Parser)]
-#[command(name = "hookgate", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "hookgate", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(super) struct Typed {
     /// The configuration file [default: HOOKGATE_CONFIG, or else ./gateway.toml, or else /etc/hookgate/gateway.toml]
     #[arg(long, short, global = true, value_name = "FILE")]
@@ -426,7 +426,9 @@ const SIGNALS: &str = "\
 Signals:
   TERM, INT   stop accepting, finish the requests under way within `shutdown_grace`, exit 0;
               a second one ends it at once, with 143 or 130 (128 and the signal's number)
-  HUP         read the configuration and the secrets again, and put them in force if they are good";
+  HUP         read the configuration and the secrets again, and put them in force if they are good;
+              when the terminal that hookgate was started in is closed, end as at TERM (unless it was
+              started with nohup)";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

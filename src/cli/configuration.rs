@@ -76,11 +76,14 @@ impl ConfigFile {
     fn missing(&self) -> Failure {
         let path = self.path.display();
         let (what, hint) = match self.chosen {
-            Chosen::ByArgument => (format!("there is no {path}"), NAME_ANOTHER),
-            Chosen::ByVariable => (format!("there is no {path}, which {VARIABLE} names"), NAME_ANOTHER),
+            Chosen::ByArgument => (format!("there is no {path}"), name_another(&self.path)),
+            Chosen::ByVariable => {
+                (format!("there is no {path}, which {VARIABLE} names"), name_another(&self.path))
+            }
             Chosen::Found | Chosen::Nowhere => {
                 let [here, system] = USUAL;
-                (format!("there is no configuration: neither ./{here} nor {system}"), HOW_TO_START)
+                let what = format!("there is no configuration: neither ./{here} nor {system}");
+                (what, HOW_TO_START.to_owned())
             }
         };
         Failure::config(what).hint(hint)
@@ -93,8 +96,12 @@ impl fmt::Display for ConfigFile {
     }
 }
 
-/// The advice for a named file that does not exist.
-const NAME_ANOTHER: &str = "name a file that is there; `hookgate init` writes a new one";
+/// The advice for a named file that does not exist. The file was meant to be there, so the advice is about its name.
+fn name_another(path: &Path) -> String {
+    let folder = std::env::current_dir().ok().filter(|_| path.is_relative());
+    let from = folder.map(|folder| format!(" A relative path begins at {}", folder.display()));
+    format!("is the path right?{}", from.unwrap_or_default())
+}
 
 /// The advice for a user without a configuration.
 const HOW_TO_START: &str = "`hookgate init` writes a gateway.toml, and `hookgate init github` one for GitHub (`hookgate schemes` lists \

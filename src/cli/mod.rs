@@ -20,6 +20,7 @@ mod init;
 mod input;
 mod issued_certificates;
 mod listeners;
+mod near_misses;
 pub mod request_args;
 pub mod rotation_status;
 mod run;
@@ -35,13 +36,13 @@ mod verdict;
 mod verify;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 
-use args::{Check, Command, Typed};
+use args::{Check, Command, Init, Typed};
 use configuration::ConfigFile;
 use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
@@ -91,6 +92,12 @@ fn repeated(argv: &[OsString]) -> Vec<String> {
 }
 
 fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
+    let own = own_file(typed.command.as_ref());
+    if let (Some(own), Some(config)) = (own, &typed.config)
+        && own != config
+    {
+        return complain(terminal, &two_files(own, config), repeated);
+    }
     let named = match &typed.command {
         Some(Command::Check(Check { file: Some(file), .. })) => Some(file),
         None | Some(_) => typed.config.as_ref(),
@@ -125,6 +132,33 @@ fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> E
     result.unwrap_or_else(|failure| complain(terminal, &failure, repeated))
 }
 
+/// The configuration file that a command's own argument names.
+fn own_file(command: Option<&Command>) -> Option<&Path> {
+    match command? {
+        Command::Check(Check { file, .. }) => file.as_deref(),
+        Command::Init(Init { sender, file: None, .. }) => (sender == "-").then(|| Path::new("-")),
+        Command::Init(Init { file, .. }) => file.as_deref(),
+        Command::Run
+        | Command::Sign(_)
+        | Command::Verify(_)
+        | Command::Send(_)
+        | Command::Secrets(_)
+        | Command::Events { .. }
+        | Command::Doctor(_)
+        | Command::Demo(_)
+        | Command::Schemes { .. }
+        | Command::Schema
+        | Command::Completions { .. } => None,
+    }
+}
+
+/// The failure if two arguments name different files.
+fn two_files(own: &Path, config: &Path) -> Failure {
+    let (own, config) = (own.display(), config.display());
+    Failure::usage(format!("two configuration files are named: {own}, and {config} by --config"))
+        .hint("name one of them")
+}
+
 /// Prints a failure. Possible credentials in URLs of the arguments are left out.
 fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> Exit {
     let label = terminal.err.paint(Paint::Bad, "error");
@@ -140,6 +174,9 @@ fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> 
 
 /// Prints the parser's own output: help and version to standard output, wrong usage to standard error.
 fn answered(terminal: &mut Terminal, answer: &clap::Error, repeated: &[String]) -> Exit {
+    if let Some(failure) = near_misses::of(answer) {
+        return complain(terminal, &failure, repeated);
+    }
     let (stream, exit) = match answer.use_stderr() {
         true => (&mut terminal.err, Exit::Usage),
         false => (&mut terminal.out, Exit::Done),

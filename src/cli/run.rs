@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 
 use super::configuration::{self, ConfigFile};
 use super::exit::{Exit, Failure};
-use super::signals::{self, Signals, Stop};
+use super::signals::{self, ControllingTerminal, Signals, Stop};
 use super::terminal::Terminal;
 use crate::config::load::Source;
 use crate::config::problem::{Report, Severity};
@@ -42,6 +42,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &ConfigFile) -> Result<Exit, Fa
     tell(terminal, &loaded.report);
     let no_signals = |error: io::Error| Failure::failed("cannot wait for signals").because(error);
     let runtime = signals::runtime().map_err(no_signals)?;
+    let terminal_of_process = ControllingTerminal::of_process();
     let mut signals = runtime.block_on(async { Signals::listen() }).map_err(no_signals)?;
     let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
 
@@ -79,7 +80,10 @@ pub(super) fn run(terminal: &mut Terminal, file: &ConfigFile) -> Result<Exit, Fa
                 stop = signals.stop() => break Some(stop),
                 // If no signal has arrived, a failure of the server has begun this drain.
                 () = handle.control().ending() => break None,
-                _ = hangup.recv() => reloader.reload(),
+                _ = hangup.recv() => match terminal_of_process.is_closed() {
+                    true => break Some(Stop::terminal_closed()),
+                    false => reloader.reload(),
+                },
             }
         }
     });

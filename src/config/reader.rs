@@ -67,24 +67,41 @@ pub fn read(
 }
 
 /// Reads only how the admin listener is reached, for commands that ask a running gateway. Errors in other tables
-/// and missing secrets are ignored. `None` if the admin listener is off.
+/// and missing secrets are ignored, and so are lines that are not TOML. `None` if the admin listener is off.
 ///
 /// # Errors
-/// The [`Report`], if the text is not TOML or `[admin]` has an error.
+/// The [`Report`], if `[admin]` has an error, or if the text is not TOML and has no `[admin]` that can be read.
 pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<AdminAddress>, Report> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
+        let sound = Zeroizing::new(toml_syntax::without_errors(text, &errors));
+        let rest = DeTable::parse(&sound).ok();
+        // Without its `listen`, the rest of a table would seem to have the usual address.
+        let rest = rest.filter(|rest| says_listen(rest.get_ref()));
+        if let Some(Ok(Some(admin))) = rest.map(|rest| admin_of(name, &sound, rest.get_ref())) {
+            return Ok(Some(admin));
+        }
         let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
         let problems = toml_syntax::problems(&shown, document.get_ref(), &errors);
         return Err(Report::new(name, shown, problems));
     }
+    admin_of(name, text, document.get_ref())
+}
+
+fn says_listen(document: &DeTable<'_>) -> bool {
+    let admin = document.get("admin").and_then(|admin| admin.get_ref().as_table());
+    admin.is_some_and(|admin| admin.contains_key("listen"))
+}
+
+/// Reads how the admin listener is reached from a document without syntax errors.
+fn admin_of(name: &str, text: &str, document: &DeTable<'_>) -> Result<Option<AdminAddress>, Report> {
     let end = text.trim_end().len();
     let problems = Problems::default();
-    let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &problems);
+    let root = Table::open("the file", end..end, document, keys::ROOT, &problems);
     let elsewhere = problems.len();
     let admin = sections::admin::read_address(&root, folder_of(name));
     let problems = problems.into_vec().split_off(elsewhere);
-    let report = Report::new(name, redact_secrets(text, document.get_ref(), Syntax::Sound), problems);
+    let report = Report::new(name, redact_secrets(text, document, Syntax::Sound), problems);
     if report.has_errors() { Err(report) } else { Ok(admin) }
 }
 

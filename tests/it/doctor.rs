@@ -689,3 +689,24 @@ mod examined {
         nothing_reached(gateway, upstream);
     }
 }
+
+#[test]
+fn a_file_that_is_broken_or_missing_does_not_keep_the_doctor_from_the_running_gateway() {
+    let setup = Setup::usual("http://127.0.0.1:9");
+    let admin = format!("http://{}", setup.admin.address());
+    let text = setup.text("", "[signature]\nscheme = \"nonesuch\"\n");
+    setup.write("wrong.toml", &text);
+    setup.write("broken.toml", &text.replace("[signature]", "[signature"));
+    for args in [
+        &["--config", "wrong.toml"][..],
+        &["--config", "broken.toml"],
+        &["--config", "none.toml", "--admin", &admin],
+    ] {
+        let report = setup.doctor(args);
+        assert_eq!(report.code, Some(78), "{:#}", report.document);
+        report.assert("configuration", "problem", "toml");
+        report.assert("admin listener", "ok", "ready");
+        report.assert("running configuration", "ok", "is in force");
+        report.assert_only("clock", "ok");
+    }
+}

@@ -31,6 +31,7 @@ mod diagnosis;
 mod doctor;
 mod drain;
 mod events;
+mod first_steps;
 mod forwarding;
 mod framing;
 mod http2;

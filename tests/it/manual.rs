@@ -55,8 +55,7 @@ fn hookgate_1() -> String {
     let mut options = Vec::new();
     Man::new(definition.clone()).render_options_section(&mut options).unwrap();
     let options = String::from_utf8(options).unwrap();
-    let commands: String =
-        definition.get_subcommands().map(|command| subcommand(command, "hookgate")).collect();
+    let commands: String = commands(&definition).map(|command| subcommand(command, "hookgate")).collect();
     template("deploy/package/man/hookgate.1.in")
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@OPTIONS@\n", &options)
@@ -68,11 +67,16 @@ fn template(path: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
+/// The commands below a command. `help` is left out, because it prints what the page says.
+fn commands(above: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+    above.get_subcommands().filter(|command| command.get_name() != "help")
+}
+
 /// A command with its subcommands. Each has its synopsis and options, one heading level below the generator's
 /// level.
 fn subcommand(command: &clap::Command, above: &str) -> String {
     let name = format!("{above} {}", command.get_name());
-    let below: String = command.get_subcommands().map(|command| subcommand(command, &name)).collect();
+    let below: String = commands(command).map(|command| subcommand(command, &name)).collect();
     let command = command.clone();
     let title = format!(".SS \"{name}\"\n");
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();

@@ -106,6 +106,22 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
     findings
 }
 
+/// What runs while the file on disk cannot be used.
+pub(super) fn still_running(state: &State) -> Finding {
+    let generation = state.generation;
+    match state.outdated {
+        true => Finding::warning(
+            RUNNING,
+            format!("configuration {generation} stays in force: the gateway could not load the file either"),
+            "correct the file before the gateway is restarted: with this file, it does not start",
+        ),
+        false => Finding::ok(
+            RUNNING,
+            format!("configuration {generation} is in force; was the gateway started with this file?"),
+        ),
+    }
+}
+
 fn names(differences: &[Difference]) -> String {
     let name = |difference: &Difference| match difference {
         Difference::Changed(name) => name.clone(),

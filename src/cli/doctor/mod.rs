@@ -10,7 +10,7 @@ mod checks;
 mod finding;
 mod probe;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 
@@ -40,29 +40,86 @@ use finding::{Finding, Level};
 /// # Errors
 /// A [`Failure`] if the configuration has errors.
 pub(super) fn doctor(terminal: &mut Terminal, file: &ConfigFile, asked: &Doctor) -> Result<Exit, Failure> {
-    let Loaded { config, report } = match load::load(file.path()) {
-        Ok(loaded) => loaded,
-        Err(LoadError::Wrong(report)) if asked.json => {
-            terminal.out.json(&finding::report(&of_report(file, &report), asked.strict));
-            return Ok(Exit::Config);
+    let (findings, failed) = match load::load(file.path()) {
+        Ok(Loaded { config, report }) => {
+            let mut findings = of_report(file, &report);
+            findings.extend(Round { file, config: &config, asked }.findings());
+            (findings, Exit::Failed)
         }
-        Err(error) => return Err(configuration::failure(terminal, file, &error)),
+        Err(LoadError::Wrong(report)) => {
+            let mut findings = of_report(file, &report);
+            findings.extend(without_configuration(file, asked));
+            (findings, Exit::Config)
+        }
+        Err(error @ LoadError::Unreadable { .. }) => {
+            let failure = configuration::unreadable(file, &error);
+            let to_do = failure.to_do().unwrap_or("may this user read it?");
+            let mut findings = vec![Finding::problem(CONFIGURATION, failure.to_string(), to_do)];
+            findings.extend(without_configuration(file, asked));
+            (findings, Exit::Config)
+        }
     };
-    let mut findings = of_report(file, &report);
-    findings.extend(Round { file, config: &config, asked }.findings());
     if asked.json {
         terminal.out.json(&finding::report(&findings, asked.strict));
     } else {
         print(terminal, &findings);
     }
-    Ok(if finding::is_good(&findings, asked.strict) { Exit::Done } else { Exit::Failed })
+    Ok(if finding::is_good(&findings, asked.strict) { Exit::Done } else { failed })
+}
+
+/// What can be found out about the running gateway although its file cannot be used.
+fn without_configuration(file: &ConfigFile, asked: &Doctor) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match AdminClient::find(file, asked.admin.as_ref()) {
+        Err(_no_listener) => {
+            let what = "the configuration does not say where it is: the running gateway cannot be asked";
+            findings.push(Finding::problem(
+                ADMIN,
+                what,
+                "name it with --admin http://HOST:PORT or --admin unix:/PATH",
+            ));
+        }
+        Ok(admin) => match probe::state_alone(&admin, asked.timeout) {
+            Ok(state) => {
+                findings.push(readiness(&admin, asked.timeout));
+                findings.push(checks::still_running(&state));
+                findings.push(checks::descriptors(&state));
+                findings.extend(state.acme.iter().map(|of| checks::certificate(of, state.now)));
+                findings.push(checks::clock(ahead(&state), &[]));
+            }
+            Err(why) => findings.push(Finding::problem(ADMIN, why, IS_IT_RUNNING).of(admin.to_string())),
+        },
+    }
+    findings.extend(
+        asked.bypass.iter().map(|url| bypass::judge(url, &probe::behind(url, asked.timeout), asked.timeout)),
+    );
+    findings
+}
+
+/// Whether the gateway says that it is ready.
+fn readiness(admin: &AdminClient, limit: Duration) -> Finding {
+    match health::readiness(admin, limit) {
+        Ok(words) => Finding::ok(ADMIN, words),
+        Err(words) => {
+            let to_do = "the log says more; a gateway that drains is about to end";
+            Finding::problem(ADMIN, words, to_do)
+        }
+    }
+}
+
+/// The gateway's time minus this machine's time, in seconds.
+fn ahead(state: &State) -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    signed(state.now).saturating_sub(signed(now))
 }
 
 /// The findings that `check` has for the file.
 fn of_report(file: &ConfigFile, report: &Report) -> Vec<Finding> {
     let of = |problem: &Problem| {
         let to_do = problem.help.clone().unwrap_or_else(|| "`hookgate check` shows the place".to_owned());
-        let what = problem.message.clone();
+        let label = problem.label.as_ref().map(|label| format!(" ({label})"));
+        let what = format!("{}{}", problem.message, label.unwrap_or_default());
         let finding = match problem.severity {
             Severity::Error => Finding::problem(CONFIGURATION, what, to_do),
             Severity::Warning => Finding::warning(CONFIGURATION, what, to_do),
@@ -117,26 +174,15 @@ impl Round<'_> {
         };
         match probe::state(&admin, self.config, self.asked.timeout) {
             Ok(state) => {
-                self.readiness(&admin, findings);
+                findings.push(readiness(&admin, self.asked.timeout));
                 self.state(&state, findings);
                 Some((admin, state))
             }
             Err(why) => {
-                let to_do = "is the gateway running, and was it started with this `[admin]`? --admin names another address";
-                findings.push(Finding::problem(ADMIN, why, to_do).of(admin.to_string()));
+                findings.push(Finding::problem(ADMIN, why, IS_IT_RUNNING).of(admin.to_string()));
                 None
             }
         }
-    }
-
-    fn readiness(&self, admin: &AdminClient, findings: &mut Vec<Finding>) {
-        findings.push(match health::readiness(admin, self.asked.timeout) {
-            Ok(words) => Finding::ok(ADMIN, words),
-            Err(words) => {
-                let to_do = "the log says more; a gateway that drains is about to end";
-                Finding::problem(ADMIN, words, to_do)
-            }
-        });
     }
 
     fn state(&self, state: &State, findings: &mut Vec<Finding>) {
@@ -144,11 +190,8 @@ impl Round<'_> {
         findings.extend(checks::configuration(state, env!("CARGO_PKG_VERSION"), &file));
         findings.push(checks::descriptors(state));
         findings.extend(state.acme.iter().map(|of| checks::certificate(of, state.now)));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-        let ahead = signed(state.now).saturating_sub(signed(now));
         let windows: Vec<_> = self.paths().filter_map(window).collect();
-        findings.push(checks::clock(ahead, &windows));
+        findings.push(checks::clock(ahead(state), &windows));
     }
 
     /// One route for each path. Routes with the same path agree in everything that is checked here.
@@ -287,6 +330,10 @@ fn print(terminal: &mut Terminal, findings: &[Finding]) {
 /// The signed content. No sender would send it, and no app could mistake it for an event.
 const FORM: &[u8] = b"hookgate=doctor";
 const CONTENT: &[u8] = br#"{"hookgate":"doctor"}"#;
+
+/// The advice if the admin listener does not answer as expected.
+const IS_IT_RUNNING: &str =
+    "is the gateway running, and was it started with this `[admin]`? --admin names another address";
 
 const CONFIGURATION: &str = "configuration";
 const ADMIN: &str = "admin listener";

@@ -20,7 +20,8 @@ use crate::cli::doctor::checks::Heard;
 use crate::cli::exit::Failure;
 use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::{configuration, signals, verdict};
-use crate::config::{Address, Config, digest};
+use crate::config::digest::{self, Part};
+use crate::config::{Address, Config};
 use crate::listen::bind::inherited_speaks;
 use crate::listen::listener::Speaks;
 use crate::signature::sign::Signature;
@@ -50,7 +51,19 @@ pub(super) fn reach(origin: &Origin, tls: Option<&Arc<ClientConfig>>, limit: Dur
 /// # Errors
 /// The text says which server answers instead, or why there is no answer.
 pub(super) fn state(admin: &AdminClient, config: &Config, limit: Duration) -> Result<State, String> {
-    let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts: digest::parts(config) };
+    state_compared(admin, digest::parts(config), limit)
+}
+
+/// The state of the gateway, compared with nothing. The differences in it mean nothing.
+///
+/// # Errors
+/// The errors of [`state`].
+pub(super) fn state_alone(admin: &AdminClient, limit: Duration) -> Result<State, String> {
+    state_compared(admin, Vec::new(), limit)
+}
+
+fn state_compared(admin: &AdminClient, parts: Vec<Part>, limit: Duration) -> Result<State, String> {
+    let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts };
     let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
     let page = admin.get(PathAndQuery::from_static("/doctor"), limit);
     let answer = http_exchange::now(Outgoing { method: Method::POST, content, ..page }).map_err(no_answer)?;

@@ -1,0 +1,132 @@
+//! The command line in the hands of a newcomer: words of other programs, two files, and a closed terminal.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use tempfile::TempDir;
+
+use crate::support::process::Running;
+
+fn hookgate(folder: &TempDir, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    command.args(args).current_dir(folder.path()).env("KEY", "a secret that is long enough");
+    command.env_remove("HOOKGATE_CONFIG").stdin(Stdio::null());
+    command
+}
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[server]\nlisten = \"127.0.0.1:0\"\n[signature]\nscheme = \"propify\"\nsecrets = [{ env = \"KEY\" }]\n\
+                [[routes]]\npath = \"/webhook\"\nupstream = \"http://127.0.0.1:9\"\n";
+    std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
+    folder
+}
+
+fn ask(folder: &TempDir, args: &[&str]) -> Output {
+    hookgate(folder, args).output().unwrap()
+}
+
+/// What a failed command says on standard error.
+#[track_caller]
+fn refusal(output: &Output, code: i32) -> String {
+    let says = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{says}");
+    says
+}
+
+#[test]
+fn two_configuration_files_are_wrong_usage() {
+    let folder = folder();
+    for args in [
+        &["check", "gateway.toml", "--config", "other.toml"][..],
+        &["--config", "other.toml", "check", "gateway.toml"],
+        &["check", "-", "--config", "gateway.toml"],
+        &["init", "github", "new.toml", "--config", "other.toml"],
+        &["init", "-", "--config", "new.toml"],
+    ] {
+        let says = refusal(&ask(&folder, args), 2);
+        assert!(says.contains("two configuration files"), "{args:?}: {says}");
+    }
+    assert!(!folder.path().join("new.toml").exists() && !folder.path().join("other.toml").exists());
+    let same = ask(&folder, &["check", "gateway.toml", "--config", "gateway.toml"]);
+    assert_eq!(same.status.code(), Some(0));
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_not_told_to_be_created() {
+    let folder = folder();
+    let by_variable = hookgate(&folder, &["check"]).env("HOOKGATE_CONFIG", "none.toml").output().unwrap();
+    for output in
+        [ask(&folder, &["check", "none.toml"]), ask(&folder, &["--config", "none.toml"]), by_variable]
+    {
+        let says = refusal(&output, 78);
+        assert!(says.contains("none.toml") && says.contains("is the path right?"), "{says}");
+        assert!(!says.contains("init"), "{says}");
+    }
+}
+
+#[test]
+fn a_word_of_another_program_gets_the_command_that_does_it() {
+    let folder = folder();
+    for (args, want) in [
+        (&["serve"][..], "hookgate run"),
+        (&["validate"], "hookgate check"),
+        (&["gateway.toml"], "--config gateway.toml"),
+        (&["run", "--port", "80"], "[server]"),
+    ] {
+        let says = refusal(&ask(&folder, args), 2);
+        assert!(says.contains(want), "{args:?}: {says}");
+    }
+    let help = ask(&folder, &["help", "check"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: hookgate check"));
+}
+
+/// A pseudoterminal: the side of the terminal's window, and the side of its programs.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let window = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&window).unwrap();
+    unlockpt(&window).unwrap();
+    let path = ptsname(&window, Vec::new()).unwrap();
+    let programs =
+        open(path.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    (window, programs)
+}
+
+/// A gateway whose controlling terminal is this one.
+fn in_terminal(folder: &TempDir, programs: OwnedFd, before: &[&str]) -> Running {
+    // setsid(1) makes its standard input the controlling terminal, and becomes the gateway.
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").args(before).arg(Path::new(env!("CARGO_BIN_EXE_hookgate"))).arg("run");
+    command.current_dir(folder.path()).env("KEY", "a secret that is long enough").stdin(programs);
+    let mut running = Running::start(&mut command);
+    drop(command);
+    running.wait_for("listening");
+    running
+}
+
+#[test]
+fn a_gateway_ends_when_its_terminal_is_closed_and_a_hangup_before_that_reloads() {
+    let folder = folder();
+    let (window, programs) = terminal();
+    let mut running = in_terminal(&folder, programs, &[]);
+    running.signal("-HUP");
+    running.wait_for("reloaded");
+    drop(window);
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+    assert!(running.seen.contains("drained"), "{}", running.seen);
+}
+
+#[test]
+fn a_gateway_that_was_started_with_nohup_outlives_its_terminal() {
+    let folder = folder();
+    let (window, programs) = terminal();
+    let mut running = in_terminal(&folder, programs, &["nohup"]);
+    drop(window);
+    running.wait_for("reloaded");
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}
