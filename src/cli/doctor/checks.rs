@@ -79,7 +79,7 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
             let to_do = if state.outdated {
                 "its last reload failed: the log says why (`not reloaded`)"
             } else {
-                "is it the same file? a change is loaded within a second; SIGHUP loads it at once, and the log has the result"
+                "is it the same file? a change is loaded within 2 seconds; SIGHUP loads it at once, and the log has the result"
             };
             let what = format!(
                 "configuration {generation} of the gateway is not what {file} says: {}",
@@ -230,7 +230,7 @@ fn examined(name: &str, examination: &Examination) -> Finding {
             format!(
                 "the gateway refuses events signed with `{name}`: it has another secret, or none of that name"
             ),
-            "a secret of the environment takes a restart; one of a file is loaded within a second, unless the log says \
+            "a secret of the environment takes a restart; one of a file is loaded within 2 seconds, unless the log says \
              `not reloaded`; if doctor has another environment than the gateway, run it in the gateway's",
         ),
         None if reason == "timestamp_expired" => Finding::problem(
