@@ -1,9 +1,10 @@
 # A container with hookgate in it and nothing else: no shell, no package manager, no root.
 #
-#   docker build -t hookgate .
-#   docker run --rm --read-only -p 8080:8080 -v "$PWD/gateway.toml:/etc/hookgate/gateway.toml:ro" hookgate
+#   docker build -t hookgate:0.1.0 .
+#   docker run --rm --read-only -p 8080:8080 -v "$PWD/config:/etc/hookgate:ro" -v "$PWD/secrets:/run/secrets:ro" hookgate:0.1.0
 #
-# gateway.toml has to listen on "0.0.0.0:8080" there. With [queue], events are stored in a volume: -v hookgate:/var/lib/hookgate. There
+# The folder config has gateway.toml, which has to listen on "0.0.0.0:8080" there. Mount folders: of a single mounted file, the
+# container never sees a replacement. With [queue], events are stored in a volume: -v hookgate:/var/lib/hookgate. There
 # is no VOLUME here: an unnamed volume would be lost with the container. docs/operations.md has more; deploy/ has examples.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /hookgate

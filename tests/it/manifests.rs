@@ -86,7 +86,7 @@ fn the_example_with_an_authority_has_no_problem() {
 #[test]
 fn the_composed_gateway_may_have_more_memory_than_its_configuration_can_take() {
     let manifest = fs::read_to_string("deploy/compose/compose.yaml").unwrap();
-    let text = fs::read_to_string("deploy/compose/gateway.toml").unwrap();
+    let text = fs::read_to_string("deploy/compose/config/gateway.toml").unwrap();
     let config = read(&text, "/run/secrets/propify");
     assert_fits(&config, bytes(behind(&manifest, "mem_limit: ")));
 }
