@@ -10,6 +10,7 @@ use super::fields::Fields;
 use super::form;
 use super::mac::Running;
 use super::scheme::Scheme;
+use super::spelling;
 use super::tag::Tags;
 use super::template::{Body, Part, Values};
 use super::window::{Place, Timestamp};
@@ -253,7 +254,7 @@ impl<F: Fields> Values for Signed<'_, '_, F> {
             }
             Part::UrlDecoded => {
                 to.extend_from_slice(self.context.origin?.as_bytes());
-                append_decoded(uri(target)?, to);
+                spelling::append_decoded(uri(target)?, to)?;
             }
             Part::Field(name) => to.extend_from_slice(one(self.context.fields, name).ok()?),
         }
@@ -275,39 +276,5 @@ fn uri(text: &[u8]) -> Option<&[u8]> {
     text.iter().all(fine).then_some(text)
 }
 
-/// Appends the text of a URI. HubSpot decodes percent-encodings before it signs, except those of `&`, `=` and
-/// `#`. So these are decoded here as well.
-fn append_decoded(text: &[u8], to: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some((byte, tail)) = rest.split_first() {
-        let encoded = (*byte == b'%').then(|| form::percent_decoded(tail)).flatten();
-        let plain = encoded.filter(|(byte, _)| b":/?@!$'()*,;".contains(byte));
-        let (byte, tail) = plain.unwrap_or((*byte, tail));
-        to.push(byte);
-        rest = tail;
-    }
-}
-
 /// The longest identifier, in bytes. No sender uses longer ones.
 const LONGEST_ID: usize = 256;
-
-#[cfg(test)]
-mod tests {
-    use super::append_decoded;
-
-    #[test]
-    fn of_a_url_only_what_hubspot_decodes_is_decoded() {
-        for (text, want) in [
-            ("/a?b=c", "/a?b=c"),
-            ("/%3a%2F%3F%40%21%24%27%28%29%2A%2C%3B", "/:/?@!$'()*,;"),
-            ("/%20%26%3D%23%25%2B%41", "/%20%26%3D%23%25%2B%41"),
-            ("/%253A%", "/%253A%"),
-            ("/%3", "/%3"),
-            ("/%%3A", "/%:"),
-        ] {
-            let mut got = Vec::new();
-            append_decoded(text.as_bytes(), &mut got);
-            assert_eq!(String::from_utf8(got).unwrap(), want, "{text}");
-        }
-    }
-}

@@ -35,6 +35,7 @@ mod fields;
 mod permit;
 mod presets;
 mod public_key;
+mod spelling;
 mod tag;
 mod verification;
 mod verifier;

@@ -63,6 +63,7 @@ mod schemes;
 mod secrets_in_memory;
 mod senders;
 mod setup_requests;
+mod signed_urls;
 mod sockets;
 mod stores;
 mod structure;

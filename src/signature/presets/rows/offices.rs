@@ -166,7 +166,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{method}{url:decoded}{body}{timestamp}",
             time: field_time("x-hubspot-request-timestamp", Unit::Milliseconds, 300),
             documentation: "https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation",
-            note: "For version 3 of HubSpot's signatures. In the URL, the percent-encodings that HubSpot's documentation lists are decoded.",
+            note: "For version 3 of HubSpot's signatures. In the query, the percent-encodings that HubSpot's documentation lists are decoded. A path with such an encoding is refused.",
             origin: Given("the client secret of the app (its page, Auth)"),
             ..usual()
         },
