@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::diagnosis::causes;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::private_key::PrivateKey;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::secret::Secret;
 use crate::signature::sign::{CannotSign, Signature};
 use crate::signature::{Verifier, sign};
@@ -25,8 +26,8 @@ pub(super) struct Identity {
     pub(super) verifier: Arc<Verifier>,
     /// The configuration, if the verifier comes from one.
     pub(super) config: Option<Config>,
-    /// The public origin and the path of the route, if a route was named.
-    pub(super) place: Option<(Option<String>, String)>,
+    /// The public origins and the path of the route, if a route was named.
+    pub(super) place: Option<(Option<PublicUrls>, String)>,
 }
 
 /// Finds the verifier for the arguments.
@@ -111,7 +112,8 @@ pub(super) fn sign(
     signed.map_err(|error| {
         let failure = cannot_sign(verifier, secret, error);
         if error == CannotSign::NoDigest {
-            let origin = asked.origin.as_deref().unwrap_or_default();
+            let origin = asked.origin.as_ref().and_then(|origins| origins.iter().next());
+            let origin = origin.map(ToString::to_string).unwrap_or_default();
             let target = verifier.target(&asked.target, content);
             return failure.hint(format!("for this body, say --url '{origin}{target}'"));
         }

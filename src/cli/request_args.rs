@@ -7,6 +7,7 @@ use http::Uri;
 
 use crate::cli::args::{Besides, FieldLine, Stamp};
 use crate::cli::exit::Failure;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::Scheme;
 use crate::signature::template::Part;
 use crate::signature::window::Place;
@@ -17,7 +18,7 @@ use crate::signature::{Context, Fields};
 pub(super) struct RequestArgs {
     pub(super) method: String,
     pub(super) target: String,
-    pub(super) origin: Option<String>,
+    pub(super) origin: Option<PublicUrls>,
     pub(super) lines: Lines,
 }
 
@@ -29,7 +30,7 @@ impl RequestArgs {
     pub(super) fn new(
         besides: &Besides,
         scheme: &Scheme,
-        route: Option<&(Option<String>, String)>,
+        route: Option<&(Option<PublicUrls>, String)>,
         lines: Lines,
     ) -> Result<Self, Failure> {
         let (mut origin, mut target) = route.cloned().unwrap_or_else(|| (None, "/".to_owned()));
@@ -38,7 +39,7 @@ impl RequestArgs {
                 Failure::usage(format!("`{url}` is no URL"))
                     .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1")
             })?;
-            (origin, target) = (Some(of_url), path);
+            (origin, target) = (Some(PublicUrls::from(&*of_url)), path);
         } else if signs_target(scheme) && (scheme.signs_url() && origin.is_none() || target.contains('{')) {
             let name = &scheme.name;
             return Err(Failure::usage(format!("the scheme {name} signs the URL: which is it?"))
@@ -50,7 +51,7 @@ impl RequestArgs {
 
     /// The context for signing and verifying.
     pub(super) fn context(&self, now: SystemTime) -> Context<'_, Lines> {
-        let origin = self.origin.as_deref();
+        let origin = self.origin.as_ref();
         Context { method: &self.method, target: self.target.as_bytes(), origin, fields: &self.lines, now }
     }
 }
@@ -63,8 +64,7 @@ fn split(url: &str) -> Option<(String, String)> {
 }
 
 fn signs_target(scheme: &Scheme) -> bool {
-    let of_target = |part: &Part| matches!(part, Part::Url | Part::UrlDecoded | Part::Path | Part::Query);
-    scheme.content.parts().any(of_target)
+    scheme.content.parts().any(Part::is_of_url)
 }
 
 /// The given options that the scheme does not use.

@@ -24,6 +24,7 @@ use crate::signature::Verifier;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::mac::BadKey;
 use crate::signature::private_key::PrivateKey;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::Scheme;
 use crate::signature::secret::{Key, Secret};
 use crate::signature::sign::Signature;
@@ -90,7 +91,7 @@ struct Plan {
     verifier: Arc<Verifier>,
     model: String,
     /// The gateway's URL as the sender knows it.
-    public_url: String,
+    public_url: PublicUrls,
 }
 
 fn plan(
@@ -105,7 +106,7 @@ fn plan(
     };
     if let (Some(verifier), Some(gateway)) = (&named, &asked.url) {
         // The arguments are sufficient, so the configuration is not read.
-        let (verifier, public_url) = (Arc::clone(verifier), gateway.to_string());
+        let (verifier, public_url) = (Arc::clone(verifier), PublicUrls::from(&*gateway.to_string()));
         return Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned(), public_url });
     }
     let config = configuration::load(terminal, file)?.config;
@@ -113,7 +114,8 @@ fn plan(
     let route = configuration::route(&config, asked.whose.route.as_deref().unwrap_or(target.path()))?;
     let verifier = named.unwrap_or_else(|| Arc::clone(&route.verifier));
     let gateway = asked.url.clone().map_or_else(|| gateway(&config), Ok)?;
-    let public_url = route.public_url.clone().unwrap_or_else(|| gateway.to_string());
+    let own = || PublicUrls::from(&*gateway.to_string());
+    let public_url = route.public_url.clone().unwrap_or_else(own);
     Ok(Plan { gateway, verifier, model, public_url })
 }
 

@@ -450,8 +450,9 @@ pub(super) const ROUTE: &[Key] = &[
     Key::new("integration", Value::Text(""))
         .about("The sender's integration whose events the route accepts. Others: 403, model_mismatch."),
     Key::new("signature", SIGNED).about("The scheme and secrets of this route. Default: [signature]."),
-    Key::new("public_url", Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"))
-        .about("The origin that the sender sends to. Needed if the scheme signs the URL."),
+    Key::new("public_url", Value::Either(&[PUBLIC_URL, Value::List { of: &PUBLIC_URL, empty: false }])).about(
+        "The origin that the sender sends to, or several such origins. Needed if the scheme signs the URL.",
+    ),
     Key::new("methods", Value::List { of: &Value::Text("^[-!#$%&'*+.^_`|~0-9A-Z]+$"), empty: false })
         .or("[\"POST\"]")
         .about("The methods that the route accepts. Others: 405."),
@@ -514,6 +515,9 @@ pub(super) const TABLES: [(&str, &[Key]); 27] = [
     ("an element of `tokens`", TOKEN),
     ("`tls` of `[admin]`", ADMIN_KEY_PAIR),
 ];
+
+/// An origin, which may have credentials.
+const PUBLIC_URL: Value = Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#\\s]+/?$");
 
 const SIGNED: Value = Value::Table(SIGNATURE);
 const TOLERATED: Value = Value::Either(&[Value::Duration, Value::Table(TOLERANCE)]);

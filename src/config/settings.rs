@@ -15,6 +15,7 @@ use crate::admission::failures::FailureRate;
 use crate::admission::trusted_proxies::TrustedProxies;
 use crate::routing::router::{ModelRule, Pattern};
 use crate::routing::signed_model::Requirement;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::secret::Key;
 use crate::signature::{Mode, Verifier};
 use crate::tls::acme;
@@ -329,8 +330,8 @@ pub struct Route {
     /// The verifier of the route's `signature`. Routes without a `signature` share the verifier of the file's
     /// `[signature]`.
     pub verifier: Arc<Verifier>,
-    /// `public_url`: the origin that the sender sends to, without a slash at the end.
-    pub public_url: Option<String>,
+    /// `public_url`: the origins that the sender may send to.
+    pub public_url: Option<PublicUrls>,
     /// `methods`; at least one.
     pub methods: Vec<Method>,
     /// `max_body`, in bytes.

@@ -3,7 +3,7 @@
 use crate::config::Tls;
 use crate::config::problem::Problem;
 use crate::config::sections::route_draft::Draft;
-use crate::tls::host_name::without_port;
+use crate::signature::public_url::{PublicUrl, PublicUrls};
 
 /// Checks routes against `[tls]`: a route that requires certificates needs clients to be asked for them, and the names that
 /// senders call must be those of a certificate.
@@ -18,12 +18,19 @@ pub(super) fn check(drafts: &[Draft<'_>], tls: Option<&Tls>) {
                 .help("name the authorities of the clients: `client_ca = \"clients.pem\"` in `[tls]`")
                 .report(table.problems);
         }
-        let host = draft.public_url.as_deref().and_then(|url| url.strip_prefix("https://")).map(without_port);
-        if let (Some(host), Some(tls)) = (host, tls)
-            && (tls.acme.is_some() || !tls.settings.certificates.is_empty())
-            && !tls.settings.certificates.iter().any(|pair| pair.facts.covers(host))
-            && !tls.acme.iter().flat_map(|acme| &acme.domains).any(|domain| domain.eq_ignore_ascii_case(host))
-        {
+        let Some(tls) = tls.filter(|tls| tls.acme.is_some() || !tls.settings.certificates.is_empty()) else {
+            continue;
+        };
+        let is_covered = |host: &str| {
+            tls.settings.certificates.iter().any(|pair| pair.facts.covers(host))
+                || tls
+                    .acme
+                    .iter()
+                    .flat_map(|acme| &acme.domains)
+                    .any(|domain| domain.eq_ignore_ascii_case(host))
+        };
+        let mut hosts = draft.public_url.iter().flat_map(PublicUrls::iter).filter_map(PublicUrl::https_host);
+        if let Some(host) = hosts.find(|host| !is_covered(host)) {
             let message = format!("no certificate of `[tls]` is for {host}");
             Problem::warning("certificate_names", table.place("public_url"), message)
                 .help("add a certificate for this name, unless something else takes the sender's TLS")

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::diagnosis::causes::{Cause, GivenUp, Work, likely_cause};
 use crate::diagnosis::rate_limit::Allowance;
 use crate::gateway::reason::Reason;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::PRESETS;
 use crate::signature::{Context, Fields, Verifier};
 use crate::telemetry::record::{Record, RequestId, RouteLabel};
@@ -42,7 +43,7 @@ pub struct RouteContexts {
 struct Entry {
     path: Arc<str>,
     verifier: Arc<Verifier>,
-    public_url: Option<String>,
+    public_url: Option<PublicUrls>,
     allowance: Allowance,
 }
 
@@ -144,7 +145,7 @@ impl Sample {
         let context = Context {
             method: &self.method,
             target: &self.target,
-            origin: entry.public_url.as_deref(),
+            origin: entry.public_url.as_ref(),
             fields: &self.fields,
             now: self.now,
         };

@@ -12,6 +12,7 @@ use super::route::name;
 use crate::config::{self, Config, DeliveryOptions};
 use crate::queue::event::{RouteName, Upstream};
 use crate::signature::Verifier;
+use crate::signature::public_url::PublicUrls;
 use crate::upstream::request::ForwardOptions;
 
 /// A route, in the form that deliveries of its stored events need. Every route has this form, even if its
@@ -22,8 +23,8 @@ pub struct DeliveryRoute {
     pub options: DeliveryOptions,
     /// The verifier, which makes a new signature for a late delivery.
     pub verifier: Arc<Verifier>,
-    /// The URL that senders send to. Some schemes sign it.
-    pub public_url: Option<String>,
+    /// The origins that senders send to. Some schemes sign them.
+    pub public_url: Option<PublicUrls>,
     /// The fields that a `connection` line of a response cannot remove.
     pub kept: Vec<HeaderName>,
     /// The upstreams of the route.

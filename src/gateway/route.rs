@@ -14,6 +14,7 @@ use crate::message::head::{Framing, Guarded, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::ModelRule;
 use crate::routing::signed_model::{Questions, Requirement};
+use crate::signature::public_url::PublicUrls;
 use crate::signature::setup::handling::Handled;
 use crate::signature::{Check, ClaimError, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
@@ -49,8 +50,8 @@ pub(super) struct Route {
     pub(super) clients: Option<Arc<[Network]>>,
     /// A client's certificate must have one of these names. `None` if the route needs no client certificate.
     pub(super) client_names: Option<Arc<[Arc<str>]>>,
-    /// The URL that senders send to. Only schemes that sign the URL need it.
-    pub(super) public_url: Option<String>,
+    /// The origins that senders send to. Only schemes that sign the URL need them.
+    pub(super) public_url: Option<PublicUrls>,
     /// The submitter for diagnosis, if diagnosis is on.
     pub(super) submitter: Option<RouteSubmitter>,
 }
@@ -165,7 +166,7 @@ impl Route {
         now: SystemTime,
         record: &mut Record,
     ) -> Result<Verification<'_, RequestHead>, Rejection> {
-        let (error, head) = match self.verifier.receive(head, self.public_url.as_deref(), now) {
+        let (error, head) = match self.verifier.receive(head, self.public_url.as_ref(), now) {
             Ok(verification) => return Ok(verification),
             Err(refused) => refused,
         };
@@ -205,7 +206,7 @@ impl Route {
         fields: &'c F,
         now: SystemTime,
     ) -> Context<'c, F> {
-        Context { method, target, origin: self.public_url.as_deref(), fields, now }
+        Context { method, target, origin: self.public_url.as_ref(), fields, now }
     }
 
     /// Submits a request that does not verify to the diagnosis. A function of its own, because authentic

@@ -14,6 +14,7 @@ use crate::message::head::is_same_name;
 use crate::queue::event::StoredEvent;
 use crate::queue::stored_head;
 use crate::signature::algorithm::Algorithm;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::Scheme;
 use crate::signature::sign::{Signature, Stamp};
 use crate::signature::{Context, Fields, Verifier};
@@ -43,7 +44,7 @@ pub fn is_late(verifier: &Verifier, event: &StoredEvent, was_tried: bool, now: S
 #[must_use]
 pub fn refreshed(
     verifier: &Verifier,
-    origin: Option<&str>,
+    origin: Option<&PublicUrls>,
     event: &StoredEvent,
     now: SystemTime,
 ) -> Option<RefreshedHead> {

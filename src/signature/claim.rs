@@ -9,7 +9,9 @@ use super::field::{MOST_TAGS, MisreadField, Reading};
 use super::fields::Fields;
 use super::form;
 use super::mac::Running;
+use super::public_url::PublicUrls;
 use super::scheme::Scheme;
+use super::signed_url::{self, SignedUrl};
 use super::spelling;
 use super::tag::Tags;
 use super::template::{Body, Part, Values};
@@ -22,9 +24,8 @@ pub struct Context<'c, F> {
     pub method: &'c str,
     /// The path and the query, as they were received.
     pub target: &'c [u8],
-    /// The URL that the sender sends to: scheme, host and port, without a slash at the end. Only schemes that
-    /// sign the URL need it.
-    pub origin: Option<&'c str>,
+    /// The origins of the URLs that the sender may send to. Only schemes that sign the URL need them.
+    pub origin: Option<&'c PublicUrls>,
     /// The request's field lines.
     pub fields: &'c F,
     /// The time at which the request is verified.
@@ -53,7 +54,8 @@ pub(super) struct Besides {
     pub(super) after: Vec<u8>,
     /// The digest that the content must have, if the scheme signs the digest instead of the content.
     pub(super) digest: Option<[u8; 32]>,
-    /// The claims of the signature field's other sets, whose times differ. Nearly always empty.
+    /// The claims of the signature field's other sets, whose times differ, and of other texts of the URL.
+    /// Nearly always empty.
     pub(super) others: Vec<Claim>,
 }
 
@@ -91,7 +93,11 @@ impl Claim {
         let mut refused = None;
         for set in std::iter::once(first).chain(others) {
             match set {
-                Ok(set) => sets.push(set),
+                Ok(mut set) => {
+                    let others = set.besides.as_mut().map(|besides| std::mem::take(&mut besides.others));
+                    sets.push(set);
+                    sets.extend(others.into_iter().flatten());
+                }
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
@@ -102,7 +108,8 @@ impl Claim {
         }
     }
 
-    /// The claim of one set of the signature field: its tags, and its time if the field has the time.
+    /// The claim of one set of the signature field: its tags, and its time if the field has the time. The
+    /// claims of other texts of the URL are beside it.
     fn of_set<F: Fields>(
         scheme: &Scheme,
         context: &Context<'_, F>,
@@ -123,14 +130,23 @@ impl Claim {
             None => None,
             Some(name) => Some(one(context.fields, name)?),
         };
-        let signed = Signed { context, timestamp, id };
-        let (before, after) = scheme.content.splice(&signed).ok_or(ClaimError::Malformed)?;
         let digest = match scheme.content.content() {
             Body::Whole | Body::Form => None,
             Body::Digest(name) => Some(digest(context.target, name).ok_or(ClaimError::Malformed)?),
         };
-        let besides = Besides { before, after, digest, others: Vec::new() };
-        Ok(Self { tags, besides: Some(Box::new(besides)) })
+        let of_url = |tags, url| {
+            let signed = Signed { context, timestamp, id, url };
+            let (before, after) = scheme.content.splice(&signed)?;
+            let besides = Besides { before, after, digest, others: Vec::new() };
+            Some(Self { tags, besides: Some(Box::new(besides)) })
+        };
+        if !scheme.signs_url() {
+            return of_url(tags, None).ok_or(ClaimError::Malformed);
+        }
+        let urls = signed_url::texts(&scheme.content, context.origin, context.target);
+        let mut claims = urls.iter().filter_map(|url| of_url(tags.clone(), Some(url)));
+        let first = claims.next().ok_or(ClaimError::Malformed)?;
+        Ok(first.beside(claims.collect()))
     }
 
     /// The claim with the claims of other sets. Any of them may be authentic.
@@ -235,6 +251,8 @@ pub(super) struct Signed<'s, 'c, F> {
     /// The text of the signed time, as it was received.
     pub(super) timestamp: Option<&'s [u8]>,
     pub(super) id: Option<&'s [u8]>,
+    /// The text of the URL.
+    pub(super) url: Option<&'s SignedUrl<'s>>,
 }
 
 impl<F: Fields> Values for Signed<'_, '_, F> {
@@ -249,12 +267,17 @@ impl<F: Fields> Values for Signed<'_, '_, F> {
             Part::Path => to.extend_from_slice(uri(path)?),
             Part::Query => to.extend_from_slice(uri(query)?),
             Part::Url => {
-                to.extend_from_slice(self.context.origin?.as_bytes());
+                to.extend_from_slice(self.url?.origin.as_bytes());
                 to.extend_from_slice(uri(target)?);
             }
             Part::UrlDecoded => {
-                to.extend_from_slice(self.context.origin?.as_bytes());
+                to.extend_from_slice(self.url?.origin.as_bytes());
                 spelling::append_decoded(uri(target)?, to)?;
+            }
+            Part::UrlVariants => {
+                let url = self.url?;
+                to.extend_from_slice(url.origin.as_bytes());
+                to.extend_from_slice(uri(&url.target)?);
             }
             Part::Field(name) => to.extend_from_slice(one(self.context.fields, name).ok()?),
         }

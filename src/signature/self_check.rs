@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::signature::claim::Context;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::{Fields, Verifier};
 
@@ -30,10 +31,12 @@ impl Verifier {
     /// # Errors
     /// The first [`Fault`].
     pub fn probe(&self, now: SystemTime) -> Result<(), Fault> {
+        let origin = PublicUrls::from("http://localhost");
         for key in self.keys.iter().filter(|key| key.counts(now)) {
             let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
             let target = self.target("/", CONTENT);
-            let made = self.signature(Some(&key.name), &context(&target, &Lines(&[]), now), stamp, CONTENT);
+            let made =
+                self.signature(Some(&key.name), &context(&target, &origin, &Lines(&[]), now), stamp, CONTENT);
             let signature = match made {
                 Ok(signature) => signature,
                 // Either only the sender can sign, or the scheme signs fields that only a real event has.
@@ -43,19 +46,26 @@ impl Verifier {
                 }
             };
             let lines: Vec<_> = signature.lines().cloned().collect();
-            if !self.takes(&target, &lines, CONTENT, now) {
+            if !self.takes(&target, &origin, &lines, CONTENT, now) {
                 return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
             }
             // A token does not cover the content.
-            if key.mac.token().is_none() && self.takes(&target, &lines, FORGED, now) {
+            if key.mac.token().is_none() && self.takes(&target, &origin, &lines, FORGED, now) {
                 return Err(Fault::AcceptsForged(Arc::clone(&key.name)));
             }
         }
         Ok(())
     }
 
-    fn takes(&self, target: &str, lines: &[(String, String)], content: &[u8], now: SystemTime) -> bool {
-        let Ok(claim) = self.claim(&context(target, &Lines(lines), now)) else { return false };
+    fn takes(
+        &self,
+        target: &str,
+        origin: &PublicUrls,
+        lines: &[(String, String)],
+        content: &[u8],
+        now: SystemTime,
+    ) -> bool {
+        let Ok(claim) = self.claim(&context(target, origin, &Lines(lines), now)) else { return false };
         let mut verification = self.begin(claim, now);
         verification.push(content);
         verification.finish().is_ok_and(|authentic| authentic.content() == content)
@@ -64,8 +74,13 @@ impl Verifier {
 
 const FORGED: &[u8] = b"hookgate=readiness+prob0";
 
-fn context<'c>(target: &'c str, fields: &'c Lines<'c>, now: SystemTime) -> Context<'c, Lines<'c>> {
-    Context { target: target.as_bytes(), origin: Some("http://localhost"), ..Context::of(fields, now) }
+fn context<'c>(
+    target: &'c str,
+    origin: &'c PublicUrls,
+    fields: &'c Lines<'c>,
+    now: SystemTime,
+) -> Context<'c, Lines<'c>> {
+    Context { target: target.as_bytes(), origin: Some(origin), ..Context::of(fields, now) }
 }
 
 /// The field lines of a message.

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::claim::{Context, Signed};
 use super::fields::Fields;
 use super::form::{self, Form};
+use super::signed_url;
 use super::tag::Tags;
 use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
@@ -127,7 +128,9 @@ impl Verifier {
             (&timestamp.place, text)
         });
         let text = time.as_ref().map(|(_, text)| text.as_bytes());
-        let signed = Signed { context, timestamp: text, id: id.map(|(_, id)| id.as_bytes()) };
+        let urls = signed_url::texts(&scheme.content, context.origin, context.target);
+        let (id_text, url) = (id.map(|(_, id)| id.as_bytes()), urls.first());
+        let signed = Signed { context, timestamp: text, id: id_text, url };
         let (before, after) = scheme.content.splice(&signed).ok_or(CannotSign::NotSignable)?;
         let form = match scheme.content.content() {
             Body::Whole => None,

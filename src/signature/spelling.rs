@@ -4,6 +4,8 @@
 //! Decoding must not make a signature valid for a target that an app reads differently from the signed
 //! target. So a character that divides a target counts in one spelling only.
 
+use std::borrow::Cow;
+
 use super::form;
 
 /// Appends the text that HubSpot signs for a target. HubSpot decodes these percent-encodings before it signs:
@@ -27,6 +29,26 @@ pub(super) fn append_decoded(target: &[u8], to: &mut Vec<u8>) -> Option<()> {
     }
     Some(())
 }
+
+/// The texts of a target that Twilio may have signed: as received first, and then with some percent-encodings
+/// of the query decoded. Twilio signs `:`, `@` and `'` before its client encodes them, but signs the encodings
+/// that the receiver's own URL has. An app reads the query alike in all texts.
+pub(super) fn variants(target: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let path = form::path(target);
+    let query = target.get(path.len()..).unwrap_or_default();
+    let mut all = vec![Cow::Borrowed(target)];
+    for plain in VARIANTS {
+        let spelled: Vec<u8> =
+            path.iter().copied().chain(decoded(query, plain).map(|(byte, _)| byte)).collect();
+        if !all.iter().any(|other| **other == *spelled) {
+            all.push(Cow::Owned(spelled));
+        }
+    }
+    all
+}
+
+/// The characters that Twilio may sign without their percent-encodings, in the order of the trials.
+const VARIANTS: [&[u8]; 3] = [b":@'", b":@", b"'"];
 
 /// The characters whose percent-encodings HubSpot decodes.
 const DECODED: &[u8] = b":/?@!$'()*,;";
@@ -74,6 +96,21 @@ mod tests {
         ] {
             assert_eq!(signed(target).as_deref(), Some(want), "{target}");
         }
+    }
+
+    #[test]
+    fn a_query_has_a_few_variants_and_a_path_has_none() {
+        let all = |target: &str| -> Vec<String> {
+            let all = variants(target.as_bytes());
+            all.iter().map(|text| String::from_utf8(text.to_vec()).unwrap()).collect()
+        };
+        assert_eq!(all("/a%27b"), ["/a%27b"]);
+        assert_eq!(all("/a?b=%2F%3D%26%23%3B"), ["/a?b=%2F%3D%26%23%3B"]);
+        assert_eq!(all("/a%40?b=sip%3a7%40h"), ["/a%40?b=sip%3a7%40h", "/a%40?b=sip:7@h"]);
+        assert_eq!(
+            all("/a?b=it%27s&c=%40"),
+            ["/a?b=it%27s&c=%40", "/a?b=it's&c=@", "/a?b=it%27s&c=@", "/a?b=it's&c=%40"]
+        );
     }
 
     #[test]

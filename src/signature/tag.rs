@@ -49,7 +49,7 @@ impl fmt::Debug for Tag {
 }
 
 /// The claimed tags of one request. A single tag needs no heap memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tags {
     first: Option<Tag>,
     others: Vec<Tag>,

@@ -50,6 +50,9 @@ pub enum Part {
     Url,
     /// `{url:decoded}`: the URL, after the percent-encodings that HubSpot decodes are decoded.
     UrlDecoded,
+    /// `{url:variants}`: the URL with or without its port, and with or without some percent-encodings in its
+    /// query, as Twilio may sign it.
+    UrlVariants,
     /// `{header:x}`: the value of the field with this lower-case name.
     Field(String),
 }
@@ -138,7 +141,7 @@ impl Template {
     /// Whether the URL that the sender sends to is signed.
     #[must_use]
     pub fn signs_url(&self) -> bool {
-        self.has(&Part::Url) || self.has(&Part::UrlDecoded)
+        self.parts().any(Part::is_url)
     }
 
     /// Whether the template contains a part.
@@ -194,8 +197,13 @@ impl Part {
     }
 
     /// Whether this part is a URL, or the end of a URL.
-    fn is_of_url(&self) -> bool {
-        matches!(self, Self::Path | Self::Query | Self::Url | Self::UrlDecoded)
+    pub(crate) fn is_of_url(&self) -> bool {
+        self.is_url() || matches!(self, Self::Path | Self::Query)
+    }
+
+    /// Whether this part is a URL with its origin.
+    fn is_url(&self) -> bool {
+        matches!(self, Self::Url | Self::UrlDecoded | Self::UrlVariants)
     }
 
     /// Whether the text of this part, or the route, determines where the part ends.
@@ -233,6 +241,7 @@ fn variable(text: &str) -> Result<Piece, TemplateFault> {
         "query" => Part::Query,
         "url" => Part::Url,
         "url:decoded" => Part::UrlDecoded,
+        "url:variants" => Part::UrlVariants,
         _ => match name.strip_prefix("header:").map(http::HeaderName::try_from) {
             Some(Ok(name)) => Part::Field(name.as_str().to_owned()),
             Some(Err(_)) | None => return Err(TemplateFault::Unknown),
@@ -290,7 +299,7 @@ const BODY: &str = "{body}";
 
 /// The variables of a template, as a text for people.
 pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
-     `{url:decoded}`, `{header:NAME}`";
+     `{url:decoded}`, `{url:variants}`, `{header:NAME}`";
 
 #[cfg(test)]
 mod tests {
@@ -304,7 +313,7 @@ mod tests {
                 Part::Literal(text) => text.as_bytes(),
                 Part::Timestamp => b"17",
                 Part::Method => b"POST",
-                Part::Url | Part::UrlDecoded => b"https://h/p?q",
+                Part::Url | Part::UrlDecoded | Part::UrlVariants => b"https://h/p?q",
                 Part::Id | Part::Path | Part::Query | Part::Field(_) => self.0,
             });
             Some(())

@@ -9,13 +9,14 @@ use bytes::{BufMut, Bytes};
 use super::claim::{Claim, ClaimError, Context};
 use super::fields::Signable;
 use super::mac::Running;
+use super::public_url::PublicUrls;
 use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
 use crate::signature::secret_trial::{Trial, Tried};
 
 impl Verifier {
     /// Begins to verify a request: reads the claim of its `head`. The head is kept, so the proof later
-    /// concerns the same head. `origin` is the URL that the sender sends to. `now` is the time at which the
+    /// concerns the same head. `origin` are the origins that the sender may send to. `now` is the time at which the
     /// request is verified.
     ///
     /// # Errors
@@ -23,7 +24,7 @@ impl Verifier {
     pub fn receive<H: Signable>(
         &self,
         head: H,
-        origin: Option<&str>,
+        origin: Option<&PublicUrls>,
         now: SystemTime,
     ) -> Result<Verification<'_, H>, (ClaimError, H)> {
         let context = Context { method: head.method(), target: head.target(), origin, fields: &head, now };

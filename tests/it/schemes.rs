@@ -28,10 +28,11 @@ impl Fields for NoFields {
 fn signed(scheme: &str, target: &str, moment: SystemTime) -> Post {
     let secret = Secret { name: "current".into(), key: Key::new(KEY.into()), not_after: None };
     let verifier = Verifier::new(Scheme::preset(scheme).unwrap().clone(), vec![secret]).unwrap();
+    let origin = "https://hooks.example.com".into();
     let context = Context {
         method: "POST",
         target: target.as_bytes(),
-        origin: Some("https://hooks.example.com"),
+        origin: Some(&origin),
         fields: &NoFields,
         now: moment,
     };

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use ed25519_dalek::Signer as _;
 use hookgate::signature::algorithm::Algorithm;
 use hookgate::signature::field::{Encoding, Format};
+use hookgate::signature::public_url::PublicUrls;
 use hookgate::signature::scheme::{PRESETS, Scheme};
 use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::{CannotSign, Stamp};
@@ -47,7 +48,7 @@ fn now() -> SystemTime {
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,
-    pub(crate) origin: String,
+    pub(crate) origin: PublicUrls,
     pub(crate) lines: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -507,7 +508,7 @@ fn every_published_example_reproduces() {
         let mut request = Request {
             method: vector.method.unwrap_or("POST".into()),
             target: url.path_and_query().unwrap().to_string(),
-            origin: format!("{}://{}", url.scheme_str().unwrap(), url.authority().unwrap()),
+            origin: (&*format!("{}://{}", url.scheme_str().unwrap(), url.authority().unwrap())).into(),
             lines: vector.fields.into_iter().collect(),
             body: vector.body.into_bytes(),
         };

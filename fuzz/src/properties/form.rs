@@ -72,8 +72,14 @@ fn verifies(content: &[u8], signed: Option<&[u8]>) {
     let fields = Line(STANDARD.encode(mac.finalize().into_bytes()));
     TWILIO.with(|verifier| {
         let now = SystemTime::UNIX_EPOCH;
-        let context =
-            Context { method: "POST", target: TARGET.as_bytes(), origin: Some(ORIGIN), fields: &fields, now };
+        let origin = ORIGIN.into();
+        let context = Context {
+            method: "POST",
+            target: TARGET.as_bytes(),
+            origin: Some(&origin),
+            fields: &fields,
+            now,
+        };
         let claim = verifier.claim(&context).expect("it is well-formed");
         let mut verification = verifier.begin(claim, now);
         verification.push(content);

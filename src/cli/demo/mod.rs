@@ -28,6 +28,7 @@ use crate::config::problem::{Report, Style};
 use crate::config::{self, Config};
 use crate::runtime::{self, Handle};
 use crate::signature::Verifier;
+use crate::signature::public_url::PublicUrls;
 use crate::telemetry;
 use crate::upstream::origin::Origin;
 use upstream::{Received, Upstream};
@@ -163,7 +164,7 @@ fn deliver(
     let request = RequestArgs {
         method: Method::POST.to_string(),
         target: PATH.to_owned(),
-        origin: Some(gateway.origin.to_string()),
+        origin: Some(PublicUrls::from(&*gateway.origin.to_string())),
         lines: Lines::default(),
     };
     let stamp = Stamp::default();

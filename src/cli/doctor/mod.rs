@@ -255,7 +255,7 @@ impl Round<'_> {
         let context = Context {
             method: method.as_str(),
             target: target.as_bytes(),
-            origin: route.public_url.as_deref(),
+            origin: route.public_url.as_ref(),
             fields: &Lines::default(),
             now: SystemTime::now(),
         };

@@ -23,6 +23,7 @@ use crate::config::{Limits, Mode, Route, Server, Tls, json_pointer, public_url, 
 use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
 use crate::routing::signed_model::Requirement;
 use crate::signature::Verifier;
+use crate::signature::public_url::PublicUrls;
 use crate::upstream::origin::Origin;
 
 /// Settings outside the route that routes depend on.
@@ -83,7 +84,7 @@ pub(crate) struct Draft<'t> {
     /// The route's own `signature`.
     pub(crate) signature: Signs,
     /// `public_url`
-    pub(crate) public_url: Option<String>,
+    pub(crate) public_url: Option<PublicUrls>,
     /// `require`, and `integration` once the scheme is known.
     pub(crate) requirements: Option<Vec<Requirement>>,
     /// `allow`

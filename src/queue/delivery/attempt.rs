@@ -84,7 +84,7 @@ fn new_head(
     if !route.options.refresh_signature || !is_late(&route.verifier, event, was_tried, now) {
         return restored(&route.verifier, event);
     }
-    refreshed(&route.verifier, route.public_url.as_deref(), event, now)
+    refreshed(&route.verifier, route.public_url.as_ref(), event, now)
         .or_else(|| restored(&route.verifier, event))
 }
 

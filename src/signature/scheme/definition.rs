@@ -94,7 +94,8 @@ impl Scheme {
             | Part::Path
             | Part::Query
             | Part::Url
-            | Part::UrlDecoded => None,
+            | Part::UrlDecoded
+            | Part::UrlVariants => None,
         });
         self.signature_fields().chain(timestamp).chain(self.id.as_deref()).chain(signed)
     }

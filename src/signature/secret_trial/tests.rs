@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::mac::HASHED;
 use crate::signature::private_key::PrivateKey;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::Scheme;
 use crate::signature::secret::{Key, Secret};
 use crate::signature::sign::Stamp;
@@ -20,7 +21,8 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 const SCHEMES: [&str; 7] = ["propify", "stripe", "twilio", "twilio-json", "gitlab", "discord", "sendgrid"];
 
 fn context<'c>(fields: &'c Lines, target: &'c str) -> Context<'c, Lines> {
-    Context { target: target.as_bytes(), origin: Some("https://host"), ..Context::of(fields, NOW) }
+    static ORIGIN: std::sync::LazyLock<PublicUrls> = std::sync::LazyLock::new(|| "https://host".into());
+    Context { target: target.as_bytes(), origin: Some(&ORIGIN), ..Context::of(fields, NOW) }
 }
 
 fn private(algorithm: Algorithm, number: u8) -> Option<PrivateKey> {
