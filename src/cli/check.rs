@@ -6,7 +6,7 @@ use super::args::Check;
 use super::configuration::ConfigFile;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
-use super::{configuration, issued_certificates, listeners, table};
+use super::{assertion, configuration, issued_certificates, listeners, table};
 use crate::admission::memory_bound::{Footprint, in_mib};
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
@@ -35,7 +35,8 @@ pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -
         terminal.out.table(table);
         terminal.out.line("");
     }
-    for line in issued_certificates::lines(&loaded.config) {
+    for line in issued_certificates::lines(&loaded.config).into_iter().chain(assertion::lines(&loaded.config))
+    {
         terminal.out.line(line);
     }
     let memory = terminal.out.paint(Paint::Faint, memory(&Footprint::of(&loaded.config)));
@@ -75,6 +76,7 @@ fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Exit {
                 certificates: listeners::certificate_documents(&config),
                 acme: issued_certificates::documents(&config),
                 routes: table::documents(&config.routes),
+                assertion: assertion::document(&config),
                 memory,
             };
             (ok, parts, problems)
@@ -86,13 +88,14 @@ fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Exit {
             (false, Parts::default(), Value::Array(vec![problem]))
         }
     };
-    let Parts { listeners, certificates, acme, routes, memory } = parts;
+    let Parts { listeners, certificates, acme, routes, assertion, memory } = parts;
     let document = json!({
         "ok": ok,
         "listeners": listeners,
         "certificates": certificates,
         "acme": acme,
         "routes": routes,
+        "assertion": assertion,
         "memory": memory,
         "problems": problems,
     });
@@ -107,6 +110,7 @@ struct Parts {
     certificates: Vec<Value>,
     acme: Vec<Value>,
     routes: Vec<Value>,
+    assertion: Value,
     memory: Value,
 }
 

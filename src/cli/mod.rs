@@ -5,6 +5,7 @@
 
 mod admin;
 mod args;
+mod assertion;
 mod bypass_probe;
 mod challenge_keys;
 mod check;

@@ -2,6 +2,7 @@
 //!
 //! To add a key, add an entry here. The reader, the schema and the manual page use these tables.
 
+mod assertion;
 mod forms;
 mod queue;
 mod tls;
@@ -21,6 +22,7 @@ use crate::signature::window::Unit;
 
 use forms::{LISTENERS, ORIGIN, words};
 
+pub(super) use assertion::{ASSERTION, ASSERTION_KEY};
 pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
 pub(super) use tls::{ACME, ADMIN_KEY_PAIR, CLIENT_NAMES, KEY_PAIR, TLS};
 
@@ -259,6 +261,10 @@ pub(super) const FORWARD: &[Key] = &[
         "A field with the event's id, on routes that store events. The id is the same in every attempt. A \
          client's field of this name is removed. Default: none.",
     ),
+    Key::new("assertion", Value::Table(ASSERTION)).about(
+        "Signs the requests that hookgate forwards (RFC 9421), in the fields signature, signature-input and \
+         content-digest. So an app knows that a request came through the gateway. Default: none.",
+    ),
 ];
 
 /// `[schemes.NAME]`
@@ -486,7 +492,7 @@ pub(super) const ROUTE: &[Key] = &[
 
 /// The tables, with their titles and keys. The reader uses them to name the table that a misplaced key
 /// belongs to.
-pub(super) const TABLES: [(&str, &[Key]); 27] = [
+pub(super) const TABLES: [(&str, &[Key]); 29] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
@@ -499,6 +505,7 @@ pub(super) const TABLES: [(&str, &[Key]); 27] = [
     ("`[admin]`", ADMIN),
     ("`[log]`", LOG),
     ("`[forward]`", FORWARD),
+    ("`assertion` of `[forward]`", ASSERTION),
     ("`[queue]`", QUEUE),
     ("`[retry]`", RETRY),
     ("`[schemes.NAME]`", SCHEME),
@@ -514,6 +521,7 @@ pub(super) const TABLES: [(&str, &[Key]); 27] = [
     ("`verify_token`", VERIFY_TOKEN),
     ("an element of `tokens`", TOKEN),
     ("`tls` of `[admin]`", ADMIN_KEY_PAIR),
+    ("`key` of `assertion`", ASSERTION_KEY),
 ];
 
 /// An origin, which may have credentials.
@@ -549,6 +557,9 @@ pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
     "future",
     "challenge",
     "role",
+    "algorithm",
+    "key_id",
+    "expires",
 ];
 
 /// Whether a key is public in every table: no secret belongs there.
@@ -575,7 +586,7 @@ pub(super) fn is_public(key: &str) -> bool {
     ]
     .iter()
     .any(|keys| has(keys, key));
-    PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && !matches!(key, "signature" | "tokens"))
+    PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && !matches!(key, "signature" | "tokens" | "assertion"))
 }
 
 /// All keys. A key that several tables have occurs several times.

@@ -140,7 +140,7 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
     address::distinct(listen.iter().chain(&admin_listen), problems);
     let log = sections::log::read(&root);
     let declared = schemes::read(&root);
-    let forward = sections::forward::read(&root, &declared);
+    let forward = sections::forward::read(&root, &declared, context);
     let queue = sections::queue::read(&root, context);
     let retry = sections::retry::common(&root);
     let context = Context { schemes: &declared, ..context };
@@ -155,5 +155,6 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
         deliveries: delivery::Common { queue: queue.as_ref(), retry: &retry },
     };
     let routes = routes::read(&root, end, common);
+    sections::assertion::compare(&root, &routes);
     Config { server, tls, limits, admin, log, forward, queue, routes }
 }

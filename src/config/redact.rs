@@ -152,9 +152,11 @@ impl Place {
     /// The place for the values of a table under this key.
     fn below(self, key: &str) -> Self {
         match (self, key) {
-            (Self::Signature | Self::Elsewhere, "signature" | "secrets" | "verify_token" | "tokens") => {
-                Self::Signature
-            }
+            (
+                Self::Signature | Self::Elsewhere,
+                "signature" | "secrets" | "verify_token" | "tokens" | "assertion",
+            )
+            | (Self::Signature, "key") => Self::Signature,
             (Self::Elsewhere, "schemes") => Self::Schemes,
             (
                 Self::Elsewhere,

@@ -16,6 +16,7 @@ use crate::admission::trusted_proxies::TrustedProxies;
 use crate::routing::router::{ModelRule, Pattern};
 use crate::routing::signed_model::Requirement;
 use crate::signature::public_url::PublicUrls;
+use crate::signature::message_signature::Signer;
 use crate::signature::secret::Key;
 use crate::signature::{Mode, Verifier};
 use crate::tls::acme;
@@ -291,6 +292,8 @@ pub struct Forward {
     pub event_id_field: Option<HeaderName>,
     /// A field for the name in the client's certificate.
     pub client_certificate_field: Option<HeaderName>,
+    /// `assertion`: how the gateway signs the requests that it forwards.
+    pub assertion: Option<Arc<Signer>>,
 }
 
 /// How the `x-forwarded-*` fields are treated.

@@ -156,7 +156,7 @@ impl<'t> Table<'t> {
 
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
     // In the tables of secrets, an unknown key may be a secret, unless it is a misspelling of a known key.
-    let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN, keys::TOKEN]
+    let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN, keys::TOKEN, keys::ASSERTION_KEY]
         .iter()
         .any(|keys| key_description::names(keys).eq(key_description::names(known)));
     let shown = if among_secrets { showable::key(key) } else { showable::is_plain_key(key) };

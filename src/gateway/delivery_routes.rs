@@ -13,6 +13,7 @@ use crate::config::{self, Config, DeliveryOptions};
 use crate::queue::event::{RouteName, Upstream};
 use crate::signature::Verifier;
 use crate::signature::public_url::PublicUrls;
+use crate::upstream::assertion::Assertion;
 use crate::upstream::request::ForwardOptions;
 
 /// A route, in the form that deliveries of its stored events need. Every route has this form, even if its
@@ -27,6 +28,8 @@ pub struct DeliveryRoute {
     pub public_url: Option<PublicUrls>,
     /// The fields that a `connection` line of a response cannot remove.
     pub kept: Vec<HeaderName>,
+    /// The assertion that is added to each delivery.
+    pub assertion: Option<Assertion>,
     /// The upstreams of the route.
     pub upstreams: Vec<DeliveryUpstream>,
 }
@@ -70,11 +73,14 @@ pub(super) fn routes(
             let upstream = Upstream::Copy(Arc::clone(&address));
             upstreams.push(DeliveryUpstream { upstream, address, slot: slot(copy) });
         }
+        let ForwardOptions { kept, assertion, .. } =
+            ForwardOptions::new(&config.forward, route.verifier.scheme());
         DeliveryRoute {
             options: route.delivery.clone(),
             verifier: Arc::clone(&route.verifier),
             public_url: route.public_url.clone(),
-            kept: ForwardOptions::new(&config.forward, route.verifier.scheme()).kept,
+            kept,
+            assertion,
             upstreams,
         }
     };

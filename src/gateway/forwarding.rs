@@ -7,12 +7,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use sha2::{Digest as _, Sha256};
+
+use super::further_secrets::PIECE;
 use super::resources::{Delivery, Resources, UpstreamResponse};
 use crate::admission::memory::Reservation;
 use crate::admission::memory::holders::Holder;
 use crate::gateway::rejection::Rejection;
 use crate::message::content::Content;
 use crate::telemetry::record::Record;
+use crate::upstream::assertion::Asserted;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::response::SURPLUS;
 
@@ -29,6 +33,12 @@ pub(super) async fn forward<R: Resources>(
     record: &mut Record,
 ) -> Result<Result<UpstreamResponse<R::Body>, ForwardError>, Rejection> {
     let verified = delivery.at;
+    let mut delivery = delivery;
+    if delivery.target.forward.assertion.is_some() && delivery.request.is_authentic() {
+        // The future is boxed because it is large and seldom needed.
+        let digest = Box::pin(digest(resources, delivery.request.content())).await;
+        delivery.asserted = Some(Asserted { digest, at: resources.wall_clock() });
+    }
     let delivery = pin!(resources.deliver(delivery));
     let delivery = pin!(unless_shed(holder, delivery));
     let answer = unless_evicted(content, delivery).await.ok_or(Rejection::Overloaded)??;
@@ -41,6 +51,19 @@ pub(super) async fn forward<R: Resources>(
         }
     }
     Ok(answer)
+}
+
+/// The digest of verified content. It is hashed in pieces, and between two pieces the thread's other tasks run.
+async fn digest<R: Resources>(resources: &R, content: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut pieces = content.chunks(PIECE).peekable();
+    while let Some(piece) = pieces.next() {
+        hash.update(piece);
+        if pieces.peek().is_some() {
+            resources.pause().await;
+        }
+    }
+    hash.finalize().into()
 }
 
 /// Waits for `work`. Gives up if the request's connection is evicted.

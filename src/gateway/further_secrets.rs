@@ -16,7 +16,7 @@ use crate::signature::{Check, Stepped};
 
 /// The size of a piece. Hashing a piece takes some 50 µs with the processor's SHA extensions, and 300 µs
 /// without.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// The longest time that a request waits for earlier requests. Guards against a queue of forged content that
 /// takes longer than senders wait.

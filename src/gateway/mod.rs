@@ -276,7 +276,8 @@ async fn walk<R: Resources, C: Content>(
         Some(ObservedHold::new(&mut memory, request.content().len(), at, verified).await?)
     };
     let target = &route.target;
-    let delivery = Delivery { request, target, client, channel, memory, at: verified, event: None };
+    let delivery =
+        Delivery { request, target, client, channel, memory, at: verified, event: None, asserted: None };
     let answer = forward(resources, &content, delivery, holder, record).await?;
     answer.map(Served::Relayed).map_err(|error| undelivered(&error, record))
 }

@@ -15,6 +15,7 @@ use crate::queue::id::EventId;
 use crate::queue::store::Refused;
 use crate::signature::Deliverable;
 use crate::telemetry::record::{Record, RequestId};
+use crate::upstream::assertion::Asserted;
 use crate::upstream::error::ForwardError;
 use crate::upstream::request::Channel;
 use crate::upstream::response::ResponseHead;
@@ -141,6 +142,8 @@ pub struct Delivery<'d> {
     pub at: Instant,
     /// The id of the event, if its route stores events.
     pub event: Option<EventId>,
+    /// What the gateway asserts about the request. `None` if it is not verified, or if no assertion is asked for.
+    pub asserted: Option<Asserted>,
 }
 
 /// The answer to a claim of an event.

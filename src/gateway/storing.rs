@@ -85,6 +85,7 @@ pub(super) async fn serve<R: Resources, C: Content>(
                 memory,
                 at: verified,
                 event: None,
+                asserted: None,
             };
             let response = forward(resources, content, delivery, None, record).await?;
             let response = response.map_err(|error| undelivered(&error, record))?;
@@ -137,6 +138,7 @@ async fn fall_back<R: Resources, C: Content>(
             memory: arrived.memory.another(),
             at: arrived.verified,
             event: Some(event.id),
+            asserted: None,
         };
         let mut result = forward(resources, content, delivery, None, record).await?;
         if let Ok(response) = &result

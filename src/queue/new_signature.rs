@@ -18,8 +18,11 @@ use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::Scheme;
 use crate::signature::sign::{Signature, Stamp};
 use crate::signature::{Context, Fields, Verifier};
+use crate::upstream::assertion::{Asserted, Assertion};
+use crate::upstream::request::SMALL;
 
-/// The head of a stored event with a new signature, or with its shared token. Only [`refreshed`] and [`restored`] make it.
+/// The head of a stored event with a new signature, with its shared token, or with the gateway's assertion. Only
+/// [`refreshed`], [`restored`] and [`asserted`] make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshedHead(Vec<u8>);
 
@@ -62,6 +65,21 @@ pub fn refreshed(
     let stamp = Stamp { timestamp: None, id: id.as_deref() };
     let signature = verifier.signature(Some(&info.secret), &context, stamp, event.content()).ok()?;
     replace(event.head(), scheme, &signature)
+}
+
+/// The head of an event with the gateway's assertion, made at the time `now`. `head` is the head to send instead of
+/// the stored head, if there is one.
+#[must_use]
+pub fn asserted(
+    assertion: &Assertion,
+    event: &StoredEvent,
+    head: Option<RefreshedHead>,
+    now: SystemTime,
+) -> RefreshedHead {
+    let head = head.as_ref().map_or(event.head(), |RefreshedHead(head)| head);
+    let (info, length) = (event.info(), event.content().len());
+    let facts = Asserted { digest: info.digest, at: now };
+    RefreshedHead(assertion.signed(head, &facts, Some(info.id), if length <= SMALL { length } else { 0 }))
 }
 
 /// The head of an event with the shared token that its sender has sent. `None` if the stored head is the

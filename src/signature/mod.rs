@@ -21,6 +21,7 @@ pub mod decoration;
 pub mod field;
 pub mod form;
 pub mod mac;
+pub mod message_signature;
 pub mod private_key;
 pub mod public_url;
 pub mod scheme;

@@ -1,5 +1,5 @@
-//! Pure. A sender's private key. It makes signatures with which a user tests a gateway. The gateway itself
-//! never has one.
+//! Pure. A private key. A sender's makes signatures with which a user tests a gateway. The gateway itself has only
+//! its own, for the requests that it forwards.
 
 use std::fmt;
 

@@ -112,7 +112,8 @@ pub(super) fn tag_of_der(der: &[u8]) -> Option<Tag> {
 }
 
 /// The bytes that precede the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo`.
-const ED25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+pub(super) const ED25519_SPKI: &[u8] =
+    &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The cost of checking a signature on the curve, as the number of bytes that can be hashed in the same time.
 const MULTIPLICATION: usize = 128 * 1024;

@@ -3,6 +3,7 @@
 //! The input is a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make, or a
 //! [`StoredEvent`](crate::queue::event::StoredEvent), which only `queue` can make.
 
+pub mod assertion;
 pub mod body;
 pub mod connection;
 pub mod dial;
@@ -20,11 +21,12 @@ use http::header::HeaderName;
 use tokio::time::Instant;
 
 use crate::gateway::resources::{Delivery, UpstreamContent, UpstreamResponse};
+use crate::upstream::assertion::{Asserted, Assertion};
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connection::{Connection, Outgoing, SendError};
 use crate::upstream::error::{ForwardError, ProtocolError};
 use crate::upstream::pool::Pool;
-use crate::upstream::request::{RequestInfo, compose};
+use crate::upstream::request::{RequestInfo, SMALL, compose};
 use crate::upstream::response::{RequestKind, ResponseHead};
 
 /// Forwards a request. Returns the upstream's response once its head is complete. Without a `pool`, the
@@ -39,12 +41,16 @@ pub fn deliver<'p, 'd>(
     pool: Option<&'p Rc<Pool>>,
     delivery: Delivery<'d>,
 ) -> impl Future<Output = Result<UpstreamResponse<ResponseBody>, ForwardError>> + use<'p, 'd> {
-    let Delivery { request, target, client, channel, memory, at, event } = delivery;
+    let Delivery { request, target, client, channel, memory, at, event, asserted } = delivery;
     let sent = pool.map(|pool| {
         let (length, origin) = (request.content().len(), &pool.upstream().origin);
         let secret = request.secret();
         let info = RequestInfo { client, channel: &channel, length, secret, origin, event };
         let head = compose(request.head(), &target.forward, &info);
+        let head = match &target.forward.assertion {
+            None => head,
+            Some(assertion) => with_assertion(assertion, &head, asserted.as_ref(), &info),
+        };
         let kind = RequestKind::by(request.head().method());
         (pool, Outgoing::new(head, request.into_content(), memory, kind))
     });
@@ -52,6 +58,21 @@ pub fn deliver<'p, 'd>(
         let (pool, request) =
             sent.ok_or_else(|| ForwardError::Unreachable(io::ErrorKind::NotFound.into()))?;
         exchange(pool, &target.forward.kept, request, at.into()).await
+    }
+}
+
+/// The head with the gateway's assertion, if the request is verified. Otherwise, the head without what a client has
+/// written under the gateway's label.
+fn with_assertion(
+    assertion: &Assertion,
+    head: &[u8],
+    asserted: Option<&Asserted>,
+    info: &RequestInfo<'_>,
+) -> Vec<u8> {
+    let room = if info.length <= SMALL { info.length } else { 0 };
+    match asserted {
+        Some(asserted) => assertion.signed(head, asserted, info.event, room),
+        None => assertion.removed(head, room),
     }
 }
 

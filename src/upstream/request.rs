@@ -14,6 +14,7 @@ use crate::message::head::{RequestHead, Special, Version, is_same_name};
 use crate::queue::id::EventId;
 use crate::signature::Fields as _;
 use crate::signature::scheme::Scheme;
+use crate::upstream::assertion::{self, Assertion};
 use crate::upstream::origin::Origin;
 
 /// A route's settings for forwarding, computed once.
@@ -34,6 +35,8 @@ pub struct ForwardOptions {
     /// The fields that a `connection` line cannot remove: the fields of the signature, and everything else
     /// that is signed.
     pub kept: Vec<HeaderName>,
+    /// The assertion that is added to verified requests.
+    pub assertion: Option<Assertion>,
 }
 
 impl ForwardOptions {
@@ -48,6 +51,7 @@ impl ForwardOptions {
             client_certificate_field: forward.client_certificate_field.clone(),
             scheme: scheme.name.clone(),
             kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
+            assertion: Assertion::new(forward, scheme),
         }
     }
 }
@@ -68,9 +72,10 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
         XForwarded::Off => &[],
         XForwarded::Append | XForwarded::Overwrite => &NAMES,
     };
+    let asserted: &[&str] = if forward.assertion.is_some() { &assertion::FIELDS } else { &[] };
     let own = forward.verified_field.iter().chain(&forward.event_id_field);
     let own = own.chain(&forward.client_certificate_field).map(HeaderName::as_str);
-    forwarded.iter().copied().chain(own)
+    forwarded.iter().chain(asserted).copied().chain(own)
 }
 
 /// How a request came to the gateway.

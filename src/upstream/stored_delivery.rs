@@ -39,8 +39,8 @@ pub struct StoredAnswer {
 pub struct StoredDelivery {
     /// The event.
     pub event: StoredEvent,
-    /// The head to send instead of the stored head. There is one if a new signature was made, or if the stored
-    /// head lacks a shared token.
+    /// The head to send instead of the stored head. There is one if a new signature or an assertion was made, or if
+    /// the stored head lacks a shared token.
     pub head: Option<RefreshedHead>,
     /// The event's part of the memory budget. Empty if the scheduler of deliveries bounds the memory.
     pub memory: Reservation,

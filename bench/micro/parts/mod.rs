@@ -198,6 +198,7 @@ fn composed(more: &str, x_forwarded: XForwarded) -> Part {
         client_certificate_field: None,
         scheme: "propify".into(),
         kept,
+        assertion: None,
     };
     let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
     warm(move || {

@@ -77,6 +77,7 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
             client_certificate_field: None,
             scheme: "propify".into(),
             kept: vec![SIGNATURE],
+            assertion: None,
         };
         let out = compose(&head, &options, &info);
         let (sent, len) =

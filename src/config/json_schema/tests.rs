@@ -38,7 +38,7 @@ fn base() -> Json {
         "upstream": {},
         "admin": { "tokens": [{ "name": "ops", "env": "T" }], "tls": { "cert": "/tls.pem", "key": "/tls.key" } },
         "log": {},
-        "forward": {},
+        "forward": { "assertion": { "key": { "env": "A" } } },
         "queue": { "store": "/a" },
         "retry": {},
         "schemes": { "acme": {
@@ -76,6 +76,8 @@ fn place(title: &str) -> &'static str {
         "`[admin]`" => "/admin",
         "`[log]`" => "/log",
         "`[forward]`" => "/forward",
+        "`assertion` of `[forward]`" => "/forward/assertion",
+        "`key` of `assertion`" => "/forward/assertion/key",
         "`[schemes.NAME]`" => "/schemes/acme",
         "a scheme's `timestamp`" => "/schemes/acme/timestamp",
         "a scheme's `tolerance`" => "/schemes/acme/tolerance",

@@ -3,8 +3,10 @@
 use http::HeaderName;
 
 use crate::config::problem::Problem;
+use crate::config::sections::assertion;
 use crate::config::sections::connection_fields::OF_THE_CONNECTION;
 use crate::config::sections::schemes::Declared;
+use crate::config::sections::secret::Context;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Forward, XForwarded, keys};
@@ -12,7 +14,7 @@ use crate::message::head::is_lookalike;
 use crate::signature::scheme::{PRESETS, Scheme};
 
 /// Reads `[forward]`.
-pub(crate) fn read(root: &Table<'_>, declared: &[Declared]) -> Forward {
+pub(crate) fn read(root: &Table<'_>, declared: &[Declared], context: Context<'_>) -> Forward {
     let table = root.section("forward", "`[forward]`", keys::FORWARD);
     let own = |name, example| table.get(name).and_then(|item| own_field(&item, example, declared));
     let verified_field = own("verified_field", "\"x-hookgate-verified\"");
@@ -30,6 +32,7 @@ pub(crate) fn read(root: &Table<'_>, declared: &[Declared]) -> Forward {
         via: table.flag("via", false),
         event_id_field,
         client_certificate_field,
+        assertion: table.get("assertion").and_then(|item| assertion::read(&item, context)),
     }
 }
 
@@ -88,7 +91,7 @@ fn are_alike(one: &Option<HeaderName>, other: &Option<HeaderName>) -> bool {
 /// Fields that must not be removed, because a message would mean something else without them: fields that
 /// describe the content or identify the client, and fields that the gateway may append to. The fields of the
 /// connection are listed elsewhere.
-const FIELDS_THAT_MATTER: [&str; 15] = [
+const FIELDS_THAT_MATTER: [&str; 18] = [
     "content-type",
     "content-encoding",
     "content-language",
@@ -104,4 +107,7 @@ const FIELDS_THAT_MATTER: [&str; 15] = [
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
+    "signature",
+    "signature-input",
+    "content-digest",
 ];

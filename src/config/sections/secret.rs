@@ -124,6 +124,13 @@ fn not_after(item: &Item<'_>, now: SystemTime) -> Option<SystemTime> {
     moment.ok()
 }
 
+/// Reads the text of the secret in a table, and the place that names it. The caller decodes the text.
+pub(crate) fn text_of<'t>(table: &Table<'t>, context: Context<'_>) -> Option<(Item<'t>, Text)> {
+    let source = source(table)?;
+    let text = text(&source, context)?;
+    Some((source.item, text))
+}
+
 /// The text of a secret.
 type Text = Zeroizing<Vec<u8>>;
 
@@ -223,7 +230,8 @@ fn file(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
             .report(item.problems);
     }
     let mut bytes = file.bytes;
-    if bytes.last() == Some(&b'\n') {
+    // A file in PEM ends with a line break.
+    if bytes.last() == Some(&b'\n') && !bytes.starts_with(b"-----BEGIN ") {
         bytes.pop();
         if bytes.last() == Some(&b'\r') {
             bytes.pop();

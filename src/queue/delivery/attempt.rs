@@ -13,7 +13,7 @@ use crate::queue::circuit::Kind;
 use crate::queue::destination::End;
 use crate::queue::event::{Attempt, AttemptOutcome, StoredEvent};
 use crate::queue::id::EventId;
-use crate::queue::new_signature::{RefreshedHead, is_late, refreshed, restored};
+use crate::queue::new_signature::{RefreshedHead, asserted, is_late, refreshed, restored};
 use crate::queue::retry::{Ended, retry_after};
 use crate::queue::scheduler::Start;
 use crate::queue::store::{Class, DeliveryId, Destination};
@@ -74,8 +74,21 @@ pub(super) async fn attempt(view: Rc<View>, start: Start, memory: Reservation, b
 }
 
 /// The head to send instead of the stored head. It has the shared token, or a new signature if the route asks
-/// for one and the delivery is late.
+/// for one and the delivery is late, and the gateway's assertion.
 fn new_head(
+    route: &DeliveryRoute,
+    event: &StoredEvent,
+    was_tried: bool,
+    now: SystemTime,
+) -> Option<RefreshedHead> {
+    let head = senders_head(route, event, was_tried, now);
+    match &route.assertion {
+        Some(assertion) => Some(asserted(assertion, event, head, now)),
+        None => head,
+    }
+}
+
+fn senders_head(
     route: &DeliveryRoute,
     event: &StoredEvent,
     was_tried: bool,

@@ -19,6 +19,7 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
         client_certificate_field: None,
         scheme: "propify".into(),
         kept: vec![HeaderName::from_static("propify-signature")],
+        assertion: None,
     }
 }
 
@@ -99,6 +100,7 @@ fn the_fields_that_are_set_are_those_that_are_asked_for() {
             via: true,
             event_id_field: None,
             client_certificate_field: None,
+            assertion: None,
         };
         assert!(set_fields(&forward).eq(want.iter().copied()), "{x_forwarded:?}");
     }

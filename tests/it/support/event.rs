@@ -101,6 +101,7 @@ impl Make {
             event_id_field: Some(http::HeaderName::from_static("x-hookgate-event-id")),
             scheme: "propify".into(),
             kept: Vec::new(),
+            assertion: None,
         };
         let intake = Intake {
             id: self.id(),
