@@ -36,7 +36,7 @@ pub(super) async fn forward<R: Resources>(
     let mut delivery = delivery;
     if delivery.target.forward.assertion.is_some() && delivery.request.is_authentic() {
         // The future is boxed because it is large and seldom needed.
-        let digest = Box::pin(digest(resources, delivery.request.content())).await;
+        let digest = Box::pin(digest(delivery.request.content(), || resources.pause())).await;
         delivery.asserted = Some(Asserted { digest, at: resources.wall_clock() });
     }
     let delivery = pin!(resources.deliver(delivery));
@@ -54,13 +54,13 @@ pub(super) async fn forward<R: Resources>(
 }
 
 /// The digest of verified content. It is hashed in pieces, and between two pieces the thread's other tasks run.
-async fn digest<R: Resources>(resources: &R, content: &[u8]) -> [u8; 32] {
+async fn digest<P: Future<Output = ()>>(content: &[u8], pause: impl Fn() -> P) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut pieces = content.chunks(PIECE).peekable();
     while let Some(piece) = pieces.next() {
         hash.update(piece);
         if pieces.peek().is_some() {
-            resources.pause().await;
+            pause().await;
         }
     }
     hash.finalize().into()
@@ -125,4 +125,31 @@ impl ObservedHold {
 pub(super) fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
     record.detail = Some(chain(error));
     Rejection::from(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::ready;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn between_two_pieces_of_content_the_other_tasks_run() {
+        for (length, want) in [(0, 0), (1, 0), (PIECE, 0), (PIECE + 1, 1), (2 * PIECE, 1), (3 * PIECE + 1, 3)]
+        {
+            let content: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            let pauses = Cell::new(0);
+            let digest = digest(&content, || {
+                pauses.set(pauses.get() + 1);
+                ready(())
+            });
+            let Poll::Ready(got) = pin!(digest).poll(&mut Context::from_waker(Waker::noop())) else {
+                panic!("it waits for nothing else")
+            };
+            assert_eq!(got, <[u8; 32]>::from(Sha256::digest(&content)), "{length}");
+            assert_eq!(pauses.get(), want, "{length}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ mod admin;
 mod admin_socket;
 mod admin_tls;
 mod answers;
+mod assertion;
 mod challenges;
 mod cli;
 mod clients;
