@@ -80,10 +80,20 @@ pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Ar
     let text = input::private_key(file)?;
     let unusable = || Failure::usage(format!("cannot use the private key in {shown}"));
     let private = PrivateKey::read(scheme.algorithm, &text).map_err(|error| {
-        unusable().because(error).hint(if scheme.algorithm == Algorithm::EcdsaP256 {
-            "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
-        } else {
-            "`openssl genpkey -algorithm ed25519` makes one"
+        unusable().because(error).hint(match scheme.algorithm {
+            Algorithm::EcdsaP256 => {
+                "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
+            }
+            Algorithm::RsaSha256 => {
+                "`openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048` makes one"
+            }
+            Algorithm::HmacMd5
+            | Algorithm::HmacSha1
+            | Algorithm::HmacSha256
+            | Algorithm::HmacSha384
+            | Algorithm::HmacSha512
+            | Algorithm::Ed25519
+            | Algorithm::Token => "`openssl genpkey -algorithm ed25519` makes one",
         })
     })?;
     let signer = Verifier::of_sender(scheme.clone(), &shown, private);

@@ -252,8 +252,12 @@ fn with_random_key(scheme: &Scheme) -> Result<Verifier, Failure> {
         let key = Key::new(input::random_secret().map_err(unable)?.as_bytes().to_vec());
         Verifier::new(scheme.clone(), vec![Secret { name: name.into(), key, not_after: None }])
     } else {
-        let random = input::random::<32>().map_err(unable)?;
-        let private = PrivateKey::of_bytes(scheme.algorithm, random.as_slice());
+        let private = if scheme.algorithm == Algorithm::RsaSha256 {
+            PrivateKey::random_rsa()
+        } else {
+            let random = input::random::<32>().map_err(unable)?;
+            PrivateKey::of_bytes(scheme.algorithm, random.as_slice())
+        };
         private
             .map_err(|_never_but_once_in_ages| BadKey)
             .and_then(|private| Verifier::of_sender(scheme.clone(), name, private))

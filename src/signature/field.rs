@@ -7,8 +7,8 @@ use base64::Engine as _;
 pub use self::list::Separator;
 use self::list::{Entry, List};
 use super::algorithm::Algorithm;
-use super::public_key;
-use super::tag::{Tag, Tags};
+use super::public_key::{self, RSA_LENGTHS};
+use super::tag::{LONGEST_TAG, Tag, Tags};
 use super::window::Place;
 use crate::signature::secret::{BASE64, BASE64_URL};
 
@@ -212,6 +212,9 @@ impl Notation {
         if algorithm == Algorithm::Token {
             return Tag::of_token(text).filter(|_| !text.is_empty());
         }
+        if algorithm == Algorithm::RsaSha256 {
+            return self.encoding.read_long(text).and_then(|bytes| Tag::of(&bytes));
+        }
         let mut buffer = [0; LONGEST_DECODED];
         let bytes = self.encoding.read(text, algorithm.tag_len(), &mut buffer)?;
         if algorithm == Algorithm::EcdsaP256 { public_key::tag_of_der(bytes) } else { Tag::of(bytes) }
@@ -304,6 +307,18 @@ impl Encoding {
             }
         };
         buffer.get(..len)
+    }
+
+    /// Decodes the text of an RSA signature.
+    fn read_long(self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; base64::decoded_len_estimate(text.len()).min(LONGEST_TAG)];
+        let len = match self {
+            Self::Hex => Some(text.len() / 2),
+            Self::Base64 | Self::Base64Url => None,
+        };
+        let len = self.read(text, len, &mut bytes)?.len();
+        bytes.truncate(len);
+        RSA_LENGTHS.contains(&len).then_some(bytes)
     }
 
     /// The text that a sender writes for the bytes of a tag.

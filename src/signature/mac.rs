@@ -6,6 +6,7 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit};
+use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use subtle::{Choice, ConstantTimeEq as _};
@@ -83,12 +84,14 @@ impl Keyed {
             Algorithm::HmacSha384 => State::Hmac(keyed::<Hmac<Sha384>>(key)?),
             Algorithm::HmacSha512 => State::Hmac(keyed::<Hmac<Sha512>>(key)?),
             Algorithm::HmacSha1 => State::Hmac(keyed::<Hmac<Sha1>>(key)?),
+            Algorithm::HmacMd5 => State::Hmac(keyed::<Hmac<Md5>>(key)?),
             Algorithm::Token => {
                 let digest = Zeroizing::new(Sha256::digest(key.expose()).into());
                 State::Token(Box::new(Token { text: Key::new(key.expose().to_vec()), digest }))
             }
             Algorithm::Ed25519 => State::PublicKey(Box::new(PublicKey::ed25519(key.expose())?)),
             Algorithm::EcdsaP256 => State::PublicKey(Box::new(PublicKey::p256(key.expose())?)),
+            Algorithm::RsaSha256 => State::PublicKey(Box::new(PublicKey::rsa(key.expose())?)),
         };
         Ok(Self(state))
     }
@@ -255,11 +258,12 @@ mod tests {
         assert_eq!(seen, 6);
     }
 
-    /// The second test case in RFC 4231, section 4.3, and in RFC 2202, section 3.
+    /// The second test case in RFC 4231, section 4.3, and in RFC 2202, sections 2 and 3.
     #[test]
     fn the_other_hashes_reproduce_their_test_vectors() {
         let message = b"what do ya want for nothing?";
         for (algorithm, want) in [
+            (Algorithm::HmacMd5, "750c783e6ab0b503eaa86e310a5db738"),
             (Algorithm::HmacSha1, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
             (
                 Algorithm::HmacSha384,
@@ -310,7 +314,7 @@ mod tests {
         for len in 0..32 {
             assert!(!verifies(vec![Tag::of(&good.as_bytes()[..len]).unwrap()]), "{len}");
         }
-        assert!(Tag::of(&[0; 65]).is_none());
+        assert!(Tag::of(&[0; LONGEST_TAG + 1]).is_none());
     }
 
     /// RFC 8032, section 7.1, TEST 2.
@@ -330,6 +334,45 @@ mod tests {
         }
         for bad in [&public[..31], &[0; 32], &[]] {
             assert_eq!(Keyed::new(Algorithm::Ed25519, &key(bad)).err(), Some(BadKey));
+        }
+    }
+
+    /// RFC 7515, appendix A.2: the signature of a JWS with RS256.
+    #[test]
+    fn rsa_verifies_what_the_private_key_signed_and_refuses_keys_of_other_sizes() {
+        use base64::Engine as _;
+        let decoded = |text: &str| crate::signature::secret::BASE64_URL.decode(text).unwrap();
+        let modulus = decoded(
+            "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ",
+        );
+        let message = b"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature = decoded(
+            "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw",
+        );
+        // `RSAPublicKey`: the modulus, and the exponent 65537.
+        let pkcs1 = |modulus: &[u8]| {
+            let integer = [&hex::decode("02820101").unwrap()[..], &[0], modulus].concat();
+            let numbers = [integer, hex::decode("0203010001").unwrap()].concat();
+            [&hex::decode("3082010a").unwrap()[..], &numbers].concat()
+        };
+        let bare = pkcs1(&modulus);
+        let info =
+            [&hex::decode("30820122300d06092a864886f70d01010105000382010f00").unwrap()[..], &bare].concat();
+        for bytes in [&bare, &info] {
+            let keyed = Keyed::new(Algorithm::RsaSha256, &key(bytes)).unwrap();
+            for (message, want) in [(&message[..], true), (&message[1..], false), (b"", false)] {
+                let mut claimed = Tags::from(Tag::of(&[7; 256]).unwrap());
+                claimed.push(Tag::of(&signature[1..]).unwrap());
+                claimed.push(Tag::of(&signature).unwrap());
+                let mut running = keyed.start(&claimed);
+                message.chunks(7).for_each(|piece| running.update(piece));
+                assert_eq!(running.verifies(&claimed), want);
+            }
+        }
+        // A key of 1024 bits.
+        let small = "30819f300d06092a864886f70d010101050003818d0030818902818100d670ab8bef2a145eaed53bac4a62753cfdb6d03ba76733e2a9cc36607cbf6dd2a5546672f572931003de7674aa279b3544ead9c4011701bab9079e85747568d443e77d111a993c7b05458119c0f248af8058ef6cd006af0fb2b407debd1e774af73bb381a57e9af4c8c0dda402d2909afac7df5dbb6350d200f04b36efe4b1f70203010001";
+        for bad in [&hex::decode(small).unwrap(), &bare[1..], &info[..40], b""] {
+            assert_eq!(Keyed::new(Algorithm::RsaSha256, &key(bad)).err(), Some(BadKey));
         }
     }
 

@@ -3,6 +3,10 @@
 
 use std::fmt;
 
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey as Ed25519Key};
@@ -19,6 +23,7 @@ pub struct PrivateKey(Kind);
 enum Kind {
     Ed25519(Ed25519Key),
     P256(P256Key),
+    Rsa(Box<RsaKeyPair>),
 }
 
 /// The error for bytes that are no private key of the algorithm. It says nothing else about the bytes.
@@ -60,13 +65,24 @@ impl PrivateKey {
                 let der = P256Key::from_pkcs8_der(bytes).ok();
                 der.or_else(|| P256Key::from_slice(bytes).ok()).map(Kind::P256)
             }
+            Algorithm::RsaSha256 => RsaKeyPair::from_pkcs8(bytes).ok().map(|key| Kind::Rsa(Box::new(key))),
             Algorithm::HmacSha256
             | Algorithm::HmacSha384
             | Algorithm::HmacSha512
             | Algorithm::HmacSha1
+            | Algorithm::HmacMd5
             | Algorithm::Token => None,
         };
         kind.map(Self).ok_or(BadPrivateKey)
+    }
+
+    /// A random key of RSA, with 2048 bits.
+    ///
+    /// # Errors
+    /// [`BadPrivateKey`] if the system has no random numbers.
+    pub fn random_rsa() -> Result<Self, BadPrivateKey> {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_unspecified| BadPrivateKey)?;
+        Ok(Self(Kind::Rsa(Box::new(pair))))
     }
 
     /// The public key, in the form of a secret in gateway.toml.
@@ -74,6 +90,10 @@ impl PrivateKey {
         Key::new(match &self.0 {
             Kind::Ed25519(key) => key.verifying_key().to_bytes().to_vec(),
             Kind::P256(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+            Kind::Rsa(pair) => {
+                let der: Result<PublicKeyX509Der<'_>, _> = pair.public_key().as_der();
+                der.map(|der| der.as_ref().to_vec()).unwrap_or_default()
+            }
         })
     }
 
@@ -84,6 +104,15 @@ impl PrivateKey {
             Kind::P256(key) => {
                 let signature: P256Signature = p256::ecdsa::signature::Signer::sign(key, message);
                 signature.to_der().as_bytes().to_vec()
+            }
+            Kind::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                // A key that was read can sign. If it could not, the signature would not verify.
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature);
+                if signed.is_err() {
+                    signature.clear();
+                }
+                signature
             }
         }
     }
@@ -145,7 +174,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text: Vec<u8>) {
-            for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP256] {
+            for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP256, Algorithm::RsaSha256] {
                 let _any = PrivateKey::read(algorithm, &text);
                 let _any = PrivateKey::read(algorithm, &[PEM_BEGIN, &text, PEM_END].concat());
             }

@@ -84,7 +84,7 @@ pub enum SecretEncoding {
     #[default]
     Utf8,
     /// The text is the key in base64 (RFC 4648, section 4 or 5; padding is optional). A prefix `whsec_`, and
-    /// `v1,` before it, are ignored. So are bits of the last character that belong to no byte: the libraries
+    /// `v1,` before it, are ignored. So are the lines of PEM (RFC 7468) around a public key, and bits of the last character that belong to no byte: the libraries
     /// of senders ignore them.
     Base64,
     /// The text is the key in hexadecimal, in upper or lower case. A prefix `0x` is ignored.
@@ -107,7 +107,8 @@ impl SecretEncoding {
                 Err(_) => Err(NotOfItsEncoding(self)),
             },
             Self::Base64 => {
-                let text = without_prefix(text);
+                let armoured = unarmoured(text);
+                let text = without_prefix(armoured.as_deref().map_or(text, Vec::as_slice));
                 let engine = if is_url_safe(text) { &LOOSE_BASE64_URL } else { &LOOSE_BASE64 };
                 decode_base64(engine, text).map(Key).map_err(|_undisclosed| NotOfItsEncoding(self))
             }
@@ -126,7 +127,8 @@ impl SecretEncoding {
         if self != Self::Base64 {
             return None;
         }
-        let text = without_prefix(text);
+        let armoured = unarmoured(text);
+        let text = without_prefix(armoured.as_deref().map_or(text, Vec::as_slice));
         let engine = if is_url_safe(text) { &BASE64_URL } else { &BASE64 };
         match decode_base64(engine, text) {
             Err(DecodeSliceError::DecodeError(DecodeError::InvalidLastSymbol(..))) => Some(Mistake::LastBits),
@@ -168,6 +170,32 @@ fn without_prefix(text: &[u8]) -> &[u8] {
     let mut bare = STANDARD_WEBHOOKS.iter().filter_map(|prefix| text.strip_prefix(*prefix));
     bare.next().unwrap_or(text)
 }
+
+/// The base64 of a public key in PEM, without its lines. A line end may be written as `\n`, as in the value of
+/// a variable. `None` if the text is not PEM.
+fn unarmoured(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let rest = PEM_LINES.iter().find_map(|(begin, end)| {
+        text.trim_ascii().strip_prefix(*begin)?.trim_ascii_end().strip_suffix(*end)
+    })?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(rest.len()));
+    let mut rest = rest;
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = match rest.strip_prefix(b"\\n") {
+            Some(behind) => behind,
+            None => {
+                bytes.extend((!byte.is_ascii_whitespace()).then_some(*byte));
+                tail
+            }
+        };
+    }
+    Some(bytes)
+}
+
+/// The first and the last line of a public key in PEM: of any algorithm (RFC 7468, section 13), or of RSA.
+const PEM_LINES: [(&[u8], &[u8]); 2] = [
+    (b"-----BEGIN PUBLIC KEY-----", b"-----END PUBLIC KEY-----"),
+    (b"-----BEGIN RSA PUBLIC KEY-----", b"-----END RSA PUBLIC KEY-----"),
+];
 
 fn is_url_safe(text: &[u8]) -> bool {
     text.iter().any(|byte| matches!(byte, b'-' | b'_'))
@@ -269,7 +297,23 @@ mod tests {
 
     #[test]
     fn text_is_decoded_as_its_encoding_says() {
-        let cases: [(SecretEncoding, &str, Option<&[u8]>); 20] = [
+        let cases: [(SecretEncoding, &str, Option<&[u8]>); 24] = [
+            (
+                SecretEncoding::Base64,
+                "-----BEGIN PUBLIC KEY-----\r\n+/+/\r\naGk=\r\n-----END PUBLIC KEY-----\r\n",
+                Some(&[0xfb, 0xff, 0xbf, b'h', b'i']),
+            ),
+            (
+                SecretEncoding::Base64,
+                "-----BEGIN RSA PUBLIC KEY-----\\naGk=\\n-----END RSA PUBLIC KEY-----\\n",
+                None,
+            ),
+            (
+                SecretEncoding::Base64,
+                "-----BEGIN RSA PUBLIC KEY-----\\naGk=\\n-----END RSA PUBLIC KEY-----",
+                Some(b"hi"),
+            ),
+            (SecretEncoding::Base64, "-----BEGIN PUBLIC KEY-----\naGk=\n-----END RSA PUBLIC KEY-----", None),
             (SecretEncoding::Utf8, "abc", Some(b"abc")),
             (SecretEncoding::Utf8, "68 69", Some(b"68 69")),
             (SecretEncoding::Hex, "6869", Some(b"hi")),

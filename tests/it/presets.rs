@@ -9,7 +9,7 @@ use hookgate::signature::algorithm::Algorithm;
 use hookgate::signature::scheme::{PRESETS, Refusal, Scheme};
 use hookgate::signature::secret::SecretEncoding;
 
-use crate::senders::{ORIGIN, Request, Sender};
+use crate::senders::{ORIGIN, RSA_KEYS, Request, Sender, rsa_public_key};
 use crate::support::process::{Running, address_in};
 use crate::support::upstream::Oracle;
 use crate::support::{Client, Gateway, Post, Response, Upstream, assert_refused, gateway, unsigned};
@@ -123,6 +123,7 @@ impl Folder {
         for (file, key) in PRIVATE_KEYS {
             std::fs::write(folder.path().join(file), hex::encode([key; 32])).unwrap();
         }
+        std::fs::write(folder.path().join(RSA_KEY), RSA_KEYS[0]).unwrap();
         for scheme in PRESETS.iter() {
             let (name, variable) = (&scheme.name, variable(scheme));
             text += &format!(
@@ -149,6 +150,7 @@ impl Folder {
         let p256 = p256.verifying_key().to_sec1_point(false);
         command.env("ED25519_HEX", hex::encode(ed25519)).env("ED25519_BASE64", base64(&ed25519));
         command.env("P256_BASE64", base64(p256.as_bytes()));
+        command.env("RSA_BASE64", base64(&rsa_public_key(0)));
         command
     }
 }
@@ -156,15 +158,20 @@ impl Folder {
 /// The private key files of the presets that need one. Each key consists of this byte.
 const PRIVATE_KEYS: [(&str, u8); 2] = [("ed25519.key", 7), ("p256.key", 8)];
 
+/// The private key file of the presets that sign with RSA.
+const RSA_KEY: &str = "rsa.key";
+
 fn private_key(scheme: &Scheme) -> Option<&'static str> {
     let [(ed25519, _), (p256, _)] = PRIVATE_KEYS;
     match scheme.algorithm {
         Algorithm::Ed25519 => Some(ed25519),
         Algorithm::EcdsaP256 => Some(p256),
+        Algorithm::RsaSha256 => Some(RSA_KEY),
         Algorithm::HmacSha256
         | Algorithm::HmacSha384
         | Algorithm::HmacSha512
         | Algorithm::HmacSha1
+        | Algorithm::HmacMd5
         | Algorithm::Token => None,
     }
 }
@@ -174,6 +181,7 @@ fn variable(scheme: &Scheme) -> &'static str {
         (Algorithm::Ed25519, SecretEncoding::Hex) => "ED25519_HEX",
         (Algorithm::Ed25519, _) => "ED25519_BASE64",
         (Algorithm::EcdsaP256, _) => "P256_BASE64",
+        (Algorithm::RsaSha256, _) => "RSA_BASE64",
         (_, SecretEncoding::Base64) => "KEY_BASE64",
         (_, SecretEncoding::Hex) => "KEY_HEX",
         (_, _) => "KEY",

@@ -74,8 +74,10 @@ fn signature(scheme: &Scheme) -> String {
         | Algorithm::HmacSha256
         | Algorithm::HmacSha384
         | Algorithm::HmacSha512
+        | Algorithm::HmacMd5
         | Algorithm::Ed25519
-        | Algorithm::EcdsaP256 => format!(" in {}", scheme.notation.encoding.name()),
+        | Algorithm::EcdsaP256
+        | Algorithm::RsaSha256 => format!(" in {}", scheme.notation.encoding.name()),
     };
     let fields: Vec<_> = scheme.signature_fields().map(|field| format!("`{field}`")).collect();
     let fields = fields.join(" or ");
@@ -89,8 +91,10 @@ fn signed(scheme: &Scheme) -> String {
         | Algorithm::HmacSha256
         | Algorithm::HmacSha384
         | Algorithm::HmacSha512
+        | Algorithm::HmacMd5
         | Algorithm::Ed25519
-        | Algorithm::EcdsaP256 => format!("`{}`", scheme.content.as_str()),
+        | Algorithm::EcdsaP256
+        | Algorithm::RsaSha256 => format!("`{}`", scheme.content.as_str()),
     }
 }
 

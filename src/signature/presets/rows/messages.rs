@@ -77,6 +77,23 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "kick",
+            sender: "Kick",
+            field: "kick-event-signature",
+            algorithm: Algorithm::RsaSha256,
+            encoding: Encoding::Base64,
+            secret: SecretEncoding::Base64,
+            content: "{id}.{timestamp}.{body}",
+            time: field_time("kick-event-message-timestamp", Unit::Rfc3339, 300),
+            id: Some("kick-event-message-id"),
+            acknowledgment: Acknowledgment::Ok,
+            documentation: "https://github.com/KickEngineering/KickDevDocs/blob/main/events/webhook-security.md",
+            note: "The secret is Kick's public key, in PEM or base64. Kick signs the events of all apps with it. So check in the app that an event is about your channel. The tolerance is ours.",
+            retries: "Kick tries an event up to three times, until the answer is 200.",
+            origin: Given("the public key at `/public/v1/public-key` of Kick's API"),
+            ..usual()
+        },
+        Row {
             name: "line",
             sender: "LINE",
             field: "x-line-signature",
@@ -138,6 +155,17 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/nylas/cli/blob/main/docs/commands/webhooks.md",
             note: "Version 3 has a secret for each webhook, and shows the secret once. The key of version 2 is the client secret.",
             origin: Given("the secret of the webhook, shown once when it is created"),
+            ..usual()
+        },
+        Row {
+            name: "patreon",
+            sender: "Patreon",
+            field: "x-patreon-signature",
+            algorithm: Algorithm::HmacMd5,
+            documentation: "https://docs.patreon.com/#webhooks",
+            confirmed: false,
+            note: "The secret is the webhook's secret, on Patreon's page for webhooks. Patreon signs no time. Patreon's page was not read. Patreon's forum quotes it, and third parties agree.",
+            origin: Given("the secret of the webhook (Patreon's page for webhooks)"),
             ..usual()
         },
         Row {

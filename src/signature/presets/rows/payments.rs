@@ -234,6 +234,21 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "wise",
+            sender: "Wise",
+            field: "x-signature-sha256",
+            algorithm: Algorithm::RsaSha256,
+            encoding: Encoding::Base64,
+            secret: SecretEncoding::Base64,
+            documentation: "https://docs.wise.com/guides/developer/webhooks/event-handling",
+            note: "The secret is Wise's public key, in PEM or base64. Wise has one key for production and another for its sandbox. Wise signs no time.",
+            retries: "Wise tries an event again up to 25 times within two weeks, with growing waits, if there is no 2xx within 5 seconds.",
+            origin: Given(
+                "the public key of production or of the sandbox (Wise's documentation of webhooks)",
+            ),
+            ..usual()
+        },
+        Row {
             name: "woocommerce",
             sender: "WooCommerce",
             field: "x-wc-webhook-signature",
