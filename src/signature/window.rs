@@ -1,6 +1,6 @@
 //! Pure. The signed time: its place, its notation, and its permitted distance from the present.
 //!
-//! A time has a single text only if it is written in seconds or milliseconds. So the signed text is always
+//! A time has a single text only if it is written as a number. So the signed text is always
 //! the received text, never a text that is made from the time.
 
 use std::borrow::Cow;
@@ -37,8 +37,12 @@ pub enum Unit {
     Seconds,
     /// Milliseconds since 1970.
     Milliseconds,
+    /// Microseconds since 1970.
+    Microseconds,
     /// A date with time and offset (RFC 3339).
     Rfc3339,
+    /// A date as HTTP writes it (`IMF-fixdate`, RFC 9110, section 5.6.7).
+    HttpDate,
 }
 
 impl Timestamp {
@@ -54,8 +58,13 @@ impl Timestamp {
 
 impl Unit {
     /// Every unit, with its name in gateway.toml.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("s", Self::Seconds), ("ms", Self::Milliseconds), ("rfc3339", Self::Rfc3339)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("s", Self::Seconds),
+        ("ms", Self::Milliseconds),
+        ("us", Self::Microseconds),
+        ("rfc3339", Self::Rfc3339),
+        ("http-date", Self::HttpDate),
+    ];
 
     /// The unit's name in gateway.toml.
     #[must_use]
@@ -63,7 +72,9 @@ impl Unit {
         match self {
             Self::Seconds => "s",
             Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
             Self::Rfc3339 => "rfc3339",
+            Self::HttpDate => "http-date",
         }
     }
 
@@ -74,7 +85,9 @@ impl Unit {
         let since = match self {
             Self::Seconds => Duration::from_secs(canonical(text, 10)?),
             Self::Milliseconds => Duration::from_millis(canonical(text, 13)?),
+            Self::Microseconds => Duration::from_micros(canonical(text, 16)?),
             Self::Rfc3339 => rfc3339(text)?,
+            Self::HttpDate => return http_date(text),
         };
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
@@ -86,9 +99,15 @@ impl Unit {
         match self {
             Self::Seconds => since.as_secs().to_string(),
             Self::Milliseconds => since.as_millis().to_string(),
+            Self::Microseconds => since.as_micros().to_string(),
             Self::Rfc3339 => {
                 let moment = moment.max(SystemTime::UNIX_EPOCH).try_into().unwrap_or(jiff::Timestamp::MAX);
                 format!("{moment:.0}")
+            }
+            // The crate writes no dates after the year 9999.
+            Self::HttpDate => {
+                let moment = SystemTime::UNIX_EPOCH.checked_add(since.min(LAST_HTTP_DATE));
+                httpdate::fmt_http_date(moment.unwrap_or(SystemTime::UNIX_EPOCH))
             }
         }
     }
@@ -121,6 +140,15 @@ fn rfc3339(text: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(text).ok().filter(|_| is_zone)?;
     text.parse::<jiff::Timestamp>().ok()?.as_duration().try_into().ok()
 }
+
+/// Reads an `IMF-fixdate`. The other two forms are obsolete, and no sender writes them.
+fn http_date(text: &[u8]) -> Option<SystemTime> {
+    let moment = httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()?;
+    (moment >= SystemTime::UNIX_EPOCH && httpdate::fmt_http_date(moment).as_bytes() == text).then_some(moment)
+}
+
+/// The last second of the year 9999.
+const LAST_HTTP_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 #[cfg(test)]
 mod tests {
@@ -156,6 +184,8 @@ mod tests {
             assert_eq!(millis(Unit::Seconds, text), None, "{text:?}");
         }
         assert_eq!(millis(Unit::Milliseconds, "17000000001234"), None);
+        assert_eq!(millis(Unit::Microseconds, "1700000000123456"), Some(1_700_000_000_123));
+        assert_eq!(millis(Unit::Microseconds, "17000000001234567"), None);
     }
 
     #[test]
@@ -197,6 +227,29 @@ mod tests {
     }
 
     #[test]
+    fn dates_of_http_are_read_in_their_one_form() {
+        assert_eq!(millis(Unit::HttpDate, "Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for text in [
+            "",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 gmt",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+        ] {
+            assert_eq!(millis(Unit::HttpDate, text), None, "{text:?}");
+        }
+        let last = SystemTime::UNIX_EPOCH + LAST_HTTP_DATE;
+        for moment in [last, last + Duration::from_secs(1)] {
+            assert_eq!(Unit::HttpDate.write(moment), "Fri, 31 Dec 9999 23:59:59 GMT");
+        }
+    }
+
+    #[test]
     fn the_window_has_two_edges_and_both_are_inside() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let window = Timestamp {
@@ -225,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text: Vec<u8>, like in "[0-9TZ:+.-]{0,40}") {
+        fn no_text_panics(text: Vec<u8>, like in "(Mon, )?[0-9A-Za-z: +.-]{0,40}") {
             for (_, unit) in Unit::ALL {
                 let _any = (unit.read(&text), unit.read(like.as_bytes()));
             }

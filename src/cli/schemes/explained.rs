@@ -107,7 +107,9 @@ fn time(timestamp: &Timestamp) -> String {
     let unit = match timestamp.unit {
         Unit::Seconds => "in seconds since 1970",
         Unit::Milliseconds => "in milliseconds since 1970",
+        Unit::Microseconds => "in microseconds since 1970",
         Unit::Rfc3339 => "as a date (RFC 3339)",
+        Unit::HttpDate => "as a date of HTTP (RFC 9110)",
     };
     format!("{place}, {unit}; it may differ from ours by {}", write_duration(timestamp.past))
 }

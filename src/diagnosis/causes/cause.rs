@@ -274,7 +274,9 @@ fn written_as(unit: Unit) -> &'static str {
     match unit {
         Unit::Seconds => "in seconds",
         Unit::Milliseconds => "in milliseconds",
+        Unit::Microseconds => "in microseconds",
         Unit::Rfc3339 => "a date (RFC 3339)",
+        Unit::HttpDate => "a date of HTTP (RFC 9110)",
     }
 }
 

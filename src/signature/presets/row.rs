@@ -133,6 +133,12 @@ pub(super) fn key_time(key: &'static str, unit: Unit, tolerance: u64) -> Option<
     Some(Timestamp { place: Place::Key(key.into()), ..time })
 }
 
+/// Like [`field_time`], but the time is in the signature field, as the entry with this number.
+pub(super) fn entry_time(number: usize, unit: Unit, tolerance: u64) -> Option<Timestamp> {
+    let time = field_time("", unit, tolerance)?;
+    Some(Timestamp { place: Place::Entry(number), ..time })
+}
+
 /// A challenge in content: the expected members, the pointer to the value, and the answer.
 pub(super) fn content_challenge<const N: usize>(
     when: [(&'static str, Expected); N],

@@ -183,6 +183,18 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "klaviyo",
+            sender: "Klaviyo",
+            field: "klaviyo-signature",
+            content: "{body}{timestamp}",
+            time: field_time("klaviyo-timestamp", Unit::HttpDate, 300),
+            documentation: "https://developers.klaviyo.com/en/docs/working_with_system_webhooks",
+            confirmed: false,
+            note: "For system webhooks. Webhooks of flows are not signed. Klaviyo's page names the fields and HMAC-SHA256. The form of the time and the signed text are third parties', and they agree. The tolerance is ours.",
+            origin: Chosen("the secret key in the request that creates the webhook"),
+            ..usual()
+        },
+        Row {
             name: "notion",
             sender: "Notion",
             field: "x-notion-signature",

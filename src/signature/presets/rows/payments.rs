@@ -2,9 +2,9 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
-use crate::signature::field::{Encoding, Separator};
+use crate::signature::field::{Encoding, Format, Separator};
 use crate::signature::presets::row::{
-    Row, content_challenge, field_time, form_setup, key_time, list, plain, usual,
+    Row, content_challenge, entry_time, field_time, form_setup, key_time, list, plain, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Refusal};
@@ -176,6 +176,18 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/razorpay/razorpay-node/blob/master/lib/utils/razorpay-utils.js",
             note: "You choose the secret in the webhook's settings. The secret is not the API key.",
             origin: Chosen("the field Secret in the settings of the webhook"),
+            ..usual()
+        },
+        Row {
+            name: "recurly",
+            sender: "Recurly",
+            field: "recurly-signature",
+            format: Format::List { separator: Separator::Comma, equals: '=', tags: Vec::new(), sets: None },
+            content: "{timestamp}.{body}",
+            time: entry_time(1, Unit::Milliseconds, 300),
+            documentation: "https://docs.recurly.com/recurly-subscriptions/docs/signature-verification",
+            note: "For webhooks in JSON. Recurly does not sign webhooks in XML. The secret is the endpoint's secret key. The time is in milliseconds. While a key is rotated, Recurly sends two signatures.",
+            origin: Given("the secret key on the page of the webhook endpoint"),
             ..usual()
         },
         Row {
