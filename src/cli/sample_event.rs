@@ -1,5 +1,7 @@
 //! Pure. The events of `send` and `demo`: a sample, its signed form, and the ways of forging it.
 
+use std::time::SystemTime;
+
 use clap::ValueEnum;
 
 use crate::signature::scheme::Scheme;
@@ -84,8 +86,11 @@ fn tampered(mut content: Vec<u8>) -> Vec<u8> {
     content
 }
 
-/// A sample event in this scheme, for this model.
-pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
+/// A sample event in this scheme, for this model, sent at `now`.
+pub(super) fn sample(scheme: &Scheme, model: &str, now: SystemTime) -> Vec<u8> {
+    if let Some(content) = scheme.content_at(now) {
+        return content;
+    }
     if *scheme.content.content() == Body::Form {
         return b"MessageSid=SM00000000000000000000000000000001&From=%2B15005550006&To=%2B15005550010&Body=Hello+there"
             .to_vec();
@@ -120,11 +125,13 @@ mod tests {
     #[test]
     fn the_sample_is_the_contracts_fixture_and_names_its_model() {
         let fixture = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
-        assert_eq!(sample(preset("propify"), "leases"), fixture);
-        let odd = sample(preset("propexo"), "le\"ads");
+        let sample = |name, model| sample(preset(name), model, SystemTime::UNIX_EPOCH);
+        assert_eq!(sample("propify", "leases"), fixture);
+        let odd = sample("propexo", "le\"ads");
         let model = crate::routing::signed_model::read(&odd, &preset("propexo").model_pointers);
         assert_eq!(model, Ok(Some("le\"ads".to_owned())));
-        assert!(sample(preset("github"), "leases").starts_with(b"{\"zen\""));
+        assert!(sample("github", "leases").starts_with(b"{\"zen\""));
+        assert_eq!(sample("linear", "leases"), b"{\"webhookTimestamp\":0}");
     }
 
     #[test]

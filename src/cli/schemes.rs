@@ -124,6 +124,7 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
             Place::Field(name) => json!({ "field": name }),
             Place::Key(key) => json!({ "key": key }),
             Place::Entry(number) => json!({ "entry": number }),
+            Place::Pointer(pointer) => json!({ "pointer": pointer }),
         }),
         "tolerance": tolerance(scheme.timestamp.as_ref()),
         "id": scheme.id,

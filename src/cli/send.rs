@@ -40,7 +40,14 @@ pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> 
     credentials::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);
     let content = match &asked.body {
         Some(file) => input::body(terminal, Some(file))?,
-        None => sample_event::sample(plan.verifier.scheme(), &plan.model),
+        None => {
+            let scheme = plan.verifier.scheme();
+            let moment = match asked.forge {
+                Some(Forgery::Expired) => stale(scheme)?,
+                Some(_) | None => SystemTime::now(),
+            };
+            sample_event::sample(scheme, &plan.model, moment)
+        }
     };
     let secret = asked.secret.as_deref().filter(|_| asked.private_key_file.is_none());
     let signer = credentials::signer(&plan.verifier, asked.private_key_file.as_deref())?;
@@ -140,7 +147,11 @@ pub(super) fn make(
                 format!("the scheme {name} is a shared token: it has no form, and does not cover the body");
             return Err(Failure::usage(why));
         }
-        Some(Forgery::Expired) => stamp.timestamp = Some(stale(scheme)?),
+        Some(Forgery::Expired) => {
+            let unit = scheme.timestamp.as_ref().map(|timestamp| timestamp.unit);
+            let moment = stale(scheme)?;
+            stamp.timestamp = unit.map(|unit| unit.write(moment));
+        }
         None | Some(_) => {}
     }
     // A forged event may be refused before its content is verified. Then any key may sign it.
@@ -158,13 +169,13 @@ pub(super) fn make(
     Ok((sample_event::prepare(content, signature.field.1.clone(), forgery), signature))
 }
 
-/// The text of a signing time that is too old.
-fn stale(scheme: &Scheme) -> Result<String, Failure> {
-    let written = scheme.timestamp.as_ref().and_then(|timestamp| {
-        let moment = SystemTime::now().checked_sub(timestamp.past)?.checked_sub(STALE)?;
-        Some(timestamp.unit.write(moment))
-    });
-    written
+/// A signing time that is too old.
+fn stale(scheme: &Scheme) -> Result<SystemTime, Failure> {
+    let moment = scheme
+        .timestamp
+        .as_ref()
+        .and_then(|timestamp| SystemTime::now().checked_sub(timestamp.past)?.checked_sub(STALE));
+    moment
         .ok_or_else(|| Failure::usage(format!("the scheme {} signs no time that could expire", scheme.name)))
 }
 

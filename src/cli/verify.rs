@@ -60,7 +60,14 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
     let scheme = verifier.scheme();
     let (reason, why) = match verifier.claim(context) {
         Ok(_) => match causes::verified_by(verifier, context, content) {
-            Some(secret) => return Verdict::Verified(secret),
+            Some(secret) => match verifier.check_time_in(content, context.now) {
+                Ok(()) => return Verdict::Verified(secret),
+                Err(ClaimError::Expired) => ("timestamp_expired", expired(verifier, context, content)),
+                Err(ClaimError::Malformed | ClaimError::Missing | ClaimError::Duplicate) => (
+                    "signature_malformed",
+                    "the time in the body is missing, or not as it must be".to_owned(),
+                ),
+            },
             None => ("signature_mismatch", not_signed_with(verifier)),
         },
         Err(ClaimError::Missing) => {
@@ -103,7 +110,8 @@ fn not_signed_with(verifier: &Verifier) -> String {
 /// Explains why a signed time is outside its window. Also says whether the signature is valid apart from
 /// that.
 fn expired<F: Fields>(verifier: &Verifier, context: &Context<'_, F>, content: &[u8]) -> String {
-    let Some(moment) = verifier.moment(context.fields) else { return ClaimError::Expired.to_string() };
+    let moment = verifier.moment(context.fields).or_else(|| verifier.content_moment(content));
+    let Some(moment) = moment else { return ClaimError::Expired.to_string() };
     let (off, side) = match context.now.duration_since(moment) {
         Ok(age) => (Span(age), "ago"),
         Err(ahead) => (Span(ahead.duration()), "ahead"),

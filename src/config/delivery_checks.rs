@@ -148,11 +148,14 @@ fn sender(draft: &Draft<'_>, scheme: &Scheme, root: &Table<'_>) {
 /// cannot be made.
 fn signed_time(draft: &Draft<'_>, scheme: &Scheme) {
     let name = &scheme.name;
-    let (signs_time, can_sign) = (scheme.timestamp.is_some(), scheme.algorithm.is_symmetric());
+    let (signs_time, can_sign) = (scheme.timestamp.is_some(), scheme.can_refresh());
     if draft.delivery.refresh_signature {
         let message = match (signs_time, can_sign) {
             (true, true) => return,
             (false, _) => format!("scheme `{name}` signs no time, so that there is nothing to refresh"),
+            (true, false) if scheme.algorithm.is_symmetric() => {
+                format!("the content has the time that scheme `{name}` signs, so that it cannot be refreshed")
+            }
             (true, false) => format!("only the sender has the key that scheme `{name}` signs with"),
         };
         let help = if signs_time { "remove it, and have the app not verify the time" } else { "remove it" };

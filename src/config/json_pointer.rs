@@ -22,6 +22,12 @@ pub(super) fn list(item: &Item<'_>) -> Vec<String> {
     all
 }
 
+/// Reads one pointer.
+pub(super) fn one(item: &Item<'_>, example: &str) -> Option<String> {
+    let text = item.text(example)?;
+    is_pointer(text, item.span.clone(), item.problems).then(|| text.to_owned())
+}
+
 /// Reads `require`: pointers, each with the text that the content must have there. `None` if it has an error.
 pub(super) fn required(table: &Table<'_>) -> Option<Vec<Requirement>> {
     let Some(item) = table.get("require") else { return Some(Vec::new()) };

@@ -303,7 +303,7 @@ pub(super) const SCHEME: &[Key] = &[
         "The signed text: a template of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and \
          {header:x}. Instead of {body}: {form} if a form is signed, {digest:name} if a digest is signed.",
     ),
-    Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key", "entry"] })
+    Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key", "entry", "pointer"] })
         .about("The place of the signed time."),
     Key::new("tolerance", TOLERATED).about("How far the signed time may be from now. Default: 5m in the past and 5m in the future."),
     Key::new("id", FIELD).about("The field with the event's identifier, if it is signed."),
@@ -381,9 +381,10 @@ pub(super) const TIMESTAMP: &[Key] = &[
         .about("The name of the time in the signature field, if this field is a list."),
     Key::new("entry", Value::Count { least: 1, most: 2 })
         .about("The number of the time among the entries of the signature field, if they have no names."),
+    Key::new("pointer", POINTER).about("The JSON pointer to the time in the signed content."),
     Key::new("unit", Value::Word(|| words(&Unit::ALL)))
         .or("\"s\"")
-        .about("Seconds, milliseconds, or a date in the form of RFC 3339."),
+        .about("Seconds, milliseconds, microseconds, or a date in the form of RFC 3339 or of HTTP."),
 ];
 
 /// A scheme's `tolerance`, with separate values for past and future.
@@ -529,7 +530,9 @@ const PUBLIC_URL: Value = Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#\\s]+/?$");
 
 const SIGNED: Value = Value::Table(SIGNATURE);
 const TOLERATED: Value = Value::Either(&[Value::Duration, Value::Table(TOLERANCE)]);
-const POINTERS: Value = Value::List { of: &Value::Text("^/"), empty: true };
+const POINTER: Value = Value::Text("^/");
+
+const POINTERS: Value = Value::List { of: &POINTER, empty: true };
 
 /// A path with parameters. The other text is limited to the characters of a request's path (RFC 3986, section
 /// 3.3).

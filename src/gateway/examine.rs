@@ -72,7 +72,7 @@ impl Route {
         }
         let mut verification = self.verifier.begin(claim, now);
         verification.push(content);
-        let authentic = verification.finish().map_err(|_refused| Rejection::SignatureMismatch)?;
+        let authentic = verification.finish().map_err(|refused| Rejection::from(refused.why))?;
         Ok(Arc::clone(authentic.secret()))
     }
 }

@@ -11,8 +11,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use crate::gateway::reason::Reason;
 use crate::queue::store::Refused;
 use crate::routing::signed_model::NoModel;
-use crate::signature::ClaimError;
 use crate::signature::scheme::Authentication;
+use crate::signature::{ClaimError, Unverified};
 use crate::upstream::error::ForwardError;
 
 /// A refusal. The gateway itself answers. The upstream gets nothing of the request, or no more of it.
@@ -423,6 +423,15 @@ impl Rejection {
             | Self::UpstreamUnreachable
             | Self::UpstreamFailed
             | Self::UpstreamTimeout => None,
+        }
+    }
+}
+
+impl From<Unverified> for Rejection {
+    fn from(why: Unverified) -> Self {
+        match why {
+            Unverified::Tag => Self::SignatureMismatch,
+            Unverified::Time(error) => Self::Unsigned(error),
         }
     }
 }

@@ -251,7 +251,7 @@ impl Route {
         }
         let rejection = match self.verifier.is_unsigned(&mismatch.head) {
             true => Rejection::Unsigned(ClaimError::Missing),
-            false => Rejection::SignatureMismatch,
+            false => mismatch.why.into(),
         };
         let reason = record.observed.or(rejection.reason());
         self.submit_sample(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);

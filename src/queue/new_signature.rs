@@ -13,7 +13,6 @@ use memchr::memchr;
 use crate::message::head::is_same_name;
 use crate::queue::event::StoredEvent;
 use crate::queue::stored_head;
-use crate::signature::algorithm::Algorithm;
 use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::Scheme;
 use crate::signature::sign::{Signature, Stamp};
@@ -53,7 +52,7 @@ pub fn refreshed(
 ) -> Option<RefreshedHead> {
     let scheme = verifier.scheme();
     scheme.timestamp.as_ref()?;
-    if !scheme.algorithm.is_symmetric() || scheme.algorithm == Algorithm::Token {
+    if !scheme.can_refresh() {
         return None;
     }
     let (info, fields) = (event.info(), StoredFields(event.head()));
@@ -199,10 +198,9 @@ mod tests {
 
     /// The presets that sign a time but no URL, with a key that the gateway has.
     fn timed() -> Vec<&'static str> {
-        let timed = PRESETS.iter().filter(|preset| {
-            let signs = preset.algorithm.is_symmetric() && preset.algorithm != Algorithm::Token;
-            preset.timestamp.is_some() && signs && !preset.signs_url()
-        });
+        let timed = PRESETS
+            .iter()
+            .filter(|preset| preset.timestamp.is_some() && preset.can_refresh() && !preset.signs_url());
         timed.map(|preset| &*preset.name).collect()
     }
 

@@ -118,6 +118,8 @@ impl Claim {
     ) -> Result<Self, ClaimError> {
         let timestamp = match &scheme.timestamp {
             None => None,
+            // The content is verified first.
+            Some(Timestamp { place: Place::Pointer(_), .. }) => None,
             Some(timestamp) => {
                 let (text, moment) = time(timestamp, context.fields, named)?;
                 if !timestamp.admits(moment, context.now) {
@@ -193,6 +195,7 @@ pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Opti
     match &scheme.timestamp.as_ref()?.place {
         Place::Field(name) => one(fields, name).ok(),
         Place::Key(_) | Place::Entry(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,
+        Place::Pointer(_) => None,
     }
 }
 
@@ -232,7 +235,7 @@ fn time<'f>(
 ) -> Result<(&'f [u8], SystemTime), ClaimError> {
     let text = match &timestamp.place {
         Place::Field(name) => one(fields, name)?,
-        Place::Key(_) | Place::Entry(_) => named.ok_or(ClaimError::Malformed)?,
+        Place::Key(_) | Place::Entry(_) | Place::Pointer(_) => named.ok_or(ClaimError::Malformed)?,
     };
     let moment = timestamp.unit.read(text).ok_or(ClaimError::Malformed)?;
     Ok((text, moment))

@@ -32,6 +32,7 @@ pub mod sign;
 pub mod template;
 pub mod window;
 
+mod content_time;
 mod deliverable;
 mod fields;
 mod permit;
@@ -47,7 +48,7 @@ pub use claim::{Claim, ClaimError, Context};
 pub use deliverable::{Deliverable, Mode, ObservedRequest};
 pub use fields::{Fields, Signable};
 pub use permit::Permit;
-pub use verification::{AuthenticRequest, Check, Mismatch, Stepped, Verification};
+pub use verification::{AuthenticRequest, Check, Mismatch, Stepped, Unverified, Verification};
 pub use verifier::Verifier;
 
 pub mod secret_trial;

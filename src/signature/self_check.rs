@@ -34,9 +34,11 @@ impl Verifier {
         let origin = PublicUrls::from("http://localhost");
         for key in self.keys.iter().filter(|key| key.counts(now)) {
             let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
-            let target = self.target("/", CONTENT);
+            let timed = self.scheme.content_at(now);
+            let content = timed.as_deref().unwrap_or(CONTENT);
+            let target = self.target("/", content);
             let made =
-                self.signature(Some(&key.name), &context(&target, &origin, &Lines(&[]), now), stamp, CONTENT);
+                self.signature(Some(&key.name), &context(&target, &origin, &Lines(&[]), now), stamp, content);
             let signature = match made {
                 Ok(signature) => signature,
                 // Either only the sender can sign, or the scheme signs fields that only a real event has.
@@ -46,11 +48,15 @@ impl Verifier {
                 }
             };
             let lines: Vec<_> = signature.lines().cloned().collect();
-            if !self.takes(&target, &origin, &lines, CONTENT, now) {
+            if !self.takes(&target, &origin, &lines, content, now) {
                 return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
             }
+            let forged = match timed {
+                Some(content) => [&*content, b" "].concat(),
+                None => FORGED.to_vec(),
+            };
             // A token does not cover the content.
-            if key.mac.token().is_none() && self.takes(&target, &origin, &lines, FORGED, now) {
+            if key.mac.token().is_none() && self.takes(&target, &origin, &lines, &forged, now) {
                 return Err(Fault::AcceptsForged(Arc::clone(&key.name)));
             }
         }

@@ -149,7 +149,7 @@ impl Verifier {
         match &time {
             Some((Place::Field(name), text)) => others.push((name.to_string(), text.clone())),
             Some((place @ (Place::Key(_) | Place::Entry(_)), text)) => inside = Some((*place, text.as_str())),
-            None => {}
+            Some((Place::Pointer(_), _)) | None => {}
         }
         let value = match (&self.private, key.mac.token()) {
             (Some(private), _) => {

@@ -221,19 +221,23 @@ impl<'v, H> Check<'v, H> {
     /// Does the remaining work, and decides. On success, the proof holds the head and the content.
     ///
     /// # Errors
-    /// [`Mismatch`] if no valid secret makes the claimed tag from the content. It returns the head and the
+    /// [`Mismatch`] if no valid secret makes the claimed tag from the content, or if the time in the content is
+    /// outside its window. It returns the head and the
     /// content.
     pub fn finish(mut self) -> Result<AuthenticRequest<'v, H>, Mismatch<H>> {
         while self.step(usize::MAX) == Stepped::More {}
         let Self { verifier, head, state, content, now } = self;
         match state {
-            State::Holds(key) => Ok(AuthenticRequest {
-                verifier,
-                head,
-                content: content.into(),
-                secret: Arc::clone(&key.name),
-            }),
-            State::Fails | State::Trying(_) => Err(Mismatch { head, content, now }),
+            State::Holds(key) => match verifier.check_time_in(&content, now) {
+                Ok(()) => Ok(AuthenticRequest {
+                    verifier,
+                    head,
+                    content: content.into(),
+                    secret: Arc::clone(&key.name),
+                }),
+                Err(error) => Err(Mismatch { head, content, now, why: Unverified::Time(error) }),
+            },
+            State::Fails | State::Trying(_) => Err(Mismatch { head, content, now, why: Unverified::Tag }),
         }
     }
 }
@@ -296,4 +300,15 @@ pub struct Mismatch<H> {
     pub content: Vec<u8>,
     /// The time at which the request was verified.
     pub now: SystemTime,
+    /// Why the content does not verify.
+    pub why: Unverified,
+}
+
+/// Why content does not verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// No valid secret makes the claimed tag from the content.
+    Tag,
+    /// The tag is right, but the time in the content is malformed or outside its window.
+    Time(ClaimError),
 }

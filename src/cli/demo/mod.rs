@@ -121,7 +121,7 @@ fn show(
     gateway: &Gateway,
     upstream: &mut Upstream,
 ) -> Result<bool, Failure> {
-    let content = sample_event::sample(gateway.verifier.scheme(), "leases");
+    let content = sample_event::sample(gateway.verifier.scheme(), "leases", SystemTime::now());
     let sent = (content.len(), hex::encode(Sha256::digest(&content)));
 
     let (answer, verdict) = deliver(runtime, gateway, content.clone(), None)?;

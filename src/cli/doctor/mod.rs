@@ -248,7 +248,12 @@ impl Round<'_> {
         }
         let scheme = route.verifier.scheme();
         // A scheme that signs forms gets a form as content.
-        let content = if *scheme.content.content() == Body::Form { FORM } else { CONTENT };
+        let timed = scheme.content_at(SystemTime::now());
+        let content = match &timed {
+            Some(timed) => timed,
+            None if *scheme.content.content() == Body::Form => FORM,
+            None => CONTENT,
+        };
         let target = target(route);
         let target = route.verifier.target(&target, content);
         let method = route.methods.first().unwrap_or(&Method::POST);

@@ -157,7 +157,7 @@ impl NewConfig<'_> {
                 text.key("delivery", "fallback");
             }
         }
-        match (&self.scheme.timestamp, self.scheme.algorithm.is_symmetric()) {
+        match (&self.scheme.timestamp, self.scheme.can_refresh()) {
             (None, _) => {}
             (Some(_), true) => {
                 text.comment("The sender signs the time, and the app may refuse an old time: late deliveries get a new signature.");
@@ -320,7 +320,7 @@ mod tests {
                 let loaded = loaded.unwrap_or_else(|report| panic!("{text}\n{report:?}"));
                 let codes: Vec<_> = loaded.report.problems.iter().map(|problem| problem.code).collect();
                 // Only the app can leave the time to the gateway.
-                let is_late = queue && scheme.timestamp.is_some() && !scheme.algorithm.is_symmetric();
+                let is_late = queue && scheme.timestamp.is_some() && !scheme.can_refresh();
                 assert_eq!(codes, if is_late { vec!["signed_time"] } else { vec![] }, "{text}");
                 let route = loaded.config.routes.first().unwrap();
                 assert_eq!(route.delivery.mode != DeliveryMode::Direct, queue, "{}", scheme.name);

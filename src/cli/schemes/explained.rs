@@ -103,6 +103,7 @@ fn time(timestamp: &Timestamp) -> String {
         Place::Field(name) => format!("in the field `{name}`"),
         Place::Key(key) => format!("in the signature field, under `{key}`"),
         Place::Entry(number) => format!("in the signature field, as entry {number}"),
+        Place::Pointer(pointer) => format!("in the content, at `{pointer}`"),
     };
     let unit = match timestamp.unit {
         Unit::Seconds => "in seconds since 1970",

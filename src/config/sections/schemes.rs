@@ -160,6 +160,9 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
             "`tag` is the name of the signatures, as in `v1=...`, and `key` is the name of the time",
         ),
         SchemeFault::TimestampUnsigned => ("timestamp", "write it into `content`: `\"{timestamp}.{body}\"`"),
+        SchemeFault::PointerUnsigned => {
+            ("timestamp", "write `content = \"{body}\"`, or `timestamp = { header = \"x-acme-timestamp\" }`")
+        }
         SchemeFault::NoTimestamp => {
             ("content", "write `timestamp = { header = \"x-acme-timestamp\", unit = \"s\" }`")
         }
@@ -327,9 +330,9 @@ fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
     let inner = Table::of(&item, "`timestamp`", &item.write(example), keys::TIMESTAMP)?;
     let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds);
     let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE));
-    let mut places = ["header", "key", "entry"].into_iter().filter_map(|name| inner.get(name));
+    let mut places = ["header", "key", "entry", "pointer"].into_iter().filter_map(|name| inner.get(name));
     let Some(first) = places.next() else {
-        let message = "this timestamp has none of `header`, `key` and `entry`";
+        let message = "this timestamp has none of `header`, `key`, `entry` and `pointer`";
         let help =
             format!("{}, or `{{ key = \"t\" }}` where it stands in the signature field", item.write(example));
         return item.error("missing_key", message).help(help).refuse(table.problems);
@@ -343,6 +346,7 @@ fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
     let place = match first.name {
         "header" => Place::Field(header(&first)?),
         "key" => Place::Key(first.text("\"t\"")?.to_owned().into()),
+        "pointer" => Place::Pointer(json_pointer::one(&first, "\"/sent_at\"")?.into()),
         _ => Place::Entry(inner.count("entry", 1, 1..=2)),
     };
     Some(Timestamp { place, unit, past, future })

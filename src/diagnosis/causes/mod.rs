@@ -24,7 +24,7 @@ pub use crate::diagnosis::causes::transforms::{key_changes, misread};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::scheme::{PRESETS, Scheme, Source};
 use crate::signature::secret_trial::{Trial, Tried};
-use crate::signature::window::Unit;
+use crate::signature::window::{Timestamp, Unit};
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 
 /// The name of the secret that verifies the content, if one does.
@@ -78,7 +78,10 @@ pub fn likely_cause<'o, F: Fields>(
     let scheme = verifier.scheme();
     match (verifier.claim(context), content) {
         (Ok(_), None) => Ok(None),
-        (Ok(_), Some(content)) => of_content(verifier, context, content, others, work),
+        (Ok(_), Some(content)) => match time_in_content(verifier, context, content, work)? {
+            Some(found) => Ok(found),
+            None => of_content(verifier, context, content, others, work),
+        },
         (Err(ClaimError::Missing), _) => other_scheme(scheme, context.fields, others, work),
         (Err(ClaimError::Duplicate), content) => doubled(verifier, context, content, work),
         (Err(ClaimError::Expired), content) => signed_time(verifier, context, content, work),
@@ -279,10 +282,32 @@ fn signed_time<F: Fields>(
     if !right(verifier, &then, content, work)? {
         return Ok(None);
     }
-    Ok(Some(match context.now.duration_since(moment) {
+    Ok(Some(outside(window, moment, context.now)))
+}
+
+/// The cause for content that verifies, if only the time in it is wrong. `None` if the content does not verify, or has
+/// no time that counts.
+fn time_in_content<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    work: &mut Work<'_>,
+) -> Result<Option<Option<Cause>>, GivenUp> {
+    let Some((window, _)) = verifier.scheme().time_in_content() else { return Ok(None) };
+    if verified(verifier, context, content, context.now, work)?.is_none() {
+        return Ok(None);
+    }
+    work.spend(content.len())?;
+    let moment = verifier.content_moment(content);
+    Ok(Some(moment.map(|moment| outside(window, moment, context.now))))
+}
+
+/// The cause for a signed time outside its window.
+fn outside(window: &Timestamp, moment: SystemTime, now: SystemTime) -> Cause {
+    match now.duration_since(moment) {
         Ok(off) => Cause::SignedTime { off, side: Side::Past, allowed: window.past },
         Err(ahead) => Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future },
-    }))
+    }
 }
 
 /// The unit in which the signed time makes sense, if it is not the scheme's unit.

@@ -200,6 +200,26 @@ fn a_signed_time_is_the_cause_only_if_the_signature_was_right_then() {
 }
 
 #[test]
+fn a_time_in_the_content_is_the_cause_only_if_the_rest_is_right() {
+    let (linear, other) = (of_scheme("linear", "key", None), of_scheme("linear", "other", None));
+    let content = linear.scheme().content_at(at(NOW - 3600)).unwrap();
+    let (name, value) = linear.sign(&content).unwrap();
+    assert_eq!(name, "linear-signature");
+    let lines = Lines(vec![("linear-signature", value.into_bytes())]);
+    let context = Context::of(&lines, at(NOW));
+    let cause = |verifier: &Verifier, content: &[u8]| {
+        let mut goes_on = || true;
+        let others = [("/other", &linear)];
+        likely_cause(verifier, &context, Some(content), others, &mut Work::new(1 << 20, &mut goes_on))
+            .unwrap()
+    };
+    let (off, allowed) = (Duration::from_secs(3600), Duration::from_secs(60));
+    assert_eq!(cause(&linear, &content), Some(Cause::SignedTime { off, side: Side::Past, allowed }));
+    let other_route = Cause::OtherRoute { path: "/other".into(), secret: "key".into() };
+    assert_eq!(cause(&other, &content), Some(other_route));
+}
+
+#[test]
 fn every_cause_has_words_a_label_and_advice() {
     let secret: Arc<str> = "current".into();
     let mut causes = vec![

@@ -52,7 +52,7 @@ impl List<'_> {
         let time = match time {
             Some(Place::Key(key)) => value_of(key, self.equals, entry),
             Some(Place::Entry(place)) => Some(entry).filter(|_| *place == number),
-            Some(Place::Field(_)) | None => None,
+            Some(Place::Field(_) | Place::Pointer(_)) | None => None,
         };
         let tag = || match self.tags {
             [] => Some(entry),
@@ -101,7 +101,7 @@ impl List<'_> {
             Some((Place::Key(key), time)) => format!("{}{separator}{tag}", named(key, time)),
             Some((Place::Entry(1), time)) => format!("{time}{separator}{tag}"),
             Some((Place::Entry(_), time)) => format!("{tag}{separator}{time}"),
-            Some((Place::Field(_), _)) | None => tag,
+            Some((Place::Field(_) | Place::Pointer(_), _)) | None => tag,
         }
     }
 }

@@ -139,6 +139,12 @@ pub(super) fn entry_time(number: usize, unit: Unit, tolerance: u64) -> Option<Ti
     Some(Timestamp { place: Place::Entry(number), ..time })
 }
 
+/// Like [`field_time`], but the time is in the content, at this JSON pointer.
+pub(super) fn content_time(pointer: &'static str, unit: Unit, tolerance: u64) -> Option<Timestamp> {
+    let time = field_time("", unit, tolerance)?;
+    Some(Timestamp { place: Place::Pointer(pointer.into()), ..time })
+}
+
 /// A challenge in content: the expected members, the pointer to the value, and the answer.
 pub(super) fn content_challenge<const N: usize>(
     when: [(&'static str, Expected); N],

@@ -10,7 +10,7 @@ use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::setup::Setup;
-use crate::signature::template::{Part, Template};
+use crate::signature::template::{Body, Part, Template};
 use crate::signature::window::{Place, Timestamp};
 
 /// How a sender signs. A preset is a scheme, and a `[schemes.NAME]` of gateway.toml is one too. No sender has
@@ -83,7 +83,7 @@ impl Scheme {
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
             Place::Field(name) => Some(&**name),
-            Place::Key(_) | Place::Entry(_) => None,
+            Place::Key(_) | Place::Entry(_) | Place::Pointer(_) => None,
         });
         let signed = self.content.parts().filter_map(|part| match part {
             Part::Field(name) => Some(name.as_str()),
@@ -124,6 +124,14 @@ impl Scheme {
         self.content.signs_url()
     }
 
+    /// Whether a late delivery can get a new signature with the current time: the gateway has the key, and the
+    /// time is not in the content.
+    #[must_use]
+    pub fn can_refresh(&self) -> bool {
+        let in_content = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Pointer(_)));
+        self.algorithm.is_symmetric() && self.algorithm != Algorithm::Token && !in_content
+    }
+
     /// The first fault of the scheme as a whole: parts that are valid alone but not together.
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
@@ -131,6 +139,8 @@ impl Scheme {
             |matches: fn(&Place) -> bool| self.timestamp.iter().any(|timestamp| matches(&timestamp.place));
         let by_key = is_at(|place| matches!(place, Place::Key(_)));
         let by_entry = is_at(|place| matches!(place, Place::Entry(_)));
+        let in_content = is_at(|place| matches!(place, Place::Pointer(_)));
+        let signs_json = self.algorithm != Algorithm::Token && *self.content.content() != Body::Form;
         let key = by_key || by_entry;
         let has_names = self.notation.format.has_names();
         let signs_basic = self.notation.format == Format::Basic && self.algorithm != Algorithm::Token;
@@ -148,8 +158,9 @@ impl Scheme {
             (by_entry && has_names == Some(true), SchemeFault::EntryWithNames),
             (signs_basic, SchemeFault::BasicSigns),
             (key_is_tag, SchemeFault::KeyIsTag),
-            (self.timestamp.is_some() && !signs_time, SchemeFault::TimestampUnsigned),
-            (self.timestamp.is_none() && signs_time, SchemeFault::NoTimestamp),
+            (self.timestamp.is_some() && !in_content && !signs_time, SchemeFault::TimestampUnsigned),
+            (in_content && !signs_json, SchemeFault::PointerUnsigned),
+            ((self.timestamp.is_none() || in_content) && signs_time, SchemeFault::NoTimestamp),
             (self.id.is_some() && !signs_id, SchemeFault::IdUnsigned),
             (self.id.is_none() && signs_id, SchemeFault::NoId),
             (self.algorithm == Algorithm::Token && signs_more, SchemeFault::TokenSignsNothing),
@@ -179,6 +190,9 @@ pub enum SchemeFault {
     /// The timestamp is not signed. A forger could change it.
     #[error("the timestamp is not signed, so a forger could set it")]
     TimestampUnsigned,
+    /// The timestamp is at a JSON pointer, but the scheme signs no JSON.
+    #[error("the timestamp is in the content, but no JSON is signed")]
+    PointerUnsigned,
     /// A timestamp is signed, but the scheme does not say where it is.
     #[error("`{{timestamp}}` is signed, but nothing says where it stands")]
     NoTimestamp,

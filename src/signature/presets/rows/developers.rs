@@ -2,7 +2,9 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
-use crate::signature::presets::row::{Row, field_time, head_setup, key_time, list, plain, usual};
+use crate::signature::presets::row::{
+    Row, content_time, field_time, head_setup, key_time, list, plain, usual,
+};
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
 use crate::signature::window::Unit;
@@ -190,9 +192,11 @@ pub(super) fn rows() -> Vec<Row> {
             name: "linear",
             sender: "Linear",
             field: "linear-signature",
+            time: content_time("/webhookTimestamp", Unit::Milliseconds, 60),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://linear.app/developers/webhooks",
-            note: "The time is in the content and is not checked. So a captured event can be replayed.",
+            note: "The time is in the content, in milliseconds. Linear's own library allows one minute. `tolerance` allows more.",
+            retries: "Linear tries an event again up to three times: after a minute, an hour and six hours.",
             origin: Given("the signing secret of the webhook (Settings, API)"),
             ..usual()
         },

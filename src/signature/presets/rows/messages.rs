@@ -4,8 +4,8 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{
-    Row, answered_with_204, content_challenge, field_time, form_setup, json, key_time, list, plain,
-    query_challenge, query_proof, usual,
+    Row, answered_with_204, content_challenge, content_time, field_time, form_setup, json, key_time, list,
+    plain, query_challenge, query_proof, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, AnswerUse};
@@ -172,8 +172,10 @@ pub(super) fn rows() -> Vec<Row> {
             name: "plain",
             sender: "Plain",
             field: "plain-request-signature",
+            time: content_time("/webhookMetadata/webhookDeliveryAttemptTimestamp", Unit::Rfc3339, 300),
             documentation: "https://plain.com/docs/request-signing",
-            note: "The secret is the workspace's, under \"Settings\" and \"Request signing\". Plain signs no time.",
+            note: "The time of the attempt is in the content, and Plain's own library allows five minutes.",
+            origin: Given("the HMAC secret of the workspace (Settings, Request signing)"),
             ..usual()
         },
         Row {
