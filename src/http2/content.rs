@@ -6,19 +6,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes};
-use hyper::body::{Body as _, Frame, Incoming};
+use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use crate::admission::client::ClientAddress;
 use crate::http2::limits::{DISCARD, MOST_DISCARDED};
-use crate::http2::streams::Stream;
+use crate::http2::streams::{LeftContent, Stream};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 use crate::runtime::worker::Worker;
 
 /// The content of a request.
 #[derive(Debug)]
 pub(crate) struct RequestContent {
-    body: Discarded,
+    /// `None` only while it is dropped.
+    body: Option<Incoming>,
+    worker: Rc<Worker>,
     stream: Rc<Stream>,
     length: Length,
     /// The bytes of a frame that are not taken yet.
@@ -30,8 +32,12 @@ pub(crate) struct RequestContent {
 impl RequestContent {
     /// The content of a request. `length` is what its head says.
     pub(crate) fn new(worker: &Rc<Worker>, body: Incoming, stream: Rc<Stream>, length: Length) -> Self {
-        let body = Discarded { body: Some(body), worker: Rc::clone(worker) };
-        Self { body, stream, length, piece: Bytes::new(), arrived: 0 }
+        let worker = Rc::clone(worker);
+        Self { body: Some(body), worker, stream, length, piece: Bytes::new(), arrived: 0 }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     /// The end of the content. hyper can take a reset of the stream for the end of the content. In this case, the
@@ -42,7 +48,7 @@ impl RequestContent {
             Length::None => self.arrived == 0,
             Length::Unknown => true,
         };
-        if is_whole && self.body.is_end_stream() {
+        if is_whole && self.is_end_stream() {
             self.stream.complete_content();
             Ok(Progress::Complete)
         } else {
@@ -52,61 +58,54 @@ impl RequestContent {
 }
 
 impl Drop for RequestContent {
-    /// Takes the content from hyper that the request has left unread, so that it no longer counts.
+    /// What is left of the content when the request is answered is read and discarded for a short time: many clients lose a
+    /// response if their stream is reset before they have sent all of a small content, or the end of the stream.
     fn drop(&mut self) {
         self.stream.discard(self.piece.len());
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.body).poll_frame(&mut cx) {
-            self.stream.discard(frame.into_data().map_or(0, |piece| piece.len()));
+        let Some(body) = self.body.take() else { return };
+        let mut left = Left { body, unread: self.stream.leave_content(), room: 0 };
+        left.take_arrived();
+        if !left.body.is_end_stream() {
+            self.worker.finish(left.discard());
         }
-        self.stream.end_content();
     }
 }
 
-/// The content that hyper hands over. What is left of it when its request is answered is read and discarded for a short
-/// time: many clients lose a response if their stream is reset before they have sent all of a small content, or the
-/// end of the stream.
+/// The content that a request has left.
 #[derive(Debug)]
-struct Discarded {
-    /// `None` only while it is dropped.
-    body: Option<Incoming>,
-    worker: Rc<Worker>,
+struct Left {
+    body: Incoming,
+    unread: LeftContent,
+    /// How many bytes may still be discarded.
+    room: usize,
 }
 
-impl Discarded {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
+impl Left {
+    /// Reads and discards content, at most [`MOST_DISCARDED`] bytes and for at most [`DISCARD`]. Then hyper resets the stream.
+    async fn discard(mut self) {
+        self.room = MOST_DISCARDED;
+        let reading = poll_fn(|cx| self.poll_discarded(cx));
+        let _time_is_up = timeout(DISCARD, reading).await;
+        self.take_arrived();
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    /// Takes all content that has arrived. The window of the stream bounds it.
+    fn take_arrived(&mut self) {
+        self.room = usize::MAX;
+        let _rest_is_to_come = self.poll_discarded(&mut Context::from_waker(Waker::noop()));
     }
-}
 
-impl Drop for Discarded {
-    fn drop(&mut self) {
-        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-            self.worker.finish(discard(body));
+    /// Ready when the content has ended, or when no more may be discarded.
+    fn poll_discarded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.room > 0
+            && let Some(Ok(frame)) = ready!(Pin::new(&mut self.body).poll_frame(cx))
+        {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.unread.discard(bytes);
+            self.room = self.room.saturating_sub(bytes);
         }
+        Poll::Ready(())
     }
-}
-
-/// Reads and discards content, at most [`MOST_DISCARDED`] bytes and for at most [`DISCARD`]. Then hyper resets the
-/// stream.
-async fn discard(mut body: Incoming) {
-    let reading = async {
-        let mut left = MOST_DISCARDED;
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    let _time_is_up = timeout(DISCARD, reading).await;
 }
 
 impl Content for RequestContent {
@@ -126,7 +125,8 @@ impl Content for RequestContent {
         place: &mut impl Append,
     ) -> Poll<Result<Progress, ContentError>> {
         while self.piece.is_empty() {
-            let polled = self.body.poll_frame(cx);
+            let Some(body) = &mut self.body else { return Poll::Ready(Err(ContentError::Incomplete)) };
+            let polled = Pin::new(body).poll_frame(cx);
             if polled.is_pending() {
                 self.stream.hold(cx, usize::try_from(self.arrived).unwrap_or(usize::MAX));
             }
@@ -158,7 +158,7 @@ impl Content for RequestContent {
             // An empty piece would keep the buffer of the frame.
             self.piece = Bytes::new();
         }
-        if self.piece.is_empty() && self.body.is_end_stream() {
+        if self.piece.is_empty() && self.is_end_stream() {
             return Poll::Ready(self.end());
         }
         Poll::Ready(Ok(Progress::Some))

@@ -2,7 +2,7 @@
 //!
 //! hyper reads and writes the frames. hyper does not say whether a header block is unfinished, how much content
 //! hyper holds, or whether the end of a response was sent. So this file also reads the nine bytes at the
-//! beginning of each frame (RFC 9113, section 4.1), and no other bytes.
+//! beginning of each frame (RFC 9113, section 4.1) and the length of its padding, and no other bytes.
 
 use crate::http2::limits::MAX_STREAMS;
 use crate::http2::preface::PREFACE;
@@ -19,6 +19,8 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 /// The flag of HEADERS and CONTINUATION.
 const END_HEADERS: u8 = 4;
+/// The flag of DATA with padding: the first byte is the length of the padding at the end (RFC 9113, section 6.1).
+const PADDED: u8 = 8;
 
 /// A frame, without its content.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +42,15 @@ struct Walker {
     left: usize,
     /// Whether the frame's content counts.
     counts: bool,
+    /// Whether the next byte is the length of the frame's padding.
+    is_before_padding: bool,
+    /// The length of the padding at the end of the frame.
+    padding: usize,
 }
 
 impl Walker {
     /// Takes further bytes. Calls `each` for every frame that begins in the bytes. `each` returns whether the
-    /// content of the frame counts. Returns how many of the bytes are content that counts.
+    /// content of the frame counts. Returns how many of the bytes are content that counts, without padding.
     fn walk(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame) -> bool) -> usize {
         let before = self.before.min(bytes.len());
         self.before = self.before.saturating_sub(before);
@@ -52,11 +58,9 @@ impl Walker {
         let mut counted = 0usize;
         while !bytes.is_empty() {
             let content = self.left.min(bytes.len());
-            self.left = self.left.saturating_sub(content);
-            bytes = bytes.get(content..).unwrap_or_default();
-            if self.counts {
-                counted = counted.saturating_add(content);
-            }
+            let (piece, rest) = bytes.split_at_checked(content).unwrap_or((bytes, &[]));
+            bytes = rest;
+            counted = counted.saturating_add(self.pass(piece));
             let missing = self.header.get_mut(self.filled..).unwrap_or_default();
             let n = missing.len().min(bytes.len());
             if let (Some(place), Some(piece)) = (missing.get_mut(..n), bytes.get(..n)) {
@@ -73,6 +77,21 @@ impl Walker {
         counted
     }
 
+    /// Takes a piece of the frame's content. Returns how many of its bytes count.
+    fn pass(&mut self, mut piece: &[u8]) -> usize {
+        if self.is_before_padding
+            && let Some((length, rest)) = piece.split_first()
+        {
+            (self.is_before_padding, self.padding) = (false, usize::from(*length));
+            self.left = self.left.saturating_sub(1);
+            piece = rest;
+        }
+        let before = self.left.saturating_sub(self.padding);
+        self.left = self.left.saturating_sub(piece.len());
+        let after = self.left.saturating_sub(self.padding);
+        if self.counts { before.saturating_sub(after) } else { 0 }
+    }
+
     /// The kind of the frame whose content arrives.
     fn kind(&self) -> u8 {
         let [_, _, _, kind, ..] = self.header;
@@ -83,6 +102,7 @@ impl Walker {
     fn begin(&mut self) -> Frame {
         let [high, middle, low, kind, flags, a, b, c, d] = self.header;
         self.left = [high, middle, low].into_iter().fold(0, |length, byte| (length << 8) | usize::from(byte));
+        (self.is_before_padding, self.padding) = (kind == DATA && flags & PADDED != 0, 0);
         // The first bit is reserved (RFC 9113, section 4.1).
         Frame { kind, flags, stream: u32::from_be_bytes([a, b, c, d]) & !(1 << 31) }
     }
@@ -103,12 +123,14 @@ const WATCHED: usize = {
     }
 };
 
-/// A stream that is open.
+/// A stream that has not ended in both directions.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     stream: u32,
     /// Whether the client has sent the whole request.
     is_whole: bool,
+    /// Whether the end of the response was sent.
+    is_answered: bool,
 }
 
 /// The frames of a connection in both directions.
@@ -117,7 +139,7 @@ pub struct Frames {
     received: Walker,
     sent: Walker,
     is_in_block: bool,
-    /// The streams that the client has opened, and whose responses have not ended.
+    /// The streams that the client has opened.
     open: Vec<Open>,
     last: u32,
     /// How many frames the client has begun, without those that go on with a header block.
@@ -132,7 +154,7 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Takes bytes of the client. Returns how many of them are content of open streams, with its padding.
+    /// Takes bytes of the client. Returns how many of them are content of streams that were not reset.
     pub fn received(&mut self, bytes: &[u8]) -> usize {
         let Self { received, is_in_block, open, last, begun, .. } = self;
         received.walk(bytes, |frame| {
@@ -145,7 +167,7 @@ impl Frames {
                     if frame.stream > *last {
                         *last = frame.stream;
                         if open.len() < WATCHED {
-                            open.push(Open { stream: frame.stream, is_whole: false });
+                            open.push(Open { stream: frame.stream, is_whole: false, is_answered: false });
                         }
                     }
                 }
@@ -154,8 +176,9 @@ impl Frames {
             }
             let found = open.iter_mut().find(|open| open.stream == frame.stream);
             let is_open = found.is_some();
-            if let (DATA | HEADERS, Some(open)) = (frame.kind, found) {
-                open.is_whole |= frame.flags & END_STREAM != 0;
+            if let (DATA | HEADERS, Some(found)) = (frame.kind, found) {
+                found.is_whole |= frame.flags & END_STREAM != 0;
+                open.retain(|open| !open.is_whole || !open.is_answered);
             }
             frame.kind == DATA && is_open
         })
@@ -165,13 +188,15 @@ impl Frames {
     pub fn sent(&mut self, bytes: &[u8]) {
         let Self { sent, open, .. } = self;
         let _content = sent.walk(bytes, |frame| {
-            let is_last = match frame.kind {
-                DATA | HEADERS => frame.flags & END_STREAM != 0,
-                RST_STREAM => true,
-                _ => false,
-            };
-            if is_last {
-                open.retain(|open| open.stream != frame.stream);
+            match frame.kind {
+                DATA | HEADERS if frame.flags & END_STREAM != 0 => {
+                    for open in open.iter_mut().filter(|open| open.stream == frame.stream) {
+                        open.is_answered = true;
+                    }
+                    open.retain(|open| !open.is_whole || !open.is_answered);
+                }
+                RST_STREAM => open.retain(|open| open.stream != frame.stream),
+                _ => {}
             }
             false
         });
@@ -187,7 +212,12 @@ impl Frames {
     /// How many streams the client has opened whose end was not sent.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.open.len()
+        self.unanswered().count()
+    }
+
+    /// The streams whose responses have not ended.
+    fn unanswered(&self) -> impl Iterator<Item = &Open> {
+        self.open.iter().filter(|open| !open.is_answered)
     }
 
     /// The stream that the client has opened last.
@@ -199,13 +229,13 @@ impl Frames {
     /// How many of the streams up to this one are open.
     #[must_use]
     pub fn open_up_to(&self, last: u32) -> usize {
-        self.open.iter().filter(|open| open.stream <= last).count()
+        self.unanswered().filter(|open| open.stream <= last).count()
     }
 
-    /// Whether streams are open, and the client has sent the whole request on each.
+    /// Whether responses are to be sent, and the client has sent the whole request of each.
     #[must_use]
     pub fn are_whole(&self) -> bool {
-        !self.open.is_empty() && self.open.iter().all(|open| open.is_whole)
+        self.open() > 0 && self.unanswered().all(|open| open.is_whole)
     }
 
     /// Whether a header block is unfinished, and its fields so far are held.
@@ -282,6 +312,47 @@ mod tests {
         }
         frames.received(&frame(RST_STREAM, 0, 7, &[0; 4]));
         assert_eq!((frames.open(), frames.last()), (0, 7));
+    }
+
+    #[test]
+    fn padding_is_no_content_however_it_is_cut() {
+        let padded = |padding: u8, content: usize| {
+            let bytes = [vec![padding], vec![b'x'; content], vec![0; usize::from(padding)]].concat();
+            frame(DATA, PADDED, 1, &bytes)
+        };
+        let parts = [padded(0, 5), padded(255, 0), frame(DATA, 0, 1, b"abc"), padded(7, 300), padded(0, 0)];
+        for step in [1, 2, 7, 100_000] {
+            let mut frames = Frames::default();
+            frames.received(PREFACE);
+            frames.received(&frame(HEADERS, END_HEADERS, 1, b"x"));
+            let bytes = parts.concat();
+            let content: usize = bytes.chunks(step).map(|piece| frames.received(piece)).sum();
+            assert_eq!(content, 5 + 3 + 300, "{step}");
+        }
+    }
+
+    /// The rest of a request's content is read and discarded after its response.
+    #[test]
+    fn content_counts_until_the_client_ends_it_or_the_stream_is_reset() {
+        let data = frame(DATA, 0, 1, b"abc");
+        let answer = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"x");
+        let reset = frame(RST_STREAM, 0, 1, &[0; 4]);
+        for (is_whole, is_reset) in [(true, false), (false, true)] {
+            let mut frames = Frames::default();
+            frames.received(PREFACE);
+            frames.received(&frame(HEADERS, END_HEADERS, 1, b"x"));
+            assert_eq!(frames.received(&data), 3);
+            frames.sent(&answer);
+            assert_eq!((frames.received(&data), frames.open(), frames.are_whole()), (3, 0, false));
+            if is_whole {
+                frames.received(&frame(DATA, END_STREAM, 1, b""));
+            }
+            if is_reset {
+                frames.sent(&reset);
+            }
+            assert_eq!(frames.received(&data), 0);
+            assert!(frames.open.is_empty());
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(crate) struct Streams {
     received: Cell<usize>,
     /// How many bytes of content hyper holds: they have arrived, and no request has taken them.
     unread: Cell<usize>,
-    /// How many requests have content that has not arrived whole.
+    /// How many requests have content that has not arrived whole, and is read or discarded.
     incomplete: Cell<usize>,
     /// How many tasks of hyper serve a stream, and how many of them began before the last mark.
     tasks: Cell<usize>,
@@ -315,8 +315,17 @@ impl Streams {
         }
     }
 
-    /// Records that no more of a request's content is read. When this holds for all requests, hyper holds none: what
-    /// they have left unread, and what was only padding, is gone.
+    /// Records that hyper holds this number of bytes less.
+    fn discard(&self, bytes: usize) {
+        let before = self.unread.replace(self.unread.get().saturating_sub(bytes));
+        if (before > FREE_UNREAD && self.unread.get() <= FREE_UNREAD) || self.is_stopped.take() {
+            // Reading may have stopped because of these bytes.
+            self.rouse();
+        }
+    }
+
+    /// Records that no more of a request's content is read. When this holds for all requests, hyper holds none. What h2 itself has
+    /// discarded, because it has refused a request, is forgotten then.
     fn content_ended(&self) {
         let left = self.incomplete.get().saturating_sub(1);
         self.incomplete.set(left);
@@ -424,6 +433,11 @@ impl Stream {
         self.end_content();
     }
 
+    /// Records that the request no longer needs the content that has not arrived. It is read and discarded.
+    pub(crate) fn leave_content(&self) -> LeftContent {
+        LeftContent { streams: (!self.is_complete.replace(true)).then(|| Rc::clone(&self.streams)) }
+    }
+
     /// Records that the request has taken content.
     pub(crate) fn take(&self, bytes: usize) {
         let received = &self.streams.received;
@@ -433,12 +447,7 @@ impl Stream {
 
     /// Records that hyper holds this number of bytes less.
     pub(crate) fn discard(&self, bytes: usize) {
-        let Streams { unread, is_stopped, .. } = &*self.streams;
-        let before = unread.replace(unread.get().saturating_sub(bytes));
-        if (before > FREE_UNREAD && unread.get() <= FREE_UNREAD) || is_stopped.take() {
-            // Reading may have stopped because of these bytes.
-            self.streams.rouse();
-        }
+        self.streams.discard(bytes);
     }
 
     /// Records that the request waits for its content.
@@ -533,6 +542,25 @@ impl Stream {
     }
 }
 
+/// The content that a request has left. While it is read and discarded, it counts as unread content of the connection.
+#[derive(Debug)]
+pub(crate) struct LeftContent {
+    streams: Option<Rc<Streams>>,
+}
+
+impl LeftContent {
+    /// Records that hyper holds this number of bytes less.
+    pub(crate) fn discard(&self, bytes: usize) {
+        self.streams.iter().for_each(|streams| streams.discard(bytes));
+    }
+}
+
+impl Drop for LeftContent {
+    fn drop(&mut self) {
+        self.streams.iter().for_each(|streams| streams.content_ended());
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(client) = self.client.get() {
@@ -610,6 +638,30 @@ mod tests {
         assert_eq!(streams.unread(), 600);
         // The other request is refused without its content. Both requests are still under way.
         b.end_content();
+        assert_eq!((streams.unread(), streams.len()), (0, 2));
+    }
+
+    /// Without this count, each refused request of a connection would add to the unread content, until no request has content
+    /// that is to come.
+    #[test]
+    fn left_content_counts_until_it_is_discarded_while_another_request_goes_on() {
+        let (streams, a, b) = two();
+        for _ in 0..100 {
+            let refused = streams.open(Instant::now(), Duration::ZERO, 0);
+            streams.arrive(1000);
+            let left = refused.leave_content();
+            drop((refused, streams.take_called()));
+            assert_eq!(streams.unread(), 1000);
+            left.discard(1000);
+            drop(left);
+            assert_eq!(streams.unread(), 0);
+        }
+        streams.arrive(300);
+        a.take(100);
+        a.complete_content();
+        drop(a.leave_content());
+        assert_eq!(streams.unread(), 200, "the other request goes on");
+        drop(b.leave_content());
         assert_eq!((streams.unread(), streams.len()), (0, 2));
     }
 
