@@ -11,14 +11,49 @@ use crate::tls::server_config::{MinVersion, Settings};
 struct Row<'c> {
     address: &'c Address,
     speaks: &'static str,
+    versions: Versions,
     clients: &'static str,
+}
+
+/// The versions of HTTP that a listener serves.
+#[derive(Clone, Copy)]
+enum Versions {
+    /// HTTP/1.1, and 1.0.
+    Http1,
+    /// HTTP/2 too, to clients that choose it in the TLS handshake.
+    Http2,
+    /// HTTP/2 too, to clients that begin with it (h2c).
+    Http2Plain,
+}
+
+impl Versions {
+    fn of(with_http2: bool, also: Self) -> Self {
+        if with_http2 { also } else { Self::Http1 }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Http1 => "1.1",
+            Self::Http2 => "1.1, 2",
+            Self::Http2Plain => "1.1, 2 (h2c)",
+        }
+    }
+
+    const fn list(self) -> &'static [&'static str] {
+        match self {
+            Self::Http1 => &["1.1"],
+            Self::Http2 | Self::Http2Plain => &["1.1", "2"],
+        }
+    }
 }
 
 /// The lines of the table of listeners: a heading, and a line for each.
 pub(super) fn lines(config: &Config) -> Vec<String> {
-    let headings = ["LISTENER", "SPEAKS", "FOR"].map(str::to_owned);
-    let rows =
-        rows(config).map(|row| [row.address.to_string(), row.speaks.to_owned(), row.clients.to_owned()]);
+    let headings = ["LISTENER", "SPEAKS", "HTTP", "FOR"].map(str::to_owned);
+    let rows = rows(config).map(|row| {
+        let [speaks, versions, clients] = [row.speaks, row.versions.text(), row.clients].map(str::to_owned);
+        [row.address.to_string(), speaks, versions, clients]
+    });
     let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
     aligned(&rows)
 }
@@ -34,7 +69,14 @@ pub(super) fn certificate_lines(config: &Config) -> Vec<String> {
 
 /// The listeners, with a document for each.
 pub(super) fn documents(config: &Config) -> Vec<Value> {
-    let document = |row: Row<'_>| json!({ "address": row.address.to_string(), "speaks": row.speaks, "for": row.clients });
+    let document = |row: Row<'_>| {
+        json!({
+            "address": row.address.to_string(),
+            "speaks": row.speaks,
+            "http": row.versions.list(),
+            "for": row.clients,
+        })
+    };
     rows(config).map(document).collect()
 }
 
@@ -45,15 +87,20 @@ pub(super) fn certificate_documents(config: &Config) -> Vec<Value> {
 }
 
 fn rows(config: &Config) -> impl Iterator<Item = Row<'_>> {
-    let plain = config.server.listen.iter().map(|address| Row { address, speaks: HTTP, clients: SENDERS });
+    let plain = config.server.listen.iter().map(|address| {
+        let versions = Versions::of(config.server.h2c, Versions::Http2Plain);
+        Row { address, speaks: HTTP, versions, clients: SENDERS }
+    });
     let tls = config.tls.iter().flat_map(|tls| {
         let speaks = over_tls(&tls.settings);
-        tls.listen.iter().map(move |address| Row { address, speaks, clients: SENDERS })
+        let versions = Versions::of(tls.settings.http2, Versions::Http2);
+        tls.listen.iter().map(move |address| Row { address, speaks, versions, clients: SENDERS })
     });
     let admin = config.admin.iter().flat_map(|admin| {
         admin.listen.iter().map(move |address| {
             let settings = admin.tls.as_ref().filter(|_settings| address.tcp().is_some());
-            Row { address, speaks: settings.map_or(HTTP, over_tls), clients: OPERATORS }
+            let speaks = settings.map_or(HTTP, over_tls);
+            Row { address, speaks, versions: Versions::Http1, clients: OPERATORS }
         })
     });
     plain.chain(tls).chain(admin)
@@ -111,12 +158,12 @@ mod tests {
         assert_eq!(
             lines(&config),
             [
-                "LISTENER        SPEAKS                FOR",
-                "127.0.0.1:8080  http                  senders",
-                "unix:/run/a     http                  senders",
-                "0.0.0.0:443     https (TLS 1.3)       senders",
-                "0.0.0.0:9901    https (TLS 1.2, 1.3)  operators",
-                "unix:/run/b     http                  operators",
+                "LISTENER        SPEAKS                HTTP    FOR",
+                "127.0.0.1:8080  http                  1.1     senders",
+                "unix:/run/a     http                  1.1     senders",
+                "0.0.0.0:443     https (TLS 1.3)       1.1, 2  senders",
+                "0.0.0.0:9901    https (TLS 1.2, 1.3)  1.1     operators",
+                "unix:/run/b     http                  1.1     operators",
             ]
         );
         assert_eq!(
@@ -127,7 +174,14 @@ mod tests {
                 "gateway                           2031-01-01T00:00:00Z  [admin]",
             ]
         );
-        assert_eq!(documents(&config).len(), 5);
+        let documents = documents(&config);
+        assert_eq!((documents.len(), &documents[2]["http"]), (5, &json!(["1.1", "2"])));
         assert_eq!(certificate_documents(&config)[0]["names"][1], "*.example.org");
+        let other = text
+            .replace("[server]", "[server]\nh2c = true")
+            .replace("min_version", "http2 = false\nmin_version");
+        let config = read("gateway.toml", &other, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
+        let versions: Vec<_> = rows(&config).map(|row| row.versions.text()).collect();
+        assert_eq!(versions, ["1.1, 2 (h2c)", "1.1, 2 (h2c)", "1.1", "1.1", "1.1"]);
     }
 }
