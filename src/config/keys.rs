@@ -154,9 +154,9 @@ pub(super) const LIMITS: &[Key] = &[
          is limited by min_body_rate.",
     ),
     Key::new("max_failures_per_client", Value::Text("^[0-9]+/([0-9]+(ms|s|m|h|d))+$")).about(
-        "Against clients that try again and again: how many refused requests a client may have within a time, \
-         for example 60/1m. A client is an IPv4 address or an IPv6 /64. Verified events never count. 429, \
-         too_many_failures. Default: no limit.",
+        "The most refused requests of one client in a period, for example 60/1m. Further requests get 429, \
+         too_many_failures. Guards against clients that try again and again. A client is an IPv4 address or an \
+         IPv6 /64. Verified events never count. Default: no limit.",
     ),
 ];
 

@@ -11,19 +11,20 @@ pub(crate) const TLS: &[Key] = &[
          takes a restart.",
     ),
     Key::new("certificates", Value::List { of: &Value::Table(KEY_PAIR), empty: false }).about(
-        "Certificates with their keys. The one is shown that covers the name that the client asks for (SNI); \
-         otherwise the first. Needed without [tls.acme].",
+        "Certificates with their private keys. The client gets the first certificate that covers the requested \
+         name (SNI), or else the first of the list. Required without [tls.acme].",
     ),
     MIN_VERSION,
     Key::new("handshake_timeout", Value::Duration)
         .or("\"10s\"")
-        .about("Against clients that do not finish a handshake: time for all of it."),
+        .about("The longest time for a complete handshake. Guards against clients that do not finish theirs."),
     Key::new("http2", Value::Flag)
         .or("true")
         .about("Whether HTTP/2 is offered, beside HTTP/1.1."),
     Key::new("client_ca", Value::Text(".")).about(
-        "A file with the certificate authorities of clients. Clients are then asked for a certificate, and one \
-         that does not verify ends the handshake. A route requires one with client_certificate.",
+        "A file with the authorities of client certificates. With this key, hookgate asks each client for a \
+         certificate, and a certificate that does not verify ends the handshake. client_certificate of a route \
+         requires a certificate.",
     ),
     Key::new("acme", Value::Table(ACME)).about(
         "Certificates from an authority that speaks ACME, such as Let's Encrypt. They are obtained and renewed \
