@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use serde_json::Value;
 
+use crate::support::in_time::{OutputInTime as _, accepted, joined};
 use crate::support::{
     Client, Gateway, PATIENCE, SECRET, SECRET_NAME, Upstream, gate, gateway, post, signature, unsigned,
 };
@@ -247,7 +248,7 @@ fn the_command_reports_why_the_admin_listener_does_not_answer() {
     let admin = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", admin.local_addr().unwrap());
     let answers = std::thread::spawn(move || {
-        let mut stream = admin.accept().unwrap().0;
+        let mut stream = accepted(&admin);
         let mut asked = Vec::new();
         while !asked.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -258,8 +259,8 @@ fn the_command_reports_why_the_admin_listener_does_not_answer() {
         write!(stream, "HTTP/1.1 403 Forbidden\r\ncontent-length: {length}\r\n\r\n{why}").unwrap();
     });
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    let told = command.args(["secrets", "--admin", &url]).output().unwrap();
-    answers.join().unwrap();
+    let told = command.args(["secrets", "--admin", &url]).output_in_time();
+    joined(answers);
     assert_eq!(told.status.code(), Some(1));
     let text = String::from_utf8(told.stderr).unwrap();
     assert!(text.contains("does not tell: ask by its address"), "{text}");
@@ -278,7 +279,7 @@ fn the_command_says_which_secrets_are_still_needed() {
     let url = format!("http://{}", gateway.admin());
     let run = |args: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
-        command.args(["secrets", "--admin", &url]).args(args).output().unwrap()
+        command.args(["secrets", "--admin", &url]).args(args).output_in_time()
     };
     let told = run(&[]);
     assert_eq!(told.status.code(), Some(0));

@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::{Running, address_in};
 use crate::support::request::PATH;
 use crate::support::{Client, FIXTURE, PATIENCE, Reserved, SECRET, post};
@@ -49,7 +50,7 @@ impl Folder {
     }
 
     fn ask(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        self.command(arguments).output_in_time()
     }
 
     fn start(&self) -> (Running, String) {

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 use crate::support::gateway::gateway;
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::Running;
 use crate::support::request::PATH;
 use crate::support::tls::{Authority, Issued, TlsClient};
@@ -123,7 +124,7 @@ impl Folder {
 
     #[track_caller]
     fn ask(&self, arguments: &[&str], succeeds: bool) -> String {
-        let output: Output = self.command(arguments).output().unwrap();
+        let output: Output = self.command(arguments).output_in_time();
         let text =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.success(), succeeds, "{arguments:?}: {text}");
@@ -138,7 +139,7 @@ fn a_token_that_leaves_the_machine_over_plain_http_is_noted() {
     {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
         command.args(["events", "list", "--admin", origin, "--token-env", "TOKEN"]).env("TOKEN", "s3cr3t");
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        let output = command.output_in_time();
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(text.contains("in clear text"), is_noted, "{origin} {text}");
         assert!(!text.contains("s3cr3t"), "{text}");

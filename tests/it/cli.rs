@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::in_time::{accepted, joined, output_of};
 use crate::support::process::{PATIENCE, Running, address_in};
 
 const FIXTURE: &str = r#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
@@ -31,7 +32,7 @@ fn run_command(command: &mut Command, stdin: &[u8]) -> Output {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that fails early may leave its input unread.
     let _unread = child.stdin.take().unwrap().write_all(stdin);
-    child.wait_with_output().unwrap()
+    output_of(child)
 }
 
 fn out(output: &Output) -> &str {
@@ -186,7 +187,7 @@ mod usage {
             let (reader, writer) = std::io::pipe().unwrap();
             drop(reader);
             let output = hookgate(&args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-            let output = output.wait_with_output().unwrap();
+            let output = output_of(output);
             assert_code(&output, code);
             assert_eq!(err(&output), "", "{args:?}");
         }
@@ -196,7 +197,7 @@ mod usage {
     fn output_that_cannot_be_written_is_a_failure() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = hookgate(&["--version"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
-        let output = output.wait_with_output().unwrap();
+        let output = output_of(output);
         assert_code(&output, 1);
         assert!(err(&output).contains("cannot write the output"), "{}", err(&output));
     }
@@ -723,8 +724,7 @@ fn answers_once(answer: &'static str) -> (SocketAddr, std::thread::JoinHandle<St
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let thread = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = accepted(&listener);
         let (mut received, mut chunk) = (Vec::new(), [0; 4096]);
         loop {
             let text = String::from_utf8_lossy(&received);
@@ -768,7 +768,7 @@ mod send {
             "{}",
             out(&output)
         );
-        let received = received.join().unwrap();
+        let received = joined(received);
         let (head, body) = received.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /webhook/leases HTTP/1.1\r\n"), "{head}");
         for line in [
@@ -794,7 +794,7 @@ mod send {
             for name in ["x-request-id", "x-lower", "content-length"] {
                 assert!(out(&output).contains(name), "{name}\n{}", out(&output));
             }
-            received.join().unwrap();
+            joined(received);
         }
     }
 
@@ -813,7 +813,7 @@ mod send {
             let output = to(address, args);
             assert_code(&output, code);
             assert!(out(&output).contains(says), "{args:?}\n{}", out(&output));
-            let body = received.join().unwrap();
+            let body = joined(received);
             let tampered = args.contains(&"tampered");
             assert_eq!(body.ends_with(FIXTURE), !tampered, "{body}");
         }
@@ -827,7 +827,7 @@ mod send {
         let document = json(&output);
         assert_eq!((&document["ok"], &document["status"]), (&true.into(), &401.into()));
         assert_eq!(document["reason"], "signature_mismatch");
-        received.join().unwrap();
+        joined(received);
     }
 
     #[test]
@@ -867,7 +867,7 @@ mod send {
             // The app answers only one request, so this must be the first request that reaches it.
             let output = folder.run(&["send", path, "--url", &url, "--secret", "previous"], b"");
             assert_code(&output, 0);
-            let received = received.join().unwrap();
+            let received = joined(received);
             assert!(received.contains(&format!("\"object\":\"{model}\"")), "{received}");
             running.signal("-TERM");
             assert_eq!(running.ended(), Some(0), "{}", running.seen);
@@ -904,7 +904,7 @@ mod send {
                 );
             }
             assert_code(&folder.run(&["send", "/hook?a=b", "--url", &url], b""), 0);
-            assert!(received.join().unwrap().starts_with("POST /hook?a=b "), "{scheme}");
+            assert!(joined(received).starts_with("POST /hook?a=b "), "{scheme}");
             running.signal("-TERM");
             assert_eq!(running.ended(), Some(0), "{}", running.seen);
         }

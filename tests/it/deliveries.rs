@@ -13,6 +13,7 @@ use hookgate::queue::event::{AttemptOutcome, MOST_KEPT_OF_RESPONSE, Upstream as 
 use hookgate::queue::store::{Change, DeadCause, Destination, State};
 
 use crate::support::deliveries::{Deliveries, config_with, head, main_of, quick, route};
+use crate::support::in_time::{accepted, joined};
 use crate::support::upstream::{OK, Oracle, refusing};
 use crate::support::{FIXTURE, PATIENCE, Upstream, gate};
 
@@ -49,8 +50,7 @@ fn an_event_is_delivered_byte_for_byte_as_it_was_stored() {
         let want = [head(PATH, &content), content.clone()].concat();
         let length = want.len();
         let app = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut stream = accepted(&listener);
             let mut bytes = vec![0; length];
             stream.read_exact(&mut bytes).unwrap();
             stream.write_all(OK).unwrap();
@@ -59,7 +59,7 @@ fn an_event_is_delivered_byte_for_byte_as_it_was_stored() {
         let deliveries = Deliveries::of(&[(PATH, url, quick())]);
         let id = deliveries.add(PATH, &content);
         let row = deliveries.wait_delivered(id);
-        assert_eq!(app.join().unwrap(), want);
+        assert_eq!(joined(app), want);
         assert_eq!((row.attempts.len(), &row.attempts[0].response[..]), (1, &b"ok"[..]));
     }
 }

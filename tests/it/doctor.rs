@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::Running;
 use crate::support::{
     Client, FIXTURE, Gateway, PATIENCE, Reserved, SECRET_NAME, Upstream, gateway, nothing_reached, post,
@@ -72,7 +73,7 @@ impl Setup {
     }
 
     fn ask(&self, args: &[&str]) -> Output {
-        hookgate(&self.folder, args).output().unwrap()
+        hookgate(&self.folder, args).output_in_time()
     }
 
     fn doctor(&self, args: &[&str]) -> Report {
@@ -94,7 +95,7 @@ struct Report {
 }
 
 fn report(command: &mut Command) -> Report {
-    let output = command.output().unwrap();
+    let output = command.output_in_time();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!text.contains(KEY) && !text.contains(OTHER), "a secret is printed: {text}");
     let document = serde_json::from_str(&text)

@@ -10,6 +10,7 @@ use hookgate::signature::scheme::{PRESETS, Scheme, SecretOrigin, Source};
 use hookgate::signature::secret::SecretEncoding;
 use tempfile::TempDir;
 
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::Running;
 use crate::support::upstream::Oracle;
 use crate::support::{Reserved, Upstream};
@@ -37,7 +38,7 @@ impl Folder {
 
     #[track_caller]
     fn run(&self, arguments: &[&str], code: i32) -> String {
-        expect(&self.command(arguments).output().unwrap(), code)
+        expect(&self.command(arguments).output_in_time(), code)
     }
 
     fn mode(&self, name: &str) -> u32 {
@@ -94,7 +95,7 @@ fn the_file_for_every_sender_passes_check_once_the_variable_is_set() {
             SecretOrigin::Given(_) => {
                 let unset = folder.run(&["check"], 78);
                 assert!(said.contains(&variable) && unset.contains(&variable), "{said} {unset}");
-                let checked = folder.command(&["check"]).env(&variable, key(scheme)).output().unwrap();
+                let checked = folder.command(&["check"]).env(&variable, key(scheme)).output_in_time();
                 expect(&checked, 0);
             }
         }
@@ -123,7 +124,7 @@ fn a_file_that_is_there_is_replaced_only_by_force_and_a_secret_never() {
 fn the_file_that_the_environment_names_is_written_and_the_next_commands_read_it() {
     let folder = Folder::new();
     let init = |arguments: &[&str]| {
-        expect(&folder.command(arguments).env("HOOKGATE_CONFIG", "named.toml").output().unwrap(), 0)
+        expect(&folder.command(arguments).env("HOOKGATE_CONFIG", "named.toml").output_in_time(), 0)
     };
     let said = init(&["init", "github"]);
     assert!(folder.path("named.toml").exists() && !folder.path("gateway.toml").exists(), "{said}");
@@ -140,7 +141,7 @@ fn a_secret_that_could_not_be_written_whole_is_not_left() {
     let limited = "ulimit -f 0; trap '' XFSZ; exec \"$0\" init github";
     let mut command = Command::new("sh");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_hookgate")]).current_dir(folder.0.path());
-    let said = expect(&command.env_remove("HOOKGATE_CONFIG").output().unwrap(), 1);
+    let said = expect(&command.env_remove("HOOKGATE_CONFIG").output_in_time(), 1);
     assert!(said.contains("cannot write") && said.contains("github.secret"), "{said}");
     assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 0, "{said}");
 }
@@ -149,7 +150,7 @@ fn a_secret_that_could_not_be_written_whole_is_not_left() {
 fn the_file_can_be_printed_or_have_another_name() {
     let folder = Folder::new();
     for arguments in [&["init", "-"][..], &["init", "propify", "-"]] {
-        let output = folder.command(arguments).output().unwrap();
+        let output = folder.command(arguments).output_in_time();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("scheme = \"propify\""), "{text}");
         assert!(!text.contains("Next:"), "{text}");
@@ -226,7 +227,7 @@ fn the_configuration_is_named_by_an_option_a_variable_or_its_place() {
         if !variable.is_empty() {
             command.env("HOOKGATE_CONFIG", variable);
         }
-        expect(&command.output().unwrap(), code)
+        expect(&command.output_in_time(), code)
     };
     if !Path::new("/etc/hookgate/gateway.toml").exists() {
         let none = routes(&folder, &["check"], "", 78);

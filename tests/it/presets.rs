@@ -10,6 +10,7 @@ use hookgate::signature::scheme::{PRESETS, Refusal, Scheme};
 use hookgate::signature::secret::SecretEncoding;
 
 use crate::senders::{ORIGIN, RSA_KEYS, Request, Sender, rsa_public_key};
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::{Running, address_in};
 use crate::support::upstream::Oracle;
 use crate::support::{Client, Gateway, Post, Response, Upstream, assert_refused, gateway, unsigned};
@@ -207,7 +208,7 @@ fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events()
     let send = |scheme: &Scheme, args: &[&str]| -> Output {
         let target = target(scheme);
         let args = [&["send", &target, "--url", &url], args].concat();
-        folder.command(&args).output().unwrap()
+        folder.command(&args).output_in_time()
     };
     let text =
         |output: &Output| String::from_utf8_lossy(&[&*output.stdout, &output.stderr].concat()).into_owned();

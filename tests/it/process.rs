@@ -2,16 +2,16 @@
 //! panic.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::{Running, address_in};
 use crate::support::upstream::OK;
 use crate::support::{Client, FIXTURE, SECRET, Upstream, gate, post};
@@ -24,9 +24,8 @@ routes = [{ path = "/", upstream = "http://127.0.0.1:9", max_idle = 20 }]
 
 /// A running gateway. A shell command starts it, and may set limits first.
 struct Gateway {
-    child: Child,
-    /// The log output up to the moment when the gateway served.
-    log: String,
+    /// It has seen the log output up to the moment when the gateway served.
+    running: Running,
     _folder: TempDir,
 }
 
@@ -41,23 +40,17 @@ impl Gateway {
             .args(["-c", &format!("{limits} exec \"$0\" --config \"$1\"")])
             .arg(env!("CARGO_BIN_EXE_hookgate"))
             .arg(&config)
-            .env("KEY", "a secret that is long enough")
-            .stdout(Stdio::piped());
+            .env("KEY", "a secret that is long enough");
         if let Some(user) = user {
             command.uid(user);
         }
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut log = String::new();
-        while !log.contains("\"listening\"") {
-            log.push_str(&lines.next().expect("it says that it listens").unwrap());
-            log.push('\n');
-        }
-        Self { child, log, _folder: folder }
+        let mut running = Running::start(&mut command);
+        running.wait_for("\"listening\"");
+        Self { running, _folder: folder }
     }
 
     fn proc(&self, name: &str) -> std::path::PathBuf {
-        format!("/proc/{}/{name}", self.child.id()).into()
+        format!("/proc/{}/{name}", self.running.id()).into()
     }
 
     /// The soft limit and the hard limit.
@@ -66,13 +59,6 @@ impl Gateway {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).expect("a limit of that name");
         let mut words = line.split_whitespace().map(str::to_owned);
         (words.next().unwrap(), words.next().unwrap())
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _status = self.child.wait();
     }
 }
 
@@ -98,13 +84,13 @@ fn no_other_process_of_the_same_user_can_look_into_it() {
 fn the_limit_on_open_files_is_raised_as_far_as_it_goes() {
     let gateway = Gateway::start("ulimit -Sn 100; ulimit -Hn 1500;", None);
     assert_eq!(gateway.limit("Max open files"), ("1500".to_owned(), "1500".to_owned()));
-    assert!(!gateway.log.contains("limit on open files"), "{}", gateway.log);
+    assert!(!gateway.running.seen.contains("limit on open files"), "{}", gateway.running.seen);
 }
 
 #[test]
 fn a_limit_on_open_files_that_is_too_low_for_max_connections_is_said() {
     let gateway = Gateway::start("ulimit -n 500;", None);
-    let warning = gateway.log.lines().find(|line| line.contains("limit on open files is too low"));
+    let warning = gateway.running.seen.lines().find(|line| line.contains("limit on open files is too low"));
     let warning: serde_json::Value = serde_json::from_str(warning.expect("a warning")).unwrap();
     assert_eq!(warning["level"], "WARN");
     assert_eq!(warning["allowed"], 500);
@@ -222,8 +208,7 @@ fn panic_as_a_child() {
 fn a_panic_is_logged_without_what_it_was_about() {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process::panic_as_a_child", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
+        .output_in_time();
     let out = String::from_utf8(output.stdout).unwrap();
     let logged: Vec<serde_json::Value> = out
         .lines()

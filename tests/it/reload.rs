@@ -15,6 +15,7 @@ use hookgate::runtime::reload::watch::Watch;
 use tempfile::TempDir;
 
 use crate::support::gateway::Setup;
+use crate::support::in_time::{OutputInTime as _, joined};
 use crate::support::process::{Running, address_in};
 use crate::support::request::PATH;
 use crate::support::upstream::Oracle;
@@ -387,8 +388,7 @@ fn without_descriptors_no_file_is_taken_for_changed() {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "reload::look_without_descriptors_as_a_child", "--ignored", "--nocapture"])
         .env("LOOKED_AT", mounted.path("gateway.toml"))
-        .output()
-        .unwrap();
+        .output_in_time();
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(out.contains("before: Same\n") && out.contains("after: Same\n"), "{out}");
     assert!(out.contains("without: Too many open files (os error 24) Unreadable("), "{out}");
@@ -400,7 +400,7 @@ fn a_secrets_file_that_is_no_file_is_a_problem_of_the_configuration() {
     let check = |config: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
         let output =
-            command.args(["check", "--config", config]).current_dir(mounted.folder.path()).output().unwrap();
+            command.args(["check", "--config", config]).current_dir(mounted.folder.path()).output_in_time();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     assert_eq!(check("gateway.toml").0, Some(0));
@@ -421,8 +421,8 @@ fn a_configuration_may_come_from_a_pipe_when_it_is_read_once() {
     let pipe = mounted.path("gateway.toml");
     let writer = std::thread::spawn(move || fs::write(pipe, text).unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    let output = command.arg("check").current_dir(mounted.folder.path()).output().unwrap();
-    writer.join().unwrap();
+    let output = command.arg("check").current_dir(mounted.folder.path()).output_in_time();
+    joined(writer);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

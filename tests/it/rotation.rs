@@ -9,6 +9,7 @@ use std::time::Instant;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::{Running, address_in};
 use crate::support::request::PATH;
 use crate::support::upstream::Oracle;
@@ -70,7 +71,7 @@ fn event(secret: &str) -> Vec<u8> {
 /// The output of `hookgate secrets`.
 fn secrets(admin: SocketAddr) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    let output = command.args(["secrets", "--admin", &format!("http://{admin}")]).output().unwrap();
+    let output = command.args(["secrets", "--admin", &format!("http://{admin}")]).output_in_time();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

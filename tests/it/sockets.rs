@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
 
+use crate::support::in_time::{OutputInTime as _, output_of};
 use crate::support::process::{Running, address_in};
 use crate::support::request::PATH;
 use crate::support::{Client, FIXTURE, PATIENCE, SECRET, Upstream, post};
@@ -146,13 +147,13 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     drop(UnixListener::bind(&socket).unwrap());
     let (running, _) = folder.start();
     assert!(over(&socket, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").contains("404"));
-    let second = folder.command().output().unwrap();
+    let second = folder.command().output_in_time();
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&second.stderr).contains("gate.sock"), "{second:?}");
     assert!(over(&socket, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").contains("404"));
     stop(running);
     fs::write(&socket, "no socket").unwrap();
-    let third = folder.command().output().unwrap();
+    let third = folder.command().output_in_time();
     assert_eq!(third.status.code(), Some(1), "{third:?}");
     assert_eq!(fs::read(&socket).unwrap(), b"no socket", "it is not ours to replace");
     let left = fs::read_dir(folder.0.path()).unwrap().count();
@@ -274,7 +275,8 @@ fn an_inherited_socket_that_does_not_listen_is_why_it_does_not_start() {
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     for socket in [OwnedFd::from(connection), OwnedFd::from(bound)] {
-        let told = activation(&folder, socket).output().unwrap();
+        let mut command = activation(&folder, socket);
+        let told = output_of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         assert_eq!(told.status.code(), Some(1));
         let text = String::from_utf8(told.stderr).unwrap();
         assert!(text.contains("one of them does not listen"), "{text}");

@@ -386,6 +386,13 @@ fn certificates_are_swapped_under_load_and_no_request_fails() {
     let setup = |n: usize| with(&certificates[n % 2]).tls(CERTIFICATES).route(PATH, &upstream.url());
     let gateway = setup(0).start_on(2);
     let (config, is_over) = (authority.client().config(), AtomicBool::new(false));
+    /// Ends the clients, even if the test fails.
+    struct End<'f>(&'f AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let served = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..3)
             .map(|n| {
@@ -403,10 +410,11 @@ fn certificates_are_swapped_under_load_and_no_request_fails() {
                 })
             })
             .collect();
+        let end = End(&is_over);
         for n in 1..=100 {
             gateway.reload(setup(n));
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         clients.into_iter().map(|client| client.join().unwrap()).sum::<usize>()
     });
     assert!(served >= 15, "{served}");

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::in_time::OutputInTime as _;
 use crate::support::process::Running;
 use crate::support::tls::Authority;
 use crate::support::{Reserved, SECRET, Upstream};
@@ -56,7 +57,7 @@ impl Setup {
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        hookgate(&self.folder, args).output().unwrap()
+        hookgate(&self.folder, args).output_in_time()
     }
 
     fn url(&self) -> String {

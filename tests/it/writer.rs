@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::event::{Make, attempt, event, held, route};
 use crate::support::gate::Gate;
+use crate::support::in_time::joined;
 use crate::support::{PATIENCE, gate};
 
 /// How the next calls of a store end. With an empty list, the store has no faults.
@@ -264,7 +265,7 @@ impl Running {
     fn stop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
+            joined(thread);
         }
     }
 }
@@ -731,7 +732,7 @@ fn the_writer_ends_when_every_handle_is_gone() {
     let writer = Writer::open(plan).unwrap();
     let thread = std::thread::spawn(move || writer.run());
     drop(queue);
-    thread.join().unwrap();
+    joined(thread);
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! `hookgate events` with a gateway that has stored events.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use super::{PATH, five, id, ids};
+use crate::support::in_time::OutputInTime as _;
 use crate::support::{Gateway, Upstream, gateway};
 
 fn events(gateway: &Gateway, arguments: &[&str]) -> Output {
     let admin = format!("http://{}", gateway.admin());
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    command.arg("events").args(arguments).args(["--admin", &admin]).stdin(Stdio::null()).output().unwrap()
+    command.arg("events").args(arguments).args(["--admin", &admin]).output_in_time()
 }
 
 fn out(output: &Output) -> String {
@@ -141,7 +142,7 @@ fn one_line_says_what_is_missing() {
     let file = folder.path().join("gateway.toml");
     std::fs::write(&file, "").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    let without_admin = command.args(["events", "list", "--config"]).arg(&file).output().unwrap();
+    let without_admin = command.args(["events", "list", "--config"]).arg(&file).output_in_time();
     assert_eq!(without_admin.status.code(), Some(78));
     assert!(err(&without_admin).contains("add `[admin]`"), "{}", err(&without_admin));
 }

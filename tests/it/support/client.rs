@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use crate::support::in_time::{join_at_end, joined};
 use crate::support::message::{self, Field};
 use crate::support::sign::{SECRET, SECRET_NAME};
 use crate::support::{Gateway, PATIENCE, Post};
@@ -39,9 +40,7 @@ impl Trickle {
 
     /// Waits until the gateway accepts no more bytes.
     pub(crate) fn wait_until_refused(mut self) {
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
+        self.thread.take().map(joined);
     }
 }
 
@@ -49,7 +48,7 @@ impl Drop for Trickle {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+            join_at_end(thread);
         }
     }
 }

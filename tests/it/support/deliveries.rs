@@ -23,6 +23,7 @@ use hookgate::queue::time::Time;
 use hookgate::runtime::control::Control;
 use sha2::Digest as _;
 
+use crate::support::in_time::join_at_end;
 use crate::support::{PATIENCE, SECRET, SECRET_NAME, signature};
 
 /// A delivery in the store.
@@ -345,7 +346,7 @@ impl Drop for Deliveries {
         let (queue, _, _) = handle::channel();
         self.queue = queue;
         if let Some(writing) = self.writing.take() {
-            drop(writing.join());
+            join_at_end(writing);
         }
     }
 }

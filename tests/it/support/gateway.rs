@@ -15,6 +15,7 @@ use hookgate::runtime::control::Control;
 use hookgate::runtime::{self, Ended, Handle, StartError};
 
 use crate::support::hyper;
+use crate::support::in_time::{join_at_end, joined};
 use crate::support::request::PATH;
 use crate::support::sign::{SECRET, SECRET_NAME};
 use crate::support::upstream::Upstream;
@@ -63,7 +64,8 @@ impl Gateway {
 
     /// Waits for the end of the gateway.
     pub(crate) fn wait(mut self) -> Ended {
-        self.handle.take().unwrap().wait()
+        let handle = self.handle.take().unwrap();
+        joined(std::thread::spawn(move || handle.wait()))
     }
 }
 
@@ -71,7 +73,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
             handle.control().abort();
-            let _cut_off = handle.wait();
+            join_at_end(std::thread::spawn(move || handle.wait()));
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod gate;
 pub(crate) mod gateway;
 pub(crate) mod http2;
 pub(crate) mod hyper;
+pub(crate) mod in_time;
 pub(crate) mod message;
 pub(crate) mod process;
 pub(crate) mod request;

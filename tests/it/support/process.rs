@@ -3,8 +3,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
+
+use crate::support::in_time::is_in_time;
 
 /// The time limit of every wait in this file.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,11 +73,19 @@ impl Running {
     /// Waits for the end of the process. Returns its exit code.
     #[track_caller]
     pub(crate) fn ended(&mut self) -> Option<i32> {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            self.seen.push_str(&line);
-            self.seen.push('\n');
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    self.seen.push_str(&line);
+                    self.seen.push('\n');
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the process does not end\n{}", self.seen),
+            }
         }
-        self.child.wait().unwrap().code()
+        is_in_time(|| self.child.try_wait().unwrap().is_some());
+        let status = self.child.try_wait().unwrap();
+        status.unwrap_or_else(|| panic!("the process does not end\n{}", self.seen)).code()
     }
 }
 

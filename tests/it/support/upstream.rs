@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::support::PATIENCE;
+use crate::support::in_time::{is_in_time, joined};
 use crate::support::message::{self, Field, Violation};
 use crate::support::sign::{SECRET, signature_with};
 
@@ -220,9 +221,10 @@ impl Upstream {
         last.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         self.shared.change(|record| record.last = last.local_addr().unwrap().as_socket());
         last.connect(&self.address.into()).unwrap();
-        acceptor.join().expect("the upstream accepts to its end");
+        joined(acceptor);
         let threads = std::mem::take(&mut self.shared.record().threads);
         for thread in threads {
+            assert!(is_in_time(|| thread.is_finished()), "a script does not end");
             if thread.join().is_err() {
                 self.shared.change(|record| record.violations.push("a script panicked".to_owned()));
             }
