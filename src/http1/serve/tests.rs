@@ -364,6 +364,11 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
             let begin = tokio::time::Instant::now();
             client.write_all(request.as_bytes()).await.unwrap();
             assert_eq!(response(&mut client).await.contains("connection: close"), is_last);
+            if is_last {
+                // The client sees the end at once, although the gateway still reads what the client sends.
+                assert!(client.read_u8().await.is_err());
+                assert_eq!(begin.elapsed(), Duration::ZERO, "{request:?} {is_wanting}");
+            }
             served.await.unwrap();
             assert_eq!(begin.elapsed().as_secs(), seconds, "{request:?} {is_wanting}");
             drop(place);
