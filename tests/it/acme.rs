@@ -369,6 +369,43 @@ fn an_account_that_the_authority_has_forgotten_is_made_again() {
     assert_eq!(authority.accounts(), 2);
 }
 
+/// Otherwise a gateway that is restarted again and again would use up the authority's limits.
+#[test]
+fn a_restart_goes_on_with_the_wait_after_a_failure_until_an_order_succeeds() {
+    let authority = AcmeAuthority::start(Conduct::RateLimited(100_000));
+    let (upstream, folder) = (Upstream::ok(), TempDir::new().unwrap());
+    let first = start(&authority, folder.path(), &upstream);
+    let before = failed(&first, NAME);
+    drop(first);
+    let kept = folder.path().join(authority.folder()).join(format!("{NAME}.failures.json"));
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    authority.set(LONG);
+    let requests = authority.requests();
+    let second = start(&authority, folder.path(), &upstream);
+    let after = orders(&second, NAME);
+    let difference = wait(&before).abs_diff(wait(&after));
+    assert!(difference < Duration::from_secs(60), "{before:?} {after:?}");
+    assert_eq!((after.failed, authority.requests()), (0, requests));
+    drop(second);
+    fs::remove_file(&kept).unwrap();
+    let third = start(&authority, folder.path(), &upstream);
+    obtained(&third, NAME, 1);
+    assert!(!kept.exists());
+}
+
+#[test]
+fn an_order_that_succeeds_ends_the_count_of_failures() {
+    let authority = AcmeAuthority::start(LONG);
+    let (upstream, folder) = (Upstream::ok(), TempDir::new().unwrap());
+    let of_authority = folder.path().join(authority.folder());
+    fs::create_dir_all(&of_authority).unwrap();
+    let kept = of_authority.join(format!("{NAME}.failures.json"));
+    fs::write(&kept, r#"{"count":7,"failed_at":1,"next":2,"not_before":0}"#).unwrap();
+    let gateway = start(&authority, folder.path(), &upstream);
+    obtained(&gateway, NAME, 1);
+    until("the failures are forgotten", || !kept.exists());
+}
+
 #[test]
 fn a_storage_that_cannot_be_written_asks_the_authority_for_nothing() {
     let (authority, upstream, folder) = (AcmeAuthority::start(LONG), Upstream::ok(), TempDir::new().unwrap());

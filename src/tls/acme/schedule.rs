@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 /// The wait after the first, the second, ... failure in a row. The last wait repeats. Let's Encrypt allows five failures of a
 /// name in an hour.
 const BACK_OFF: [Duration; 7] = [
@@ -49,6 +51,53 @@ pub fn back_off(failures: usize, retry_after: Option<Duration>, random: u64) -> 
     let wait = BACK_OFF.get(failures.saturating_sub(1)).copied().unwrap_or(LONGEST_BACK_OFF);
     let varied = wait.saturating_sub(part(part(wait, 1, 5), share(random), SHARES));
     varied.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+}
+
+/// The longest wait after a failure if the gateway is started, or its settings change: an operator may have mended the cause. So
+/// at most four orders of a name begin in an hour, however often the gateway is started.
+const LONGEST_WAIT_AT_START: Duration = Duration::from_secs(15 * 60);
+
+/// The orders of a name that have failed in a row. They are kept in `storage`, so that a start does not begin a new count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// How many orders have failed.
+    pub count: usize,
+    /// When the last one failed, in seconds since 1970.
+    pub failed_at: u64,
+    /// When the next order is due, in seconds since 1970.
+    pub next: u64,
+    /// The time before which the authority wants no order, in seconds since 1970. 0 if it has named none.
+    pub not_before: u64,
+}
+
+impl Failures {
+    /// The failures up to one at `now`, after which the next order is due at `next`.
+    #[must_use]
+    pub fn new(count: usize, now: SystemTime, next: SystemTime, retry_after: Option<Duration>) -> Self {
+        let not_before = retry_after.and_then(|wait| now.checked_add(wait.min(LONGEST_RETRY_AFTER)));
+        Self {
+            count,
+            failed_at: seconds(now),
+            next: seconds(next),
+            not_before: not_before.map_or(0, seconds),
+        }
+    }
+
+    /// When the next order is due after a start, or after a change of settings, at `now`. A file that says more than the rules
+    /// allow is not believed.
+    #[must_use]
+    pub fn due_at_start(&self, now: SystemTime) -> SystemTime {
+        let now = seconds(now);
+        let failed_at = self.failed_at.min(now);
+        let soonest = self.next.min(failed_at.saturating_add(LONGEST_WAIT_AT_START.as_secs()));
+        let latest = failed_at.saturating_add(LONGEST_RETRY_AFTER.as_secs());
+        let due = soonest.max(self.not_before).min(latest).max(now);
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(due)).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// A random share, of [`SHARES`].
@@ -110,5 +159,26 @@ mod tests {
         assert_eq!(back_off(1, Some(DAY), 7), DAY);
         assert_eq!(back_off(1, Some(Duration::from_secs(1)), 0), Duration::from_secs(60));
         assert_eq!(back_off(1, Some(Duration::MAX), 0), LONGEST_RETRY_AFTER);
+    }
+
+    #[test]
+    fn a_start_shortens_the_wait_after_a_failure_to_a_quarter_of_an_hour_but_not_that_of_the_authority() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let failed = day(100);
+        let due = |next: Duration, retry_after, started: Duration| {
+            let failures = Failures::new(3, failed, failed + next, retry_after);
+            let due = failures.due_at_start(failed + started);
+            due.duration_since(failed).unwrap()
+        };
+        assert_eq!(due(5 * MINUTE, None, MINUTE), 5 * MINUTE);
+        assert_eq!(due(720 * MINUTE, None, MINUTE), 15 * MINUTE);
+        assert_eq!(due(720 * MINUTE, None, 20 * MINUTE), 20 * MINUTE, "at once");
+        assert_eq!(due(DAY, Some(DAY), MINUTE), DAY);
+        assert_eq!(due(DAY * 30, Some(DAY * 30), MINUTE), LONGEST_RETRY_AFTER);
+        // The clock was set back, or the file was written by another program.
+        let wrong = Failures { count: 9, failed_at: u64::MAX, next: u64::MAX, not_before: u64::MAX };
+        assert_eq!(wrong.due_at_start(day(1)), day(1) + LONGEST_RETRY_AFTER);
+        let wrong = Failures { count: 9, failed_at: u64::MAX, next: u64::MAX, not_before: 0 };
+        assert_eq!(wrong.due_at_start(day(1)), day(1) + 15 * MINUTE);
     }
 }

@@ -6,6 +6,7 @@
 //!   acme-v02.api.letsencrypt.org-directory/  one folder for each authority, 0700
 //!     account.json                           0600
 //!     hooks.example.com.pem                  chain and key in one file, so that they are replaced together, 0600
+//!     hooks.example.com.failures.json        the orders that have failed in a row, if the last one has failed, 0600
 //! ```
 //!
 //! A file is written under another name, synchronised and renamed. So a reader finds the whole old file or the whole new file.
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::config::bounded_read::{self, ReadError};
+use crate::tls::acme::schedule::Failures;
 use crate::tls::key_pair::KeyPair;
 
 /// The most bytes of a file. A chain with its key has a few KiB.
@@ -122,10 +124,32 @@ impl Storage {
     /// # Errors
     /// The system's error.
     pub(crate) fn forget_account(&self) -> io::Result<()> {
-        match fs::remove_file(self.account_path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove(&self.account_path())
+    }
+
+    /// The orders of a name that have failed in a row. `None` if the last order did not fail.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn failures(&self, domain: &str) -> io::Result<Option<Failures>> {
+        let Some(bytes) = read(&self.failures_path(domain))? else { return Ok(None) };
+        Ok(serde_json::from_slice(&bytes).map(Some)?)
+    }
+
+    /// Keeps the orders of a name that have failed in a row.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn keep_failures(&self, domain: &str, failures: Failures) -> io::Result<()> {
+        self.replace(&self.failures_path(domain), &serde_json::to_vec(&failures)?)
+    }
+
+    /// Forgets the orders of a name that have failed.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn forget_failures(&self, domain: &str) -> io::Result<()> {
+        remove(&self.failures_path(domain))
     }
 
     /// Takes the right to order. `None` if another process has it.
@@ -146,6 +170,10 @@ impl Storage {
 
     fn certificate_path(&self, domain: &str) -> PathBuf {
         self.folder.join(format!("{domain}.pem"))
+    }
+
+    fn failures_path(&self, domain: &str) -> PathBuf {
+        self.folder.join(format!("{domain}.failures.json"))
     }
 
     fn account_path(&self) -> PathBuf {
@@ -170,6 +198,14 @@ impl Storage {
         // A partial file would take the room of other files.
         written.inspect_err(|_error| drop(fs::remove_file(&other)))?;
         Ok(other)
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

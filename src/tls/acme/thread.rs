@@ -21,7 +21,7 @@ use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::tls::acme::failure::{Failure, Kind};
 use crate::tls::acme::issued::Issued;
 use crate::tls::acme::order::{Ordering, storage_failure};
-use crate::tls::acme::schedule;
+use crate::tls::acme::schedule::{self, Failures};
 use crate::tls::acme::settings::Settings;
 use crate::tls::acme::storage::Storage;
 use crate::tls::key_pair::KeyPair;
@@ -143,6 +143,25 @@ impl Thread {
         self.issued.keep_only(&domains);
         for index in 0..self.names.len() {
             self.look(index, Folder::New);
+            self.recall(index, now);
+        }
+    }
+
+    /// Waits on after the failures that another run of the gateway has kept, if an order is due now.
+    fn recall(&mut self, index: usize, now: SystemTime) {
+        let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
+        if name.due > now {
+            return;
+        }
+        let domain = Arc::clone(&name.domain);
+        match Storage::new(&settings.storage, &settings.directory).failures(&domain) {
+            Ok(Some(failures)) => {
+                let due = failures.due_at_start(now);
+                info!(name = %domain, failures = failures.count, next = shown(due), "the last order has failed");
+                self.set(index, due, failures.count);
+            }
+            Ok(None) => {}
+            Err(error) => debug!(name = %domain, %error, "the failures in storage cannot be read"),
         }
     }
 
@@ -271,7 +290,21 @@ impl Thread {
         });
         let due = schedule::renewal_of_new(facts.not_before, facts.not_after, SystemTime::now(), random);
         self.set(index, due, 0);
+        self.keep_failures(domain, None);
         info!(name = %domain, expires = shown(facts.not_after), renewal = shown(due), "certificate obtained");
+    }
+
+    /// Keeps the failures of a name for the next start, or forgets them.
+    fn keep_failures(&self, domain: &str, failures: Option<Failures>) {
+        let Some(settings) = &self.settings else { return };
+        let storage = Storage::new(&settings.storage, &settings.directory);
+        let kept = match failures {
+            Some(failures) => storage.keep_failures(domain, failures),
+            None => storage.forget_failures(domain),
+        };
+        if let Err(error) = kept {
+            debug!(name = domain, %error, "the failures cannot be kept in storage");
+        }
     }
 
     fn failed(&mut self, index: usize, failure: &Failure) {
@@ -280,6 +313,10 @@ impl Thread {
         let (now, random) = (SystemTime::now(), self.draw());
         let due = after(now, schedule::back_off(failures, failure.retry_after, random));
         self.set(index, due, failures);
+        // What the folder itself causes is asked of no authority.
+        if failure.kind != Kind::Storage {
+            self.keep_failures(&domain, Some(Failures::new(failures, now, due, failure.retry_after)));
+        }
         self.issued.change(&domain, |orders| {
             orders.failed = orders.failed.saturating_add(1);
             orders.failure = Some(failure.to_string());
