@@ -20,11 +20,13 @@ use crate::signature::scheme::PRESETS;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
-use forms::{LISTENERS, ORIGIN, words};
+use forms::{ENV, FILE, LISTENERS, ORIGIN, words};
 
 pub(super) use assertion::{ASSERTION, ASSERTION_KEY};
 pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
-pub(super) use tls::{ACME, ADMIN_KEY_PAIR, CLIENT_NAMES, KEY_PAIR, TLS};
+pub(super) use tls::{
+    ACME, ADMIN_KEY_PAIR, CLIENT_NAMES, EXTERNAL_ACCOUNT, EXTERNAL_ACCOUNT_KEY, KEY_PAIR, TLS,
+};
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
@@ -437,11 +439,6 @@ pub(super) const SECRET: &[Key] = &[
     Key::new("not_after", Value::Moment).about("The time from which the secret verifies nothing."),
 ];
 
-const ENV: Key = Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"))
-    .about("The environment variable that contains the secret or token.");
-const FILE: Key = Key::new("file", Value::Text("."))
-    .about("The file that contains the secret or token. A relative path begins at gateway.toml's folder.");
-
 /// `[[routes]]`
 pub(super) const ROUTE: &[Key] = &[
     Key::new("path", Value::Text(PATH))
@@ -500,6 +497,8 @@ pub(super) const TABLES: [(&str, &[Key]); 29] = [
     ("`client_address`", CLIENT_ADDRESS),
     ("`[tls]`", TLS),
     ("`[tls.acme]`", ACME),
+    ("`external_account`", EXTERNAL_ACCOUNT),
+    ("`key` of `external_account`", EXTERNAL_ACCOUNT_KEY),
     ("an element of `certificates`", KEY_PAIR),
     ("`[limits]`", LIMITS),
     ("`[upstream]`", UPSTREAM),

@@ -7,13 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
 use hookgate::tls::acme::issued::Orders;
 
-use crate::support::acme_authority::{AcmeAuthority, Conduct, shake_hands, shown};
+use crate::support::acme_authority::{AcmeAuthority, CUSTOMER, Conduct, shake_hands, shown};
 use crate::support::request::PATH;
 use crate::support::tls::{TlsClient, until};
 use crate::support::{Client, FIXTURE, Gateway, Post, Setup, Upstream, gateway, nothing_reached, post};
@@ -404,6 +406,41 @@ fn an_order_that_succeeds_ends_the_count_of_failures() {
     let gateway = start(&authority, folder.path(), &upstream);
     obtained(&gateway, NAME, 1);
     until("the failures are forgotten", || !kept.exists());
+}
+
+#[test]
+fn an_authority_that_takes_only_customers_gets_an_account_that_is_bound_to_the_customers() {
+    let authority = AcmeAuthority::start(LONG);
+    authority.takes_only_customers();
+    let upstream = Upstream::ok();
+    for has_account in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let account = match has_account {
+            true => format!(
+                "external_account = {{ key_id = \"{}\", key = {{ file = \"customer\" }} }}",
+                CUSTOMER.0
+            ),
+            false => String::new(),
+        };
+        let storage = folder.path().display();
+        let lines = format!(
+            "[tls.acme]\ndomains = [\"{NAME}\"]\nstorage = \"{storage}\"\n{}\n{account}",
+            authority.lines()
+        );
+        let gateway = gateway()
+            .file("directory.pem", authority.of_directory.pem.as_str())
+            .file("customer", URL_SAFE_NO_PAD.encode(CUSTOMER.1))
+            .tls(&lines)
+            .route(PATH, &upstream.url())
+            .start();
+        authority.validates_at(gateway.tls_address());
+        if has_account {
+            obtained(&gateway, NAME, 1);
+        } else {
+            let orders = failed(&gateway, NAME);
+            assert!(orders.failure.as_ref().unwrap().contains("only for customers"), "{orders:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,14 @@
-//! Pure. The value types of keys that occur in several tables.
+//! Pure. Keys that occur in several tables, and the value types of such keys.
 
-use crate::config::key_description::Value;
+use crate::config::key_description::{Key, Value};
+
+/// The environment variable of a secret.
+pub(crate) const ENV: Key = Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"))
+    .about("The environment variable that contains the secret or token.");
+
+/// The file of a secret.
+pub(crate) const FILE: Key = Key::new("file", Value::Text("."))
+    .about("The file that contains the secret or token. A relative path begins at gateway.toml's folder.");
 
 /// The URL of an app: HTTP or HTTPS without a path, or a unix socket.
 pub(crate) const ORIGIN: Value = Value::Text("^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?|unix:/.*[^/])$");

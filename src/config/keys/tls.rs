@@ -2,7 +2,7 @@
 
 use crate::config::choices::{CLIENT_SETS, TLS_VERSIONS};
 use crate::config::key_description::{Key, Value};
-use crate::config::keys::forms::{LISTENERS, words};
+use crate::config::keys::forms::{ENV, FILE, LISTENERS, words};
 
 /// `[tls]`
 pub(crate) const TLS: &[Key] = &[
@@ -50,7 +50,25 @@ pub(crate) const ACME: &[Key] = &[
         "A file with the certificate authorities that the directory's server is verified against. Default: \
          those that the system trusts.",
     ),
+    Key::new("external_account", Value::Table(EXTERNAL_ACCOUNT)).about(
+        "The account with an authority that takes only customers (external account binding). It is used when \
+         hookgate makes its own account.",
+    ),
 ];
+
+/// `external_account` of `[tls.acme]`
+pub(crate) const EXTERNAL_ACCOUNT: &[Key] = &[
+    Key::new("key_id", Value::Text("."))
+        .required()
+        .about("The identifier of the key, as the authority shows it."),
+    Key::new("key", Value::TableWithOne { keys: EXTERNAL_ACCOUNT_KEY, of: &["env", "file", "value"] })
+        .required()
+        .about("The key (HMAC), in base64 as the authority shows it."),
+];
+
+/// `key` of `external_account`
+pub(crate) const EXTERNAL_ACCOUNT_KEY: &[Key] =
+    &[ENV, FILE, Key::new("value", Value::Text(".")).about("The key itself, for tests only.")];
 
 /// A name of DNS in ASCII.
 const DOMAIN: Value =

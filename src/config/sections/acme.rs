@@ -10,11 +10,12 @@ use crate::config::address::Listen;
 use crate::config::environment::StoreFault;
 use crate::config::problem::Problem;
 use crate::config::sections::pem_file;
-use crate::config::sections::secret::Context;
+use crate::config::sections::secret::{self, Context};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Address, keys, showable};
-use crate::tls::acme::settings::{LETS_ENCRYPT, Settings};
+use crate::signature::secret::SecretEncoding;
+use crate::tls::acme::settings::{ExternalAccount, LETS_ENCRYPT, Settings};
 use crate::tls::authorities::Authorities;
 use crate::tls::client_config::Connector;
 use crate::tls::key_pair::KeyPair;
@@ -41,8 +42,32 @@ pub(crate) fn read(
             Authorities::of_system(context.environment.system_roots()).or_else(|| no_roots(&table))
         }
     };
+    let external_account = match table.get("external_account") {
+        Some(item) => external_account(&item, context).map(Some),
+        None => Some(None),
+    };
     let connector = Connector::new(authorities?, None).ok()?;
-    Some(Settings { domains, contact, directory: directory?, connector, storage: storage? })
+    let (directory, storage, external_account) = (directory?, storage?, external_account?);
+    Some(Settings { domains, contact, directory, connector, storage, external_account })
+}
+
+fn external_account(item: &Item<'_>, context: Context<'_>) -> Option<ExternalAccount> {
+    let table = Table::of(item, "`external_account`", &item.write(EXTERNAL_ACCOUNT), keys::EXTERNAL_ACCOUNT)?;
+    let key_id = table.required("key_id", "\"kid-1\"").and_then(|item| {
+        let text = item.text("\"kid-1\"")?;
+        let is_identifier = !text.is_empty() && !text.contains(char::is_control);
+        if is_identifier {
+            return Some(text.to_owned());
+        }
+        let help = "write the identifier as the authority shows it";
+        item.error("bad_key_id", "this is no identifier of a key").help(help).refuse(item.problems)
+    });
+    let key = table.required("key", EXTERNAL_ACCOUNT_KEY).and_then(|item| {
+        let help = item.write(EXTERNAL_ACCOUNT_KEY);
+        let table = Table::of(&item, "`key` of `external_account`", &help, keys::EXTERNAL_ACCOUNT_KEY)?;
+        secret::key_of(&table, SecretEncoding::Base64, context)
+    });
+    Some(ExternalAccount { key_id: key_id?, key: Arc::new(key?) })
 }
 
 fn no_roots<T>(table: &Table<'_>) -> Option<T> {
@@ -202,6 +227,8 @@ fn warn_of(item: &Item<'_>, text: &str, path: &Path, fault: StoreFault) {
 const DOMAINS: &str = "[\"hooks.example.com\"]";
 const STORAGE: &str = "\"/var/lib/hookgate/acme\"";
 const CONTACT: &str = "\"ops@example.com\"";
+const EXTERNAL_ACCOUNT: &str = "{ key_id = \"kid-1\", key = { file = \"/run/secrets/acme-key\" } }";
+const EXTERNAL_ACCOUNT_KEY: &str = "{ file = \"/run/secrets/acme-key\" }";
 
 #[cfg(test)]
 mod tests {
@@ -280,6 +307,30 @@ mod tests {
         }
         for bad in ["\"ops\"", "[\"@b\"]", "[\"a@b@c\"]"] {
             assert_eq!(with(&format!("contact = {bad}")), ["bad_contact"], "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_external_account_has_an_identifier_and_a_key_in_base64() {
+        let acme = "[tls.acme]\nstorage = \"acme\"\ndirectory_ca = \"ca.pem\"\ndomains = [\"a.example\"]\n";
+        let with = |line: &str| {
+            let key = |it: Fixed| {
+                it.with_file("eab", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n")
+            };
+            read(&format!("{acme}external_account = {line}"), "", key)
+        };
+        let (settings, found) = with("{ key_id = \"kid-1\", key = { file = \"eab\" } }");
+        assert_eq!(found, ["secret_newline"]);
+        let account = settings.unwrap().external_account.unwrap();
+        assert_eq!((&*account.key_id, account.key.len()), ("kid-1", 48));
+        for (bad, code) in [
+            ("{ key_id = \"kid-1\" }", "missing_key"),
+            ("{ key = { file = \"eab\" } }", "missing_key"),
+            ("{ key_id = \"\", key = { file = \"eab\" } }", "bad_key_id"),
+            ("{ key_id = \"kid-1\", key = { file = \"none\" } }", "secret_unreadable"),
+            ("{ key_id = \"kid-1\", key = { env = \"NONE\" } }", "secret_unset"),
+        ] {
+            assert!(with(bad).1.contains(&code), "{bad}: {:?}", with(bad).1);
         }
     }
 

@@ -82,9 +82,14 @@ pub(crate) fn token(item: &Item<'_>, context: Context<'_>) -> Option<Key> {
 
 /// Reads the secret in a table as text.
 pub(crate) fn text_key(table: &Table<'_>, context: Context<'_>) -> Option<Key> {
+    key_of(table, SecretEncoding::Utf8, context)
+}
+
+/// Reads the secret in a table.
+pub(crate) fn key_of(table: &Table<'_>, encoding: SecretEncoding, context: Context<'_>) -> Option<Key> {
     let source = source(table)?;
     let text = text(&source, context)?;
-    key(&source, &text, SecretEncoding::Utf8)
+    key(&source, &text, encoding)
 }
 
 fn default_name(index: usize) -> Arc<str> {

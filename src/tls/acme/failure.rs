@@ -105,8 +105,8 @@ impl Kind {
             Self::Name => "the authority issues no certificate for this name: correct `domains`",
             Self::Contact => "correct `contact`, or remove it",
             Self::ExternalAccount => {
-                "this authority needs an account that is bound to one of its own, which hookgate does not support: use another \
-                 `directory`, or `certificates` with another client"
+                "this authority takes only its customers: write `external_account` in [tls.acme], with the identifier and the \
+                 key that the authority shows"
             }
             Self::NoAccount => {
                 "the authority has forgotten the account: a new one is made with the next attempt"

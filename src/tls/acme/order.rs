@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use instant_acme::{
-    AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem,
-    RetryPolicy,
+    AuthorizationStatus, ChallengeType, Error, ExternalAccountKey, Identifier, NewAccount, NewOrder, Order,
+    OrderStatus, Problem, RetryPolicy,
 };
 
 use crate::tls::acme::challenge;
@@ -72,7 +72,10 @@ impl Ordering {
         }
         let new =
             NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-        let created = builder().create(&new, self.settings.directory.clone(), None).await;
+        let external = self.settings.external_account.as_ref();
+        let external =
+            external.map(|account| ExternalAccountKey::new(account.key_id.clone(), account.key.expose()));
+        let created = builder().create(&new, self.settings.directory.clone(), external.as_ref()).await;
         let (account, credentials) = created.map_err(|error| of_authority(&error))?;
         self.keep(&Account { contact: self.settings.contact.clone(), credentials })?;
         Ok(account)

@@ -2,12 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -54,6 +55,7 @@ struct Shared {
     issuer: Arc<Authority>,
     url: String,
     conduct: Mutex<Conduct>,
+    takes_only_customers: AtomicBool,
     requests: AtomicU64,
     accounts: AtomicU64,
     state: Mutex<State>,
@@ -97,6 +99,7 @@ impl AcmeAuthority {
             issuer: Arc::clone(&issuer),
             url: format!("https://localhost:{}", address.port()),
             conduct: Mutex::new(conduct),
+            takes_only_customers: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             accounts: AtomicU64::new(0),
             state: Mutex::default(),
@@ -126,6 +129,11 @@ impl AcmeAuthority {
     pub(crate) fn validates_at(&self, gateway: SocketAddr) {
         self.shared.state.lock().unwrap().gateway = Some(gateway);
         self.shared.known.notify_all();
+    }
+
+    /// From now on, accounts must be bound to [`CUSTOMER`].
+    pub(crate) fn takes_only_customers(&self) {
+        self.shared.takes_only_customers.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set(&self, conduct: Conduct) {
@@ -202,6 +210,9 @@ impl Shared {
                 }),
             ),
             "nonce" => (200, String::new(), String::new()),
+            "account" if self.takes_only_customers.load(Ordering::Relaxed) && !is_bound(request, url) => {
+                problem(403, "", "externalAccountRequired", "only for customers")
+            }
             "account" => {
                 let number = self.accounts.fetch_add(1, Ordering::Relaxed);
                 self.state.lock().unwrap().thumbprint = thumbprint(&request.protected["jwk"]);
@@ -324,6 +335,24 @@ impl Shared {
         let digest: [u8; 32] = Sha256::digest(authorization).into();
         judge(&certificate, domain, &digest)
     }
+}
+
+/// The identifier and the key of an account outside of ACME.
+pub(crate) const CUSTOMER: (&str, &[u8]) = ("kid-1", b"0123456789abcdef0123456789abcdef");
+
+/// Whether a request for an account is bound to [`CUSTOMER`] (RFC 8555, section 7.3.4).
+fn is_bound(request: &Request, url: &str) -> bool {
+    let binding = &request.payload["externalAccountBinding"];
+    let part = |name: &str| binding[name].as_str().unwrap_or_default();
+    let decoded = |name: &str| -> Value {
+        serde_json::from_slice(&BASE64.decode(part(name)).unwrap()).unwrap_or_default()
+    };
+    let protected = json!({ "alg": "HS256", "kid": CUSTOMER.0, "url": format!("{url}/account") });
+    let mut mac = Hmac::<Sha256>::new_from_slice(CUSTOMER.1).unwrap();
+    mac.update(format!("{}.{}", part("protected"), part("payload")).as_bytes());
+    decoded("protected") == protected
+        && decoded("payload") == request.protected["jwk"]
+        && mac.verify_slice(&BASE64.decode(part("signature")).unwrap()).is_ok()
 }
 
 fn token(number: usize) -> String {
