@@ -226,20 +226,21 @@ fn five_direct_attempts_of_a_fallback_that_fail_in_a_row_open_its_circuit() {
     // Nothing is tried again in this test.
     let retry = "[retry]\nschedule = [\"1h\"]";
     let gateway = gateway().queue(retry).route_with(PATH, &upstream.url(), "delivery = \"fallback\"").start();
-    (0..4).for_each(|n| drop(store(&gateway, format!("{n}"))));
+    // Failures are counted in the background. Of this one it is known when it is counted.
+    store(&gateway, "the first");
     wait_for_circuit(&gateway, Standing::Counting);
     // A success in between: the row begins anew.
     is_up.store(true, Ordering::SeqCst);
     exchange(&gateway, &post("good")).assert_answer("ok");
     wait_for_circuit(&gateway, Standing::Calm);
     is_up.store(false, Ordering::SeqCst);
-    (4..9).for_each(|n| drop(store(&gateway, format!("{n}"))));
+    (0..5).for_each(|n| drop(store(&gateway, format!("{n}"))));
     wait_for_circuit(&gateway, Standing::Open);
     let sent = upstream.requests().len();
     is_up.store(true, Ordering::SeqCst);
     store(&gateway, "stored at once");
-    wait_until_queued(&gateway, 10);
-    assert_eq!((sent, upstream.requests().len()), (10, 10));
+    wait_until_queued(&gateway, 7);
+    assert_eq!((sent, upstream.requests().len()), (7, 7));
 }
 
 #[test]
