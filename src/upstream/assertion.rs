@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderName;
 use memchr::memchr;
-use sfv::{DictSerializer, Dictionary, Parser};
+use sfv::{BareItem, DictSerializer, Dictionary, Item, ListEntry, Parser};
 
 use crate::config;
 use crate::message::head::is_same_name;
@@ -103,7 +103,7 @@ impl Assertion {
     #[must_use]
     pub fn removed(&self, head: &[u8], room: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(head.len().saturating_add(room));
-        let are_dictionaries = [SIGNATURE, SIGNATURE_INPUT].map(|field| is_dictionary(head, field));
+        let are_dictionaries = [SIGNATURE, SIGNATURE_INPUT].map(|field| others(head, field).is_some());
         for line in raw_lines(head) {
             match dictionary_of(line).and_then(|field| are_dictionaries.get(field)) {
                 Some(_) if self.takes_field => out.extend_from_slice(line),
@@ -119,12 +119,11 @@ impl Assertion {
     /// The head without its end, and without everything that the assertion replaces.
     fn rest(&self, head: &[u8], keeps_digest: bool, room: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(head.len().saturating_add(USUAL_SIZE).saturating_add(room));
-        let are_dictionaries =
-            [SIGNATURE, SIGNATURE_INPUT].map(|field| !self.takes_field && is_dictionary(head, field));
+        let keeps_others = !self.takes_field && has_message_signatures(head);
         for line in raw_lines(head) {
-            match dictionary_of(line).and_then(|field| are_dictionaries.get(field)) {
-                Some(true) => push_others(&mut out, line),
-                Some(false) => {}
+            match dictionary_of(line) {
+                Some(_) if keeps_others => push_others(&mut out, line),
+                Some(_) => {}
                 None if !keeps_digest && is_line_of(line, CONTENT_DIGEST) => {}
                 None => out.extend_from_slice(line),
             }
@@ -177,10 +176,29 @@ fn parse(value: &[u8]) -> Option<Dictionary> {
     Parser::new(value).parse().ok()
 }
 
-/// Whether each line of a field is a dictionary (RFC 9651, section 3.2). A field with another line means nothing:
-/// beside such a line, the gateway's own members would mean nothing, too.
-fn is_dictionary(head: &[u8], name: &str) -> bool {
-    values(head, name).all(|value| parse(value).is_some())
+/// The members of a dictionary (RFC 9651, section 3.2), without the gateway's own. `None` if a line is none.
+fn others(head: &[u8], name: &str) -> Option<Dictionary> {
+    let mut members = Dictionary::new();
+    for value in values(head, name) {
+        members.extend(parse(value)?);
+    }
+    members.shift_remove(LABEL);
+    Some(members)
+}
+
+/// Whether the sender's members are HTTP message signatures (RFC 9421, sections 4.1 and 4.2), each with its input.
+/// Beside something else, a strict library would not read the gateway's members.
+fn has_message_signatures(head: &[u8]) -> bool {
+    let (Some(inputs), Some(signatures)) = (others(head, SIGNATURE_INPUT), others(head, SIGNATURE)) else {
+        return false;
+    };
+    inputs.len() == signatures.len()
+        && inputs.values().all(|input| matches!(input, ListEntry::InnerList(_)))
+        && inputs.keys().all(|label| signatures.get(label).is_some_and(is_byte_sequence))
+}
+
+fn is_byte_sequence(entry: &ListEntry) -> bool {
+    matches!(entry, ListEntry::Item(Item { bare_item: BareItem::ByteSequence(_), .. }))
 }
 
 /// Writes a line of a dictionary without the gateway's label. Other lines are written as they came.
