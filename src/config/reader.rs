@@ -155,6 +155,6 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
         deliveries: delivery::Common { queue: queue.as_ref(), retry: &retry },
     };
     let routes = routes::read(&root, end, common);
-    sections::assertion::compare(&root, &routes);
+    sections::assertion::compare(&root, forward.assertion.as_deref(), &routes);
     Config { server, tls, limits, admin, log, forward, queue, routes }
 }

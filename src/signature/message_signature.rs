@@ -1,6 +1,7 @@
 //! Pure. HTTP message signatures (RFC 9421): the text that is signed, and the gateway's own key.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -10,7 +11,8 @@ use super::algorithm::Algorithm;
 use super::mac::Keyed;
 use super::private_key::{BadPrivateKey, PrivateKey};
 use super::public_key::ED25519_SPKI;
-use super::tag::Tags;
+use super::tag::{Tag, Tags};
+use super::verifier::{KeyedSecret, Verifier};
 use crate::signature::secret::Key;
 
 /// A component of a message that is covered by a signature (RFC 9421, section 2).
@@ -145,6 +147,24 @@ impl MessageKey {
             Kind::Hmac(_) => None,
             Kind::Ed25519(key) => Some(STANDARD.encode([ED25519_SPKI, key.public().expose()].concat())),
         }
+    }
+
+    /// The name of the sender's secret that is this key, if there is one. Then a signature of the gateway could be
+    /// used as a sender's, and an app with the key could forge events.
+    #[must_use]
+    pub fn secret_in<'v>(&self, verifier: &'v Verifier) -> Option<&'v Arc<str>> {
+        match (&self.0, verifier.scheme().algorithm) {
+            (Kind::Hmac(_), Algorithm::HmacSha256) => {}
+            (Kind::Hmac(_) | Kind::Ed25519(_), _) => return None,
+        }
+        let text = b"one text, signed with both keys";
+        let tags = Tags::from(Tag::of(&self.sign(text))?);
+        let is_this = |secret: &&KeyedSecret| {
+            let mut running = secret.mac.start(&tags);
+            running.update(text);
+            running.verifies(&tags)
+        };
+        verifier.keys.iter().find(is_this).map(|secret| &secret.name)
     }
 
     /// The signature of a text. It is sent to upstreams only.

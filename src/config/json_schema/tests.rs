@@ -41,7 +41,7 @@ fn base() -> Json {
         "upstream": {},
         "admin": { "tokens": [{ "name": "ops", "env": "T" }], "tls": { "cert": "/tls.pem", "key": "/tls.key" } },
         "log": {},
-        "forward": { "assertion": { "key": { "env": "A" } } },
+        "forward": { "assertion": { "key": { "env": "T" } } },
         "queue": { "store": "/a" },
         "retry": {},
         "schemes": { "acme": {

@@ -132,9 +132,9 @@ fn make(algorithm: MessageAlgorithm) -> &'static str {
     }
 }
 
-/// Warns of routes whose sender signs in a field that the assertion needs: their apps do not get the sender's
-/// signature.
-pub(crate) fn compare(root: &Table<'_>, routes: &[Route]) {
+/// Compares the assertion with the routes. Reports an error if a sender has the same key. Warns of senders that sign in
+/// a field that the assertion needs: their apps do not get the sender's signature.
+pub(crate) fn compare(root: &Table<'_>, signer: Option<&Signer>, routes: &[Route]) {
     let Some(item) = root.get("forward").and_then(|item| {
         let table = item.value.as_table()?;
         let (key, value) = table.get_key_value("assertion")?;
@@ -142,6 +142,14 @@ pub(crate) fn compare(root: &Table<'_>, routes: &[Route]) {
     }) else {
         return;
     };
+    let same = routes.iter().find_map(|route| Some((route, signer?.key.secret_in(&route.verifier)?)));
+    if let Some((route, name)) = same {
+        let message = format!("the secret `{name}` of {} is the same key", route.path.as_str());
+        item.error("duplicate_secret", message)
+            .label("an app with this key could forge the sender's events")
+            .help(make(MessageAlgorithm::HmacSha256))
+            .report(root.problems);
+    }
     let mut told: Vec<&str> = Vec::new();
     for route in routes {
         let scheme = route.verifier.scheme();
@@ -182,9 +190,10 @@ mod tests {
     fn loaded(assertion: &str, scheme: &str) -> Result<Loaded, Report> {
         let text = format!(
             "[forward]\nassertion = {assertion}\n[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:3000\"\n\
-             signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"KEY\" }}] }}\n"
+             signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"SENDER\" }}] }}\n"
         );
         let environment = Fixed::new(NonZeroUsize::MIN)
+            .with_variable("SENDER", "an own secret of the sender: 0001")
             .with_variable("KEY", "0123456789abcdef0123456789abcdef")
             .with_variable("SHORT", "0123456789abcdef0123456789abcde")
             .with_variable("BLANK", " \n")
@@ -246,6 +255,7 @@ mod tests {
             ("\"hunter2\"", "wrong_type"),
             ("{ key = \"hunter2\" }", "wrong_type"),
             ("{ key = { env = \"UNSET\" } }", "secret_unset"),
+            ("{ key = { env = \"SENDER\" } }", "duplicate_secret"),
             ("{ key = { env = \"BLANK\" } }", "secret_empty"),
             ("{ key = { file = \"none\" } }", "secret_unreadable"),
             ("{ key = { env = \"KEY\", encoding = \"base64\" } }", ""),
