@@ -10,6 +10,7 @@ pub mod api;
 pub mod body;
 pub mod doctor;
 pub mod json_content;
+mod recent_stream;
 pub mod response_content;
 mod time_limit;
 mod tls;

@@ -59,6 +59,7 @@ mod property;
 mod queue;
 mod refusal_details;
 mod reload;
+mod requests;
 mod rotation;
 mod schemes;
 mod secrets_in_memory;

@@ -1,4 +1,4 @@
-//! Shell. `/api/v1`: operators read and change stored events. docs/api.md describes the API for its users.
+//! Shell. `/api/v1`: operators read and change stored events, and read recent requests. docs/api.md describes the API for its users.
 //!
 //! Every part is bounded: pages, documents, ids in a request, concurrent requests, and the time for each
 //! request.
@@ -13,6 +13,8 @@ mod path;
 mod refusal;
 mod replay;
 mod replays;
+pub(super) mod request_view;
+mod requests;
 mod routes;
 mod store;
 mod trend;
@@ -23,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -42,9 +44,10 @@ use crate::runtime::control::Control;
 use access::Who;
 use live_state::LiveState;
 use overview::Overview;
-use path::{Call, MISSING};
+use path::{Call, MISSING, RecentCall};
 use refusal::Refusal;
 use replays::Replays;
+use requests::MOST_STREAMS;
 use trend::Trend;
 
 /// The most bytes of a request's document. A thousand ids fit.
@@ -76,6 +79,7 @@ pub(super) struct Api {
     trend: Mutex<Trend>,
     shown: Semaphore,
     exports: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     long: Semaphore,
 }
 
@@ -88,6 +92,7 @@ impl Api {
             trend: Mutex::default(),
             shown: Semaphore::new(MOST_SHOWN_AT_ONCE),
             exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             long: Semaphore::new(MOST_LONG),
         }
     }
@@ -137,6 +142,16 @@ impl Api {
         request: Request<Incoming>,
         time_limit: &TimeLimit,
     ) -> Result<Response<Content>, Refusal> {
+        if let Some(call) = RecentCall::of(request.uri().path()) {
+            let generation = self.control.generation();
+            let (target, fields) = (request.uri(), request.headers());
+            let _who = access::admit(asker, target, fields, &generation.tokens, Role::Read)?;
+            if request.method() != Method::GET {
+                return Ok(not_allowed(&Method::GET));
+            }
+            let (recent, query) = (self.control.recent(), target.query().unwrap_or_default());
+            return requests::answer(recent, &self.streams, call, query, fields, time_limit);
+        }
         let call = Call::of(request.uri().path());
         let needed = call.as_ref().map_or(Role::Read, Call::role);
         let generation = self.control.generation();
@@ -144,14 +159,7 @@ impl Api {
         drop(generation);
         let call = call.ok_or_else(|| Refusal::not_found(MISSING))?;
         if request.method() != call.method() {
-            let mut answer = refused(&Refusal::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                format!("{} is needed", call.method()),
-            ));
-            if let Ok(allow) = HeaderValue::from_str(call.method().as_str()) {
-                answer.headers_mut().insert(ALLOW, allow);
-            }
-            return Ok(answer);
+            return Ok(not_allowed(&call.method()));
         }
         let queue = self.control.queue().ok_or_else(Refusal::no_queue)?.clone();
         let _later = self.replays.load(&self.control, &queue).await;
@@ -258,6 +266,14 @@ fn is_json(fields: &HeaderMap) -> bool {
     let media_type = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
+}
+
+fn not_allowed(needed: &Method) -> Response<Content> {
+    let mut answer = refused(&Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{needed} is needed")));
+    if let Ok(allow) = HeaderValue::from_str(needed.as_str()) {
+        answer.headers_mut().insert(ALLOW, allow);
+    }
+    answer
 }
 
 fn refused(refusal: &Refusal) -> Response<Content> {

@@ -22,8 +22,26 @@ pub(super) enum Call {
     Resume,
 }
 
+/// The action about recent requests that a path names. Such an action needs no queue. It is a GET, and needs the role to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecentCall {
+    Page,
+    Stream,
+}
+
+impl RecentCall {
+    /// The action that a path names. `None` if the path is another one.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path.strip_prefix("/api/v1/requests")? {
+            "" => Some(Self::Page),
+            "/stream" => Some(Self::Stream),
+            _ => None,
+        }
+    }
+}
+
 /// The text for an unknown path: it lists the paths that exist.
-pub(super) const MISSING: &str = "there is no such path: GET /api/v1/queue, /api/v1/events, /api/v1/events/count, /api/v1/events/export, \
+pub(super) const MISSING: &str = "there is no such path: GET /api/v1/requests, /api/v1/requests/stream, /api/v1/queue, /api/v1/events, /api/v1/events/count, /api/v1/events/export, \
      /api/v1/events/ID, /api/v1/replays, /api/v1/replays/ID; POST /api/v1/events/discard, /api/v1/events/replay, \
      /api/v1/replays/ID/cancel, /api/v1/routes/pause, /api/v1/routes/resume";
 
@@ -86,6 +104,13 @@ mod tests {
         assert_eq!(path("/api/v1/events/ID"), Some(Call::Event(id)));
         assert_eq!(path("/api/v1/replays/ID/cancel"), Some(Call::CancelReplay(id)));
         assert_eq!(path("/api/v1/events/export"), Some(Call::Export));
+        assert_eq!(RecentCall::of("/api/v1/requests"), Some(RecentCall::Page));
+        assert_eq!(RecentCall::of("/api/v1/requests/stream"), Some(RecentCall::Stream));
+        for unknown in
+            ["/api/v1/requests/", "/api/v1/requestsx", "/api/v1/requests/stream/x", "/api/v2/requests"]
+        {
+            assert_eq!((RecentCall::of(unknown), path(unknown)), (None, None), "{unknown}");
+        }
         for unknown in [
             "/api",
             "/api/v1",

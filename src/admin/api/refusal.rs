@@ -48,6 +48,11 @@ impl Refusal {
         Self { reason: Some("no_queue"), ..Self::not_found(NO_QUEUE) }
     }
 
+    /// The gateway keeps no recent requests.
+    pub(super) fn nothing_recent() -> Self {
+        Self { reason: Some("no_recent"), ..Self::not_found(NOTHING_RECENT) }
+    }
+
     /// The document of the answer.
     pub(super) fn document(&self) -> Value {
         match self.reason {
@@ -60,6 +65,10 @@ impl Refusal {
 /// The message where the disk has no room to record a change.
 const DISK_FULL: &str = "the disk of the queue's store is full, and has no room to record this: remove other files from it, and \
                          ask again";
+
+/// The message of a gateway that keeps no recent requests.
+const NOTHING_RECENT: &str =
+    "this gateway keeps no recent requests: `recent` of `[admin]` is 0, and `recent = 1000` keeps a thousand";
 
 /// The message of a gateway without a queue.
 const NO_QUEUE: &str = "this gateway stores no events: add `[queue]` with `store = \"/var/lib/hookgate/events.db\"` \
