@@ -460,6 +460,7 @@ Examples (with a gateway.toml, and `hookgate` running beside):
   hookgate send /webhook/leases
   hookgate send /webhook/leases --forge wrong-secret
   hookgate send /hooks/stripe --forge expired
+  hookgate send /hooks/github --url https://hooks.example.com      through the public address
   printf '{}' | hookgate send /webhook/leases --body -";
 
 const SECRETS_EXAMPLES: &str = "\

@@ -97,6 +97,17 @@ pub(super) fn random<const N: usize>() -> io::Result<Zeroizing<[u8; N]>> {
     Ok(bytes)
 }
 
+/// A random UUID (RFC 9562, version 4).
+///
+/// # Errors
+/// A [`Failure`] if the system has no random numbers.
+pub(super) fn uuid() -> Result<String, Failure> {
+    let random =
+        random_secret().map_err(|error| Failure::failed("cannot make up an identifier").because(error))?;
+    let part = |range| random.get(range).unwrap_or_default();
+    Ok(format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(12..15), part(15..18), part(18..30)))
+}
+
 /// A secret that is used only in this run: a text of 48 hexadecimal digits.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ pub mod request_args;
 pub mod rotation_status;
 mod run;
 pub mod sample_event;
+mod sample_requests;
 mod schemes;
 mod secrets;
 mod send;
@@ -34,6 +35,7 @@ mod signals;
 mod table;
 mod terminal;
 mod verdict;
+mod verified_count;
 mod verify;
 
 use std::ffi::OsString;

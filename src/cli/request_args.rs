@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
 
 use crate::cli::args::{Besides, FieldLine, Stamp};
 use crate::cli::exit::Failure;
@@ -89,6 +89,16 @@ impl Lines {
     pub(super) fn given(fields: &[FieldLine]) -> Self {
         let line = |line: &FieldLine| (line.name.as_str().to_owned(), line.value.as_bytes().to_vec());
         Self(fields.iter().map(line).collect())
+    }
+
+    /// The lines of a request.
+    pub(super) fn of(fields: &[(HeaderName, HeaderValue)]) -> Self {
+        Self(
+            fields
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+        )
     }
 
     /// Adds a line. White space around a value is not part of it (RFC 9110, section 5.5).

@@ -3,7 +3,9 @@
 use std::time::SystemTime;
 
 use clap::ValueEnum;
+use http::{HeaderName, HeaderValue};
 
+use crate::cli::sample_requests::{self, Sample};
 use crate::signature::scheme::Scheme;
 use crate::signature::template::Body;
 
@@ -91,19 +93,31 @@ pub(super) fn sample(scheme: &Scheme, model: &str, now: SystemTime) -> Vec<u8> {
     if let Some(content) = scheme.content_at(now) {
         return content;
     }
+    if let Some(sample) = Sample::of(scheme) {
+        return sample.content.as_bytes().to_vec();
+    }
     if *scheme.content.content() == Body::Form {
-        return b"MessageSid=SM00000000000000000000000000000001&From=%2B15005550006&To=%2B15005550010&Body=Hello+there"
-            .to_vec();
+        return b"event=sample&id=1".to_vec();
     }
     if scheme.model_pointers.is_empty() {
-        // The first event that GitHub sends to a new webhook.
-        return br#"{"zen":"Keep it logically awesome.","hook_id":1}"#.to_vec();
+        return br#"{"event":"sample","id":"1","sent_by":"hookgate send"}"#.to_vec();
     }
     let model = serde_json::Value::from(model);
     let event = format!(
         r#"{{"meta":{{"object":{model},"integration_id":"cuid_1234567890"}},"record_id":"cuid_1234567890","diff":{{"previous":{{"status":"pending"}},"new":{{"status":"approved"}}}}}}"#
     );
     event.into_bytes()
+}
+
+/// The fields that come with a sample event in this scheme, besides the signed fields. `id` identifies the event, so
+/// that no app takes it for one that it had before.
+pub(super) fn sample_fields(scheme: &Scheme, id: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let sample = Sample::of(scheme).map(|sample| sample.fields).unwrap_or_default();
+    let line = |(name, value): &(&'static str, &'static str)| {
+        let value = if *value == sample_requests::ID { id } else { value };
+        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+    };
+    sample.iter().filter_map(line).collect()
 }
 
 /// The media type that senders with this scheme use: a form, or JSON.

@@ -28,7 +28,11 @@ pub(super) fn secrets(terminal: &mut Terminal, file: &ConfigFile, asked: &Secret
     Ok(Exit::Done)
 }
 
-fn fetch(admin: &AdminClient) -> Result<SecretsReport, Failure> {
+/// Requests what the gateway knows of its secrets.
+///
+/// # Errors
+/// A [`Failure`] if there is no answer, or another server answers.
+pub(super) fn fetch(admin: &AdminClient) -> Result<SecretsReport, Failure> {
     let answer = admin.page("/secrets", PATIENCE).map_err(|error| {
         Failure::failed(format!("no answer from the admin listener at {admin}"))
             .because(error)

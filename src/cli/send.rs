@@ -1,5 +1,6 @@
 //! Shell. `hookgate send`: sends an event through a running gateway, and prints the result.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +12,10 @@ use serde_json::json;
 use super::args::{Origins, Send, Stamp};
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal, printable};
-use super::verdict::{self, Verdict};
+use super::verdict::{self, Verdict, Verified};
+use super::verified_count::VerifiedCount;
 use super::{configuration, input};
+use crate::cli::admin::AdminClient;
 use crate::cli::configuration::ConfigFile;
 use crate::cli::credentials;
 use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
@@ -53,30 +56,49 @@ pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> 
     let signer = credentials::signer(&plan.verifier, asked.private_key_file.as_deref())?;
     let digested = plan.verifier.target(&asked.target, &content).into_owned();
     let target = self::target(&digested)?;
+    // The fields of the sender, unless others are given.
+    let mut fields = match &asked.body {
+        Some(_) => Vec::new(),
+        None => sample_event::sample_fields(plan.verifier.scheme(), &input::uuid()?),
+    };
+    fields.retain(|(name, _)| asked.fields.iter().all(|line| line.name != *name));
+    fields.extend(asked.fields.iter().map(|line| (line.name.clone(), line.value.clone())));
     let request = RequestArgs {
         method: asked.method.to_string(),
         target: digested,
         origin: Some(plan.public_url),
-        lines: Lines::given(&asked.fields),
+        lines: Lines::of(&fields),
     };
     let (event, signature) = make(&signer, secret, &request, &asked.stamp, content, asked.forge)?;
     let size = event.content.len();
-    let added = asked.fields.iter().map(|line| (line.name.clone(), line.value.clone()));
     let media_type = HeaderValue::from_static(sample_event::media_type(plan.verifier.scheme()));
-    let says_own = asked.fields.iter().any(|line| line.name == CONTENT_TYPE);
+    let says_own = fields.iter().any(|(name, _)| name == CONTENT_TYPE);
+    let signed: Vec<_> = signature_lines(&signature, &event).collect();
+    fields.retain(|(name, _)| signed.iter().all(|(other, _)| other != name));
     let media_type = (!says_own).then_some((CONTENT_TYPE, media_type));
     let tls = asked.ca.as_deref().map(http_exchange::trust_of).transpose();
     let outgoing = Outgoing {
         tls: tls.map_err(|error| Failure::failed("the file of --ca cannot be used").because(error))?,
         method: asked.method.clone(),
-        fields: signature_lines(&signature, &event).chain(added).chain(media_type).collect(),
+        fields: signed.into_iter().chain(fields).chain(media_type).collect(),
         content: event.content,
         ..Outgoing::get(&plan.gateway, target, Patience::WITH_AN_APP)
     };
+    let counted = match (&plan.witness, asked.forge) {
+        (Ok(Witness { admin, route }), None) => {
+            VerifiedCount::before(admin, route).map_err(|failure| failure.to_string())
+        }
+        (Ok(_), Some(_)) => Err("the event is forged".to_owned()),
+        (Err(why), _) => Err((*why).to_owned()),
+    };
     let answer = http_exchange::now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
-    let verdict = verdict::judge(asked.forge, answer.status, &answer.fields, &answer.content);
+    let verified = match counted {
+        Ok(count) => count.after(),
+        Err(why) => Verified::Unknown(why),
+    };
+    let verdict = verdict::judge(asked.forge, &verified, answer.status, &answer.fields, &answer.content);
     if asked.json {
-        print_json(terminal, &answer, &verdict);
+        print_json(terminal, &answer, &verified, &verdict);
     } else {
         let what = format!(
             "{} {}{}: {size} bytes, {}",
@@ -99,6 +121,14 @@ struct Plan {
     model: String,
     /// The gateway's URL as the sender knows it.
     public_url: PublicUrls,
+    /// What knows whether the gateway has verified the event. Otherwise why there is nothing.
+    witness: Result<Witness, &'static str>,
+}
+
+/// The admin listener that counts the verified events of a route.
+struct Witness {
+    admin: AdminClient,
+    route: String,
 }
 
 fn plan(
@@ -114,7 +144,9 @@ fn plan(
     if let (Some(verifier), Some(gateway)) = (&named, &asked.url) {
         // The arguments are sufficient, so the configuration is not read.
         let (verifier, public_url) = (Arc::clone(verifier), PublicUrls::from(&*gateway.to_string()));
-        return Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned(), public_url });
+        let model = SAMPLE_MODEL.to_owned();
+        let witness = Err("no configuration was read that says where its admin listener is");
+        return Ok(Plan { gateway: gateway.clone(), verifier, model, public_url, witness });
     }
     let config = configuration::load(terminal, file)?.config;
     let model = model(&config, target.path())?;
@@ -123,7 +155,11 @@ fn plan(
     let gateway = asked.url.clone().map_or_else(|| gateway(&config), Ok)?;
     let own = || PublicUrls::from(&*gateway.to_string());
     let public_url = route.public_url.clone().unwrap_or_else(own);
-    Ok(Plan { gateway, verifier, model, public_url })
+    let admin = AdminClient::of_config(config.admin.as_ref(), None);
+    let witness =
+        admin.ok_or("the configuration has no `[admin]` to ask (`listen = \"127.0.0.1:9901\"` under it)");
+    let witness = witness.map(|admin| Witness { admin, route: route.path.to_string() });
+    Ok(Plan { gateway, verifier, model, public_url, witness })
 }
 
 /// Makes and signs an event. If a forgery is requested, forges the event.
@@ -194,15 +230,23 @@ pub(super) fn signature_lines<'e>(
 
 /// The failure if the gateway does not answer.
 pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
-    let address = match gateway {
-        Origin::Tcp(_) | Origin::Tls(_) => gateway.authority(),
-        Origin::Unix(_) => gateway.to_string(),
+    let (address, other) = match gateway {
+        Origin::Tcp(_) | Origin::Tls(_) => (gateway.authority(), "http://HOST:PORT"),
+        Origin::Unix(_) => (gateway.to_string(), "unix:/PATH"),
     };
+    let is_absent = |kind| matches!(kind, ErrorKind::ConnectionRefused | ErrorKind::NotFound);
     match error {
-        NoAnswer::Unreachable(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+        NoAnswer::Unreachable(error)
+            if matches!(gateway, Origin::Unix(_)) && error.kind() == ErrorKind::PermissionDenied =>
+        {
+            Failure::failed(format!("this user may not connect to {address}"))
+                .because(error)
+                .hint("`ls -l` shows who may write to it: `unix_mode` under [server] sets that")
+        }
+        NoAnswer::Unreachable(error) if is_absent(error.kind()) => {
             Failure::failed(format!("no gateway listens at {address}"))
                 .because(error)
-                .hint("start one with `hookgate run`, or name another with --url http://HOST:PORT")
+                .hint(format!("start one with `hookgate run`, or name another with --url {other}"))
         }
         error @ (NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_)) => {
             let failure = Failure::failed(format!("no answer from the gateway at {address}")).because(error);
@@ -299,7 +343,7 @@ fn print(terminal: &mut Terminal, what: &str, answer: &Answer, verdict: &Verdict
     out.line(format_args!("{mark} {}", verdict.words));
 }
 
-fn print_json(terminal: &mut Terminal, answer: &Answer, verdict: &Verdict) {
+fn print_json(terminal: &mut Terminal, answer: &Answer, verified: &Verified, verdict: &Verdict) {
     let lines = answer.fields.iter();
     let fields: Vec<_> = lines
         .map(|(name, value)| json!({ "name": name.as_str(), "value": String::from_utf8_lossy(value.as_bytes()) }))
@@ -307,6 +351,11 @@ fn print_json(terminal: &mut Terminal, answer: &Answer, verdict: &Verdict) {
     terminal.out.json(&json!({
         "ok": verdict.as_it_should,
         "verdict": verdict.words,
+        "verified": match verified {
+            Verified::Yes => Some(true),
+            Verified::No(_) => Some(false),
+            Verified::Unknown(_) => None,
+        },
         "status": answer.status.as_u16(),
         "reason": verdict.reason,
         "fields": fields,

@@ -18,16 +18,29 @@ pub(super) struct Verdict {
     pub(super) words: String,
 }
 
+/// Whether a gateway has verified the event. A successful answer alone does not say so, because an app could have
+/// given it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verified {
+    /// The gateway's count of verified events has grown.
+    Yes,
+    /// The gateway with this admin listener has verified no event meanwhile.
+    No(String),
+    /// It is not known, for this reason.
+    Unknown(String),
+}
+
 /// Judges an answer.
 pub(super) fn judge(
     forgery: Option<Forgery>,
+    verified: &Verified,
     status: StatusCode,
     fields: &HeaderMap,
     content: &[u8],
 ) -> Verdict {
     let reason = reason(fields, content);
     let (as_it_should, words) = match (forgery, &reason) {
-        (None, _) if status.is_success() => (true, "delivered: it verified, and the app took it".to_owned()),
+        (None, _) if status.is_success() => taken(verified, status, content),
         (None, Some(reason)) => {
             (false, format!("refused by the gateway, {reason}: {}", explain(reason).unwrap_or("see its log")))
         }
@@ -39,7 +52,13 @@ pub(super) fn judge(
             (true, format!("stopped, as it must be: the event came {sent} ({status}, without content)"))
         }
         (None, None) => {
-            (false, format!("not delivered: the answer is {status}, not from the gateway but the app"))
+            let from = match verified {
+                Verified::Yes => "from the app; it verified",
+                Verified::No(_) | Verified::Unknown(_) => {
+                    "from the app, or from something before the gateway"
+                }
+            };
+            (false, format!("not delivered: the answer is {status}, {from}"))
         }
         (Some(forgery), Some(reason)) => {
             let (sent, expected) = (forgery.describe(), forgery.expected_reason());
@@ -60,6 +79,40 @@ pub(super) fn judge(
         }
     };
     Verdict { as_it_should, reason, words }
+}
+
+/// The result of an event that was answered with success.
+fn taken(verified: &Verified, status: StatusCode, content: &[u8]) -> (bool, String) {
+    #[derive(Deserialize)]
+    struct Acknowledgement {
+        status: String,
+    }
+    let acknowledgement = serde_json::from_slice::<Acknowledgement>(content).ok();
+    match verified {
+        Verified::Yes => {
+            let words = match acknowledgement.as_ref().map(|acknowledgement| acknowledgement.status.as_str())
+            {
+                Some("queued") => {
+                    "stored: it verified, and the gateway delivers it to the app (`hookgate events list`)"
+                }
+                Some("duplicate") => {
+                    "not delivered again: it verified, and is a duplicate of an earlier event"
+                }
+                Some(_) | None => "delivered: it verified, and was answered with success",
+            };
+            (true, words.to_owned())
+        }
+        Verified::No(admin) => {
+            let words = format!(
+                "answered with {status}, but the gateway whose admin listener is {admin} has verified nothing meanwhile: \
+                 something else has answered, or another gateway"
+            );
+            (false, words)
+        }
+        Verified::Unknown(why) => {
+            (true, format!("answered with {status}; whether a gateway verified it is not known: {why}"))
+        }
+    }
 }
 
 /// Whether the answer is the gateway's refusal of a signature under a scheme with `refusal = "empty"`. Such a
@@ -118,7 +171,7 @@ mod tests {
     fn judged(forgery: Option<Forgery>, status: u16, media_type: Option<&[u8]>, content: &str) -> Verdict {
         let value = media_type.map(|value| http::HeaderValue::from_bytes(value).unwrap());
         let fields = value.map(|value| (CONTENT_TYPE, value)).into_iter().collect();
-        judge(forgery, StatusCode::from_u16(status).unwrap(), &fields, content.as_bytes())
+        judge(forgery, &Verified::Yes, StatusCode::from_u16(status).unwrap(), &fields, content.as_bytes())
     }
 
     #[test]
@@ -126,7 +179,8 @@ mod tests {
         let fields =
             |value| HeaderMap::from_iter([(WWW_AUTHENTICATE, http::HeaderValue::from_static(value))]);
         let judged = |forgery, value, content: &str| {
-            judge(forgery, StatusCode::UNAUTHORIZED, &fields(value), content.as_bytes()).as_it_should
+            judge(forgery, &Verified::Yes, StatusCode::UNAUTHORIZED, &fields(value), content.as_bytes())
+                .as_it_should
         };
         assert!(judged(Some(Forgery::Tampered), "Signature", ""));
         assert!(!judged(None, "Signature", ""));
@@ -143,6 +197,21 @@ mod tests {
         let refused = judged(None, 401, PROBLEM, r#"{"reason":"signature_mismatch"}"#);
         assert_eq!(refused.reason.as_deref(), Some("signature_mismatch"));
         assert!(!refused.as_it_should && refused.words.contains("another secret"), "{}", refused.words);
+    }
+
+    #[test]
+    fn a_success_is_called_verified_only_if_that_is_known() {
+        let taken = |verified: &Verified, content: &str| {
+            judge(None, verified, StatusCode::OK, &HeaderMap::new(), content.as_bytes())
+        };
+        let known = taken(&Verified::Yes, "ok");
+        assert!(known.as_it_should && known.words.contains("it verified"), "{}", known.words);
+        assert!(taken(&Verified::Yes, r#"{"id":"1","status":"queued"}"#).words.starts_with("stored"));
+        assert!(taken(&Verified::Yes, r#"{"status":"duplicate"}"#).words.contains("duplicate"));
+        let other = taken(&Verified::No("http://127.0.0.1:9901".to_owned()), "ok");
+        assert!(!other.as_it_should && !other.words.contains("it verified"), "{}", other.words);
+        let unknown = taken(&Verified::Unknown("there is no [admin]".to_owned()), r#"{"status":"queued"}"#);
+        assert!(unknown.as_it_should && !unknown.words.contains("it verified"), "{}", unknown.words);
     }
 
     #[test]

@@ -490,7 +490,7 @@ pub(super) const ROUTE: &[Key] = &[
 
 /// The tables, with their titles and keys. The reader uses them to name the table that a misplaced key
 /// belongs to.
-pub(super) const TABLES: [(&str, &[Key]); 29] = [
+pub(super) const TABLES: [(&str, &[Key]); 31] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),

@@ -764,7 +764,7 @@ mod send {
         let output = to(address, &["--header", "x-mine: a", "--header", "x-mine: b"]);
         assert_code(&output, 0);
         assert!(
-            out(&output).contains("HTTP/1.1 200 OK") && out(&output).contains("delivered"),
+            out(&output).contains("HTTP/1.1 200 OK") && out(&output).contains("answered with 200 OK"),
             "{}",
             out(&output)
         );
@@ -801,8 +801,8 @@ mod send {
     #[test]
     fn what_came_of_it_is_the_exit_code() {
         for (args, answer, code, says) in [
-            (&[][..], OK, 0, "delivered"),
-            (&["--body", "-"], OK, 0, "delivered"),
+            (&[][..], OK, 0, "whether a gateway verified it is not known"),
+            (&["--body", "-"], OK, 0, "answered with 200"),
             (&[], REFUSED, 1, "it has another secret"),
             (&["--forge", "tampered"], REFUSED, 0, "stopped"),
             (&["--forge", "wrong-secret"], REFUSED, 0, "stopped"),

@@ -9,10 +9,11 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tempfile::TempDir;
 
 use crate::support::process::Running;
+use crate::support::{Reserved, SECRET, Upstream};
 
 fn hookgate(folder: &TempDir, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    command.args(args).current_dir(folder.path()).env("KEY", "a secret that is long enough");
+    command.args(args).current_dir(folder.path()).env("KEY", SECRET);
     command.env_remove("HOOKGATE_CONFIG").stdin(Stdio::null());
     command
 }
@@ -101,7 +102,7 @@ fn in_terminal(folder: &TempDir, programs: OwnedFd, before: &[&str]) -> Running 
     // setsid(1) makes its standard input the controlling terminal, and becomes the gateway.
     let mut command = Command::new("setsid");
     command.arg("--ctty").args(before).arg(Path::new(env!("CARGO_BIN_EXE_hookgate"))).arg("run");
-    command.current_dir(folder.path()).env("KEY", "a secret that is long enough").stdin(programs);
+    command.current_dir(folder.path()).env("KEY", SECRET).stdin(programs);
     let mut running = Running::start(&mut command);
     drop(command);
     running.wait_for("listening");
@@ -129,4 +130,34 @@ fn a_gateway_that_was_started_with_nohup_outlives_its_terminal() {
     running.wait_for("reloaded");
     running.signal("-TERM");
     assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}
+
+/// A success without the gateway's own count of verified events proves nothing: an app says 200, too.
+#[test]
+fn send_says_verified_only_if_the_gateway_has_counted_the_event() {
+    let (app, listen, admin) = (Upstream::ok(), Reserved::new(), Reserved::new());
+    let folder = folder();
+    let text = format!(
+        "[server]\nlisten = \"{}\"\nreuse_port = true\n{{ADMIN}}\n[[routes]]\npath = \"/webhook\"\nupstream = \"{}\"\n\
+         signature = {{ scheme = \"propify\", secrets = [{{ env = \"KEY\" }}] }}\n",
+        listen.address(),
+        app.url(),
+    );
+    let with_admin = text.replace("{ADMIN}", &format!("[admin]\nlisten = \"{}\"", admin.address()));
+    std::fs::write(folder.path().join("gateway.toml"), with_admin).unwrap();
+    std::fs::write(folder.path().join("without.toml"), text.replace("{ADMIN}", "")).unwrap();
+    let mut running = Running::start(&mut hookgate(&folder, &["run"]));
+    running.wait_for("listening");
+    let other = Upstream::ok();
+    let other = other.url();
+    for (args, code, words) in [
+        (&["send", "/webhook"][..], 0, "delivered: it verified"),
+        (&["send", "/webhook", "--url", &other], 1, "has verified nothing meanwhile"),
+        (&["send", "/webhook", "--config", "without.toml"], 0, "is not known"),
+    ] {
+        let output = ask(&folder, args);
+        let says = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {says}");
+        assert!(says.contains(words), "{args:?}: {says}");
+    }
 }
