@@ -2,7 +2,7 @@
 //! limit must be above it.
 //!
 //! The code enforces each part. The constants are in the files that enforce them. Parts without a constant
-//! are measured (docs/security.md, "What attacks cost") and rounded up.
+//! are measured (docs/measurements.md, "What attacks cost") and rounded up.
 //!
 //! Three parts are not included. First, the kernel's socket buffers: a container's limit counts them, but they
 //! shrink when memory is short. Second, heads of upstreams' responses over [`RESPONSE_HEAD`]: the operator

@@ -30,6 +30,7 @@ mod dead_letters;
 mod deliveries;
 mod diagnosis;
 mod doctor;
+mod documents;
 mod drain;
 mod events;
 mod first_steps;

@@ -27,7 +27,7 @@ use crate::runtime::supervise::{PartGuard, ServerPart};
 /// The time between two checks of the files. A change is loaded at the check after the one that found it. So
 /// a program that writes in several steps has time to finish. A change is applied after at most twice this
 /// time.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Requests reloads. After it is dropped, no reload can be requested.
 #[derive(Debug)]
