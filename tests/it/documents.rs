@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use hookgate::admission::memory_bound::Footprint;
 use hookgate::admission::{eviction, failures, memory, memory_bound as bound, rate};
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
@@ -15,7 +16,7 @@ use hookgate::http2::limits as http2;
 use hookgate::queue::{circuit, destination, event, handle, scheduler, sqlite, store, writer};
 use hookgate::runtime::reload;
 use hookgate::signature::scheme::{PRESETS, Source};
-use hookgate::telemetry::sink;
+use hookgate::telemetry::{recent, sink};
 use hookgate::upstream::response;
 
 /// Every document, and the text of every example, of the repository.
@@ -134,10 +135,16 @@ fn no_document_has_a_schedule_of_a_sender_that_its_preset_does_not_have() {
 
 /// A configuration in which every limit has its default.
 fn defaults() -> Config {
-    let machine = Fixed::new(NonZeroUsize::MIN).with_file("s", "3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7");
-    let text = "[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n\
-                signature = { scheme = \"github\", secrets = [{ file = \"s\" }] }\n[queue]\nstore = \"q.db\"\n";
-    match config::read("gateway.toml", text, &machine, SystemTime::UNIX_EPOCH) {
+    with("")
+}
+
+/// The shortest configuration, with further tables, on a machine with two cores.
+fn with(tables: &str) -> Config {
+    let machine =
+        Fixed::new(NonZeroUsize::new(2).unwrap()).with_file("s", "3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7");
+    let route = "[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n\
+                 signature = { scheme = \"github\", secrets = [{ file = \"s\" }] }\n";
+    match config::read("gateway.toml", &format!("{tables}{route}"), &machine, SystemTime::UNIX_EPOCH) {
         Ok(loaded) => loaded.config,
         Err(report) => panic!("{}", report.render(Style::Plain)),
     }
@@ -149,6 +156,16 @@ fn kib(bytes: impl TryInto<u64>) -> u64 {
 
 fn mib(bytes: impl TryInto<u64>) -> u64 {
     bytes.try_into().ok().unwrap() >> 20
+}
+
+/// MiB, for one decimal place.
+fn tenths(bytes: u64) -> f64 {
+    f64::from(u32::try_from(bytes).unwrap()) / f64::from(1 << 20)
+}
+
+/// The requests that are kept for looking at by default.
+fn recent_requests() -> usize {
+    with("[admin]\nlisten = \"127.0.0.1:0\"\n").admin.unwrap().recent
 }
 
 /// A number with commas: `10,000`.
@@ -179,7 +196,24 @@ fn figures() -> Vec<(&'static str, String)> {
         ((136 + 64 + 48 + 24) << 20),
         "the parts of the queue's memory in operations.md add up to its bound"
     );
+    let admin = "[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let usual = Footprint::of(&with(admin));
+    // The certificate does not matter here, and HTTP/2 takes as much memory without TLS.
+    let parts = |bytes: u64| bytes.div_ceil(1 << 20);
+    let each = kib(bound::CONNECTION + bound::TLS + bound::HTTP2);
     vec![
+        (
+            OPERATIONS,
+            format!(
+                "memory: at most {}MiB: {}MiB for the program, {}MiB for connections, {}MiB for bodies and large heads, {}MiB for diagnoses",
+                parts(usual.most()),
+                parts(usual.program),
+                parts(usual.connections),
+                parts(usual.buffered),
+                parts(usual.diagnoses)
+            ),
+        ),
+        (OPERATIONS, format!("each of the 10,000 connections can take {each} KiB")),
         (OPERATIONS, format!("in force within {in_force} seconds, without a restart")),
         (OPERATIONS, format!("one of a file is loaded within {in_force} seconds")),
         ("src/cli/doctor/checks.rs", format!("a change is loaded within {in_force} seconds")),
@@ -191,14 +225,16 @@ fn figures() -> Vec<(&'static str, String)> {
         (
             OPERATIONS,
             format!(
-                "{} KiB and {} KiB for each worker for each route, {} KiB for each idle connection to an upstream and {} KiB more over TLS, {} MiB of log lines that wait, {} MiB for `[admin]` and {:.1} MiB more with its `tls`, {} MiB for `max_failures_per_client`",
+                "{} KiB and {} KiB for each worker for each route, {} KiB for each idle connection to an upstream and {} KiB more over TLS, {} MiB of log lines that wait, {} MiB for `[admin]` with {:.1} MiB for its `recent` requests ({} KiB for each) and {:.1} MiB more with its `tls`, {} MiB for `max_failures_per_client`",
                 kib(bound::ROUTE),
                 kib(bound::ROUTE_OF_WORKER),
                 kib(bound::IDLE_UPSTREAM),
                 kib(bound::TLS_AT_REST),
                 mib(bound::LOG),
                 mib(bound::ADMIN),
-                f64::from(u32::try_from(bound::ADMIN_TLS).unwrap()) / f64::from(1 << 20),
+                tenths((recent_requests() + recent::MOST_WAITING) as u64 * recent::LARGEST_ENTRY as u64),
+                kib(recent::LARGEST_ENTRY as u64),
+                tenths(bound::ADMIN_TLS),
                 2 * mib(failures::MEMORY)
             ),
         ),
