@@ -104,7 +104,7 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
         return None;
     };
     let (prefix, tags) = match &scheme.notation.format {
-        Format::Plain { prefix } => (Some(&**prefix), &[][..]),
+        Format::Plain { prefix } | Format::Jwt { prefix } => (Some(&**prefix), &[][..]),
         Format::Basic => (Some("Basic "), &[][..]),
         Format::List { tags, .. } => (None, &**tags),
     };
@@ -124,6 +124,7 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
             Place::Field(name) => json!({ "field": name }),
             Place::Key(key) => json!({ "key": key }),
             Place::Entry(number) => json!({ "entry": number }),
+            Place::Claim(name) => json!({ "claim": name }),
             Place::Pointer(pointer) => json!({ "pointer": pointer }),
         }),
         "tolerance": tolerance(scheme.timestamp.as_ref()),

@@ -30,15 +30,17 @@ pub(super) enum Kind {
     Tagged,
     List,
     Basic,
+    Jwt,
 }
 
 /// `format` of a scheme
-pub(super) const FORMATS: [(&str, Kind); 5] = [
+pub(super) const FORMATS: [(&str, Kind); 6] = [
     ("plain", Kind::Plain),
     ("pairs", Kind::Pairs),
     ("tagged", Kind::Tagged),
     ("list", Kind::List),
     ("basic", Kind::Basic),
+    ("jwt", Kind::Jwt),
 ];
 
 /// `after_name` of a scheme

@@ -279,7 +279,7 @@ pub(super) const SCHEME: &[Key] = &[
         .about("The field with the signature, or a list of fields. A valid signature in one of them is enough."),
     Key::new("format", Value::Word(|| words(&FORMATS)))
         .or("\"plain\"")
-        .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; list: ab,cd; basic: Basic and the base64 of the secret user:password."),
+        .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; list: ab,cd; basic: Basic and the base64 of the secret user:password; jwt: a JWT with the content's digest."),
     Key::new("prefix", Value::Text("")).about("The text before a plain signature, such as sha256=."),
     Key::new("separator", Value::Word(|| words(&Separator::ALL))).about(
         "The separator between the entries of a list. Default: a comma for pairs, a space for tagged.",
@@ -301,11 +301,11 @@ pub(super) const SCHEME: &[Key] = &[
     Key::new("secret_encoding", Value::Word(|| words(&SecretEncoding::ALL)))
         .or("\"utf8\"")
         .about("The encoding of the key's bytes in a secret's text. A secret may set its own encoding."),
-    Key::new("content", Value::Text("\\{(body|form|digest:[^}]+)\\}")).or("\"{body}\"").about(
+    Key::new("content", Value::Text("\\{(body|form|digest:[^}]+|jwt:[^}]+)\\}")).or("\"{body}\"").about(
         "The signed text: a template of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and \
-         {header:x}. Instead of {body}: {form} if a form is signed, {digest:name} if a digest is signed.",
+         {header:x}. Instead of {body}: {form} if a form is signed, {digest:name} if a digest is signed, {jwt:name} if a JWT has the digest.",
     ),
-    Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key", "entry", "pointer"] })
+    Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key", "entry", "claim", "pointer"] })
         .about("The place of the signed time."),
     Key::new("tolerance", TOLERATED).about("How far the signed time may be from now. Default: 5m in the past and 5m in the future."),
     Key::new("id", FIELD).about("The field with the event's identifier, if it is signed."),
@@ -383,6 +383,7 @@ pub(super) const TIMESTAMP: &[Key] = &[
         .about("The name of the time in the signature field, if this field is a list."),
     Key::new("entry", Value::Count { least: 1, most: 2 })
         .about("The number of the time among the entries of the signature field, if they have no names."),
+    Key::new("claim", Value::Text("")).about("The name of the time in the JWT."),
     Key::new("pointer", POINTER).about("The JSON pointer to the time in the signed content."),
     Key::new("unit", Value::Word(|| words(&Unit::ALL)))
         .or("\"s\"")

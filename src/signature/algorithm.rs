@@ -68,6 +68,20 @@ impl Algorithm {
         }
     }
 
+    /// The name of the algorithm in a JWS (RFC 7518, section 3.1, and RFC 8037, section 3.1), if it has one.
+    #[must_use]
+    pub fn jws_name(self) -> Option<&'static str> {
+        match self {
+            Self::HmacSha256 => Some("HS256"),
+            Self::HmacSha384 => Some("HS384"),
+            Self::HmacSha512 => Some("HS512"),
+            Self::Ed25519 => Some("EdDSA"),
+            Self::EcdsaP256 => Some("ES256"),
+            Self::RsaSha256 => Some("RS256"),
+            Self::HmacSha1 | Self::HmacMd5 | Self::Token => None,
+        }
+    }
+
     /// Whether the key that verifies can also sign.
     #[must_use]
     pub fn is_symmetric(self) -> bool {

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::field::{MOST_TAGS, MisreadField, Reading};
 use super::fields::Fields;
 use super::form;
+use super::jwt::{self, Unfit};
 use super::mac::Running;
 use super::public_url::PublicUrls;
 use super::scheme::Scheme;
@@ -116,6 +117,16 @@ impl Claim {
         tags: Tags,
         named: Option<&[u8]>,
     ) -> Result<Self, ClaimError> {
+        if let Body::Jwt(digest) = scheme.content.content() {
+            let value = one(context.fields, &scheme.field)?;
+            let jwt = jwt::read(scheme, digest, value, context.now).map_err(|unfit| match unfit {
+                Unfit::Malformed => ClaimError::Malformed,
+                Unfit::Expired => ClaimError::Expired,
+            })?;
+            let (before, digest) = (jwt.input.to_vec(), Some(jwt.digest));
+            let besides = Besides { before, after: Vec::new(), digest, others: Vec::new() };
+            return Ok(Self { tags, besides: Some(Box::new(besides)) });
+        }
         let timestamp = match &scheme.timestamp {
             None => None,
             // The content is verified first.
@@ -133,7 +144,7 @@ impl Claim {
             Some(name) => Some(one(context.fields, name)?),
         };
         let digest = match scheme.content.content() {
-            Body::Whole | Body::Form => None,
+            Body::Whole | Body::Form | Body::Jwt(_) => None,
             Body::Digest(name) => Some(digest(context.target, name).ok_or(ClaimError::Malformed)?),
         };
         let of_url = |tags, url| {
@@ -187,6 +198,9 @@ fn digest(target: &[u8], name: &str) -> Option<[u8; 32]> {
 /// The time at which a request claims to be signed. The signature may be wrong.
 pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
     let reading = signature(scheme, fields).ok()?;
+    if let Body::Jwt(_) = scheme.content.content() {
+        return jwt::moment(scheme, one(fields, &scheme.field).ok()?);
+    }
     Some(time(scheme.timestamp.as_ref()?, fields, reading.named).ok()?.1)
 }
 
@@ -195,7 +209,7 @@ pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Opti
     match &scheme.timestamp.as_ref()?.place {
         Place::Field(name) => one(fields, name).ok(),
         Place::Key(_) | Place::Entry(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,
-        Place::Pointer(_) => None,
+        Place::Claim(_) | Place::Pointer(_) => None,
     }
 }
 
@@ -235,7 +249,9 @@ fn time<'f>(
 ) -> Result<(&'f [u8], SystemTime), ClaimError> {
     let text = match &timestamp.place {
         Place::Field(name) => one(fields, name)?,
-        Place::Key(_) | Place::Entry(_) | Place::Pointer(_) => named.ok_or(ClaimError::Malformed)?,
+        Place::Key(_) | Place::Entry(_) | Place::Claim(_) | Place::Pointer(_) => {
+            named.ok_or(ClaimError::Malformed)?
+        }
     };
     let moment = timestamp.unit.read(text).ok_or(ClaimError::Malformed)?;
     Ok((text, moment))

@@ -27,7 +27,7 @@ impl Scheme {
         let timestamp = self.timestamp.as_ref()?;
         match &timestamp.place {
             Place::Pointer(pointer) => Some((timestamp, pointer)),
-            Place::Field(_) | Place::Key(_) | Place::Entry(_) => None,
+            Place::Field(_) | Place::Key(_) | Place::Entry(_) | Place::Claim(_) => None,
         }
     }
 

@@ -33,6 +33,11 @@ pub enum Format {
     /// Basic credentials (RFC 7617, section 2): `Basic` in any case, and the base64 of `user:password`. Only
     /// shared tokens are written in this way.
     Basic,
+    /// A JWT (RFC 7519), whose claims have the content's digest. Its signature is the tag.
+    Jwt {
+        /// The text before the JWT, as in [`Format::Plain`]. Often `Bearer `.
+        prefix: Cow<'static, str>,
+    },
     /// A list. Each name of the tags may occur several times: `t=1700000000,v1=ab,v1=cd`. White space around
     /// entries, entries without a value, and values with other names are ignored.
     List {
@@ -131,6 +136,14 @@ impl Notation {
                 }
                 None => Err(MisreadField::Malformed),
             },
+            Format::Jwt { prefix } => match without_prefix(prefix, value) {
+                Some(text) if text.contains(&b',') => Err(MisreadField::List),
+                Some(text) => {
+                    let tag = jws_parts(text).and_then(|(_, tag)| self.jws_tag(algorithm, tag));
+                    Ok(Reading { tags: tag.ok_or(MisreadField::Malformed)?.into(), ..Reading::default() })
+                }
+                None => Err(MisreadField::Malformed),
+            },
             Format::Basic => {
                 let credentials = basic_credentials(value).filter(|_| algorithm == Algorithm::Token);
                 let tag = credentials.and_then(|(_, text)| self.tag(algorithm, &text));
@@ -194,7 +207,7 @@ impl Notation {
     /// The field value, with `text` in the place of a tag.
     pub(crate) fn frame(&self, text: &str, time: Option<(&Place, &str)>) -> String {
         match &self.format {
-            Format::Plain { prefix } => format!("{prefix}{text}"),
+            Format::Plain { prefix } | Format::Jwt { prefix } => format!("{prefix}{text}"),
             Format::Basic => format!("{BASIC}{}", BASE64.encode(text)),
             Format::List { .. } => self.format.list().map_or_else(String::new, |list| list.frame(text, time)),
         }
@@ -204,8 +217,17 @@ impl Notation {
     pub(crate) fn token_text<'t>(&self, token: &'t [u8]) -> Cow<'t, [u8]> {
         match &self.format {
             Format::Basic => Cow::Owned(BASE64.encode(token).into_bytes()),
-            Format::Plain { .. } | Format::List { .. } => Cow::Borrowed(token),
+            Format::Plain { .. } | Format::Jwt { .. } | Format::List { .. } => Cow::Borrowed(token),
         }
+    }
+
+    /// The tag of a JWS. An ECDSA signature has no DER there (RFC 7518, section 3.4).
+    fn jws_tag(&self, algorithm: Algorithm, text: &[u8]) -> Option<Tag> {
+        if algorithm != Algorithm::EcdsaP256 {
+            return self.tag(algorithm, text);
+        }
+        let mut buffer = [0; LONGEST_DECODED];
+        Tag::of(self.encoding.read(text, Some(ECDSA_LENGTH), &mut buffer)?)
     }
 
     fn tag(&self, algorithm: Algorithm, text: &[u8]) -> Option<Tag> {
@@ -223,6 +245,16 @@ impl Notation {
 
 /// The most bytes of a tag as it is written: an ECDSA signature in DER has up to 72 bytes.
 const LONGEST_DECODED: usize = 96;
+
+/// The length of an ECDSA signature without DER.
+const ECDSA_LENGTH: usize = 64;
+
+/// The signed bytes of a JWS, and its signature (RFC 7515, section 7.1).
+pub(super) fn jws_parts(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let dot = text.iter().rposition(|byte| *byte == b'.')?;
+    let (input, tag) = text.split_at_checked(dot)?;
+    Some((input, tag.get(1..)?))
+}
 
 /// The value without the prefix. `None` if it begins with another text.
 pub(crate) fn without_prefix<'v>(prefix: &str, value: &'v [u8]) -> Option<&'v [u8]> {
@@ -266,7 +298,7 @@ impl Format {
             Self::List { separator, equals, tags, sets } => {
                 Some(List { separator: *separator, equals: *equals, tags, sets: *sets })
             }
-            Self::Plain { .. } | Self::Basic => None,
+            Self::Plain { .. } | Self::Basic | Self::Jwt { .. } => None,
         }
     }
 

@@ -35,6 +35,7 @@ pub mod window;
 mod content_time;
 mod deliverable;
 mod fields;
+mod jwt;
 mod permit;
 mod presets;
 mod public_key;

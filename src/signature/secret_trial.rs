@@ -80,7 +80,7 @@ impl<'v> Trial<'v> {
         let signed = match verifier.scheme.content.content() {
             Body::Whole => Signed::Whole,
             Body::Form => Signed::Form,
-            Body::Digest(_) => Signed::Hashing(Box::default(), 0),
+            Body::Digest(_) | Body::Jwt(_) => Signed::Hashing(Box::default(), 0),
         };
         let mut trial = Self { verifier, claim, now, except, next: 0, signed, under_way: None };
         (trial.key_from(0).is_some() || trial.goes_on()).then_some(trial)

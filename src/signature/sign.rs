@@ -9,8 +9,10 @@ use sha2::{Digest as _, Sha256};
 use super::claim::{Context, Signed};
 use super::fields::Fields;
 use super::form::{self, Form};
+use super::jwt;
+use super::public_key;
 use super::signed_url;
-use super::tag::Tags;
+use super::tag::{Tag, Tags};
 use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
 use super::window::Place;
@@ -95,7 +97,7 @@ impl Verifier {
                 let separator = if target.contains('?') { '&' } else { '?' };
                 Cow::Owned(format!("{target}{separator}{name}={}", digest_of(content)))
             }
-            Body::Whole | Body::Form | Body::Digest(_) => Cow::Borrowed(target),
+            Body::Whole | Body::Form | Body::Digest(_) | Body::Jwt(_) => Cow::Borrowed(target),
         }
     }
 
@@ -131,7 +133,7 @@ impl Verifier {
         let urls = signed_url::texts(&scheme.content, context.origin, context.target);
         let (id_text, url) = (id.map(|(_, id)| id.as_bytes()), urls.first());
         let signed = Signed { context, timestamp: text, id: id_text, url };
-        let (before, after) = scheme.content.splice(&signed).ok_or(CannotSign::NotSignable)?;
+        let (mut before, after) = scheme.content.splice(&signed).ok_or(CannotSign::NotSignable)?;
         let form = match scheme.content.content() {
             Body::Whole => None,
             Body::Form => Some(Form::read(content).ok_or(CannotSign::NotForm)?),
@@ -143,14 +145,25 @@ impl Verifier {
                 }
                 Some(Form::default())
             }
+            Body::Jwt(digest) => {
+                let time = time.as_ref().map(|(_, text)| text.as_str());
+                before = jwt::made(scheme, digest, time, content).into_bytes();
+                Some(Form::default())
+            }
         };
         let mut inside = None;
         let mut others: Vec<_> = id.iter().map(|(name, id)| (name.to_string(), (*id).to_owned())).collect();
         match &time {
             Some((Place::Field(name), text)) => others.push((name.to_string(), text.clone())),
             Some((place @ (Place::Key(_) | Place::Entry(_)), text)) => inside = Some((*place, text.as_str())),
-            Some((Place::Pointer(_), _)) | None => {}
+            Some((Place::Claim(_) | Place::Pointer(_), _)) | None => {}
         }
+        let is_jwt = matches!(scheme.content.content(), Body::Jwt(_));
+        let jws_input = is_jwt.then(|| String::from_utf8_lossy(&before).into_owned());
+        let framed = |tag: String| match &jws_input {
+            Some(input) => scheme.notation.frame(&format!("{input}.{tag}"), inside),
+            None => scheme.notation.frame(&tag, inside),
+        };
         let value = match (&self.private, key.mac.token()) {
             (Some(private), _) => {
                 let signed = match &form {
@@ -158,7 +171,10 @@ impl Verifier {
                     None => content.to_vec(),
                 };
                 let message = [before, signed, after].concat();
-                scheme.notation.frame(&scheme.notation.encoding.write(&private.sign(&message)), inside)
+                let made = private.sign(&message);
+                let raw = public_key::tag_of_der(&made).filter(|_| is_jwt);
+                let tag = raw.as_ref().map_or(&*made, Tag::as_bytes);
+                framed(scheme.notation.encoding.write(tag))
             }
             (None, Some(token)) => scheme.notation.frame(&String::from_utf8_lossy(token.expose()), inside),
             (None, None) => {
@@ -169,7 +185,7 @@ impl Verifier {
                     None => mac.update(content),
                 }
                 mac.update(&after);
-                scheme.notation.write(&mac.tag().ok_or(CannotSign::PublicKey)?, inside)
+                framed(scheme.notation.encoding.write(mac.tag().ok_or(CannotSign::PublicKey)?.as_bytes()))
             }
         };
         Ok(Signature { field: (scheme.field.to_string(), value), others, secret: Arc::clone(&key.name) })

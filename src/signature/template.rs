@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use super::field::Encoding;
 #[cfg(doc)]
 use super::form::Form;
 
@@ -29,6 +30,17 @@ pub enum Body {
     Form,
     /// `{digest:NAME}`: only the content's SHA-256. The signed query has it under this name, in hexadecimal.
     Digest(String),
+    /// `{jwt:NAME}`: only a JWT, whose claim of this name has the content's SHA-256. Nothing else is signed.
+    Jwt(DigestClaim),
+}
+
+/// The claim of a JWT that has the content's SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestClaim {
+    /// The name of the claim.
+    pub name: String,
+    /// The encoding of the digest.
+    pub encoding: Encoding,
 }
 
 /// A part of the signed text besides the content.
@@ -116,6 +128,9 @@ impl Template {
         let signs_query = template.signs_url() || template.has(&Part::Query);
         if matches!(template.body, Body::Digest(_)) && !signs_query {
             return Err(TemplateError { at, fault: TemplateFault::DigestUnsigned });
+        }
+        if matches!(template.body, Body::Jwt(_)) && template.parts().next().is_some() {
+            return Err(TemplateError { at, fault: TemplateFault::NotAlone });
         }
         Ok(template)
     }
@@ -221,14 +236,23 @@ enum Piece {
 /// Parses one variable, with its braces.
 fn variable(text: &str) -> Result<Piece, TemplateFault> {
     let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
+    // A name with only these characters has only one spelling in a query.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fine = |name: &str| !name.is_empty() && name.bytes().all(plain);
     if let Some(name) = name.strip_prefix("digest:") {
-        // A name with only these characters has only one spelling in a query.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let fine = !name.is_empty() && name.bytes().all(plain);
-        return if fine {
-            Ok(Piece::Body(Body::Digest(name.to_owned())))
-        } else {
-            Err(TemplateFault::Unknown)
+        return match fine(name) {
+            true => Ok(Piece::Body(Body::Digest(name.to_owned()))),
+            false => Err(TemplateFault::Unknown),
+        };
+    }
+    if let Some(claim) = name.strip_prefix("jwt:") {
+        let (name, encoding) = claim.split_once(':').unwrap_or((claim, Encoding::Hex.name()));
+        let encoding = Encoding::ALL.into_iter().find(|(known, _)| *known == encoding);
+        return match encoding {
+            Some((_, encoding)) if fine(name) => {
+                Ok(Piece::Body(Body::Jwt(DigestClaim { name: name.to_owned(), encoding })))
+            }
+            Some(_) | None => Err(TemplateFault::Unknown),
         };
     }
     Ok(Piece::Part(match name {
@@ -293,12 +317,15 @@ pub enum TemplateFault {
     /// The query that has the content's digest is not signed.
     #[error("the query with the digest is not signed, so any content would verify")]
     DigestUnsigned,
+    /// There are other parts beside the JWT. The JWT is all that is signed.
+    #[error("a JWT is all that is signed, so nothing else can stand here")]
+    NotAlone,
 }
 
 const BODY: &str = "{body}";
 
 /// The variables of a template, as a text for people.
-pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
+pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`, `{jwt:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
      `{url:decoded}`, `{url:variants}`, `{header:NAME}`";
 
 #[cfg(test)]
@@ -329,6 +356,8 @@ mod tests {
     fn parts_are_spliced_before_and_behind_the_content() {
         for (template, want) in [
             ("{body}", "|"),
+            ("{jwt:sha256}", "|"),
+            ("{jwt:sha256:base64}", "|"),
             ("{timestamp}.{body}", "17.|"),
             ("v0:{timestamp}:{body}", "v0:17:|"),
             ("{id}.{timestamp}.{body}", "x.17.|"),
@@ -383,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_malformed_template_is_refused_with_the_place_of_its_error() {
-        use TemplateFault::{Brace, DigestUnsigned, NoBody, NothingBetween, SecondBody, Unknown};
+        use TemplateFault::{Brace, DigestUnsigned, NoBody, NotAlone, NothingBetween, SecondBody, Unknown};
         for (text, at, fault) in [
             ("", 0..0, NoBody),
             ("{timestamp}.", 0..12, NoBody),
@@ -394,6 +423,11 @@ mod tests {
             ("{path}.{digest:d}", 7..17, DigestUnsigned),
             ("{url}{digest:}", 5..14, Unknown),
             ("{url}{digest:a%62}", 5..18, Unknown),
+            ("{jwt:a}{body}", 7..13, SecondBody),
+            ("{timestamp}{jwt:a}", 11..18, NotAlone),
+            ("{jwt:a}.", 0..7, NotAlone),
+            ("{jwt:}", 0..6, Unknown),
+            ("{jwt:a:sha1}", 0..12, Unknown),
             ("{id}{form}", 4..10, NothingBetween),
             ("{body", 0..5, Brace),
             ("a}{body}", 1..8, Brace),

@@ -28,6 +28,8 @@ pub enum Place {
     Key(Cow<'static, str>),
     /// In the signature field, as the entry with this number, 1 or 2. The entries have no names.
     Entry(usize),
+    /// In the JWT, under this name.
+    Claim(Cow<'static, str>),
     /// In the signed content, at this JSON pointer (RFC 6901).
     Pointer(Cow<'static, str>),
 }

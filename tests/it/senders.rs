@@ -33,7 +33,7 @@ pub(crate) const ORIGIN: &str = "https://hooks.example.com";
 /// A body that this sender could send.
 pub(crate) fn body(scheme: &Scheme) -> &'static [u8] {
     match scheme.content.content() {
-        Body::Whole | Body::Digest(_) => BODY,
+        Body::Whole | Body::Digest(_) | Body::Jwt(_) => BODY,
         Body::Form => b"CallSid=CA1&From=%2B14158675309&Body=a%20b",
     }
 }
@@ -189,7 +189,7 @@ impl Sender {
         let written = scheme.notation.encoding.write(&signature);
         let value = match &scheme.notation.format {
             Format::Plain { prefix } => format!("{prefix}{written}"),
-            Format::Basic => unreachable!(),
+            Format::Basic | Format::Jwt { .. } => unreachable!(),
             Format::List { equals, tags, .. } => {
                 let name = tags.first().map(|name| format!("{}{equals}", name.replace('*', "1")));
                 name.unwrap_or_default() + &written
@@ -294,8 +294,8 @@ fn a_signed_time_counts_within_its_window_and_as_it_is_written() {
         for (changed, want) in cases {
             let mut request = good.clone();
             match &timestamp.place {
-                // The time is signed like the rest of the content.
-                Place::Pointer(_) => return,
+                // The time is signed like the rest of the content, or of the JWT.
+                Place::Pointer(_) | Place::Claim(_) => return,
                 Place::Field(field) => request.value(field).clone_from(&changed),
                 Place::Entry(_) => {
                     let value = request.value(&scheme.field);
@@ -323,7 +323,7 @@ fn a_signature_that_is_not_of_its_form_is_refused_before_any_content() {
             cases.push((format!("{value}!"), ClaimError::Malformed));
         }
         match &scheme.notation.format {
-            Format::Plain { prefix } => {
+            Format::Plain { prefix } | Format::Jwt { prefix } => {
                 if !prefix.is_empty() {
                     cases.push((value[prefix.len()..].to_owned(), ClaimError::Malformed));
                     cases.push((value.replacen(&**prefix, "sha7=", 1), ClaimError::Malformed));
@@ -383,6 +383,7 @@ fn tag_in<'v>(scheme: &Scheme, value: &'v str) -> &'v str {
     match &scheme.notation.format {
         Format::Plain { prefix } => &value[prefix.len()..],
         Format::Basic => &value["Basic ".len()..],
+        Format::Jwt { .. } => value.rsplit_once('.').unwrap().1,
         Format::List { separator, equals, tags, .. } => {
             let entry = value.rsplit_once(separator.as_str()).map_or(value, |(_, last)| last);
             let name = tags.first().map(|name| format!("{}{equals}", name.replace('*', "1")));
@@ -573,10 +574,12 @@ fn every_published_example_reproduces() {
         // A date can be written in several ways, and the sender has signed its own.
         let timestamp = scheme.timestamp.as_ref().and_then(|timestamp| match &timestamp.place {
             Place::Field(name) => value(name),
-            Place::Key(_) | Place::Entry(_) | Place::Pointer(_) => None,
+            Place::Key(_) | Place::Entry(_) | Place::Claim(_) | Place::Pointer(_) => None,
         });
         let stamp = Stamp { timestamp, id: scheme.id.as_deref().and_then(value) };
         match verifier.signature(None, &request.context(then), stamp, &request.body) {
+            // A sender's JWT has further claims.
+            Ok(_) if matches!(scheme.content.content(), Body::Jwt(_)) => {}
             Ok(signature) => assert_eq!(signature.field.1, vector.signature, "{name}"),
             Err(error) => {
                 assert_eq!(error, CannotSign::PublicKey, "{name}");

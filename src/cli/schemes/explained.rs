@@ -60,6 +60,8 @@ fn signature(scheme: &Scheme) -> String {
         Format::Plain { prefix } if prefix.is_empty() => String::new(),
         Format::Plain { prefix } => format!(", after `{prefix}`"),
         Format::Basic => ", as Basic credentials".to_owned(),
+        Format::Jwt { prefix } if prefix.is_empty() => ", in a JWT".to_owned(),
+        Format::Jwt { prefix } => format!(", in a JWT, after `{prefix}`"),
         Format::List { equals, tags, .. } => {
             let names: Vec<_> = tags.iter().map(|tag| format!("`{tag}{equals}`")).collect();
             match names.is_empty() {
@@ -103,6 +105,7 @@ fn time(timestamp: &Timestamp) -> String {
         Place::Field(name) => format!("in the field `{name}`"),
         Place::Key(key) => format!("in the signature field, under `{key}`"),
         Place::Entry(number) => format!("in the signature field, as entry {number}"),
+        Place::Claim(name) => format!("in the JWT, under `{name}`"),
         Place::Pointer(pointer) => format!("in the content, at `{pointer}`"),
     };
     let unit = match timestamp.unit {

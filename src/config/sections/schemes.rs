@@ -86,6 +86,10 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     let refusal = table.choice("refusal", &REFUSALS, Refusal::default());
     let errors = table.problems.len() > before;
     let (field, other_fields) = field?;
+    let encoding = match &format {
+        Some(Format::Jwt { .. }) => Encoding::Base64Url,
+        Some(Format::Plain { .. } | Format::Basic | Format::List { .. }) | None => encoding,
+    };
     let scheme = Scheme {
         name: name.to_owned().into(),
         field,
@@ -160,6 +164,11 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
             "`tag` is the name of the signatures, as in `v1=...`, and `key` is the name of the time",
         ),
         SchemeFault::TimestampUnsigned => ("timestamp", "write it into `content`: `\"{timestamp}.{body}\"`"),
+        SchemeFault::JwtUnsigned => (
+            "content",
+            "write `format = \"jwt\"`, and as `content` the claim with the digest: `\"{jwt:payload_hash}\"`",
+        ),
+        SchemeFault::JwtAlgorithm => ("algorithm", "write `algorithm = \"hmac-sha256\"`, or remove it"),
         SchemeFault::PointerUnsigned => {
             ("timestamp", "write `content = \"{body}\"`, or `timestamp = { header = \"x-acme-timestamp\" }`")
         }
@@ -222,6 +231,7 @@ fn template(item: &Item<'_>) -> Option<Template> {
                     "write `{body}` where the content stands in what is signed".to_owned()
                 }
                 TemplateFault::SecondBody => "remove one of the two".to_owned(),
+                TemplateFault::NotAlone => "write only `{jwt:NAME}`".to_owned(),
                 TemplateFault::DigestUnsigned => {
                     "write `{url}` or `{query}` into it, as the sender does".to_owned()
                 }
@@ -252,6 +262,10 @@ fn format(table: &Table<'_>) -> Option<Format> {
             &["prefix", "tag", "after_name"],
             "the entries of this list have no names; with names, write `format = \"pairs\"`",
         ),
+        Kind::Jwt => (
+            &["separator", "tag", "after_name", "set_separator", "encoding"],
+            "the field is a JWT, after a `prefix` if there is one",
+        ),
         Kind::Basic => (
             &["prefix", "separator", "tag", "after_name", "set_separator", "encoding"],
             "the field is `Basic` and the base64 of the secret `user:password`",
@@ -264,12 +278,13 @@ fn format(table: &Table<'_>) -> Option<Format> {
     if kind == Kind::Basic {
         return Some(Format::Basic);
     }
-    if kind == Kind::Plain {
+    if kind == Kind::Plain || kind == Kind::Jwt {
         let prefix = match table.get("prefix") {
             Some(item) => item.text("\"sha256=\"")?,
             None => "",
         };
-        return Some(Format::Plain { prefix: prefix.to_owned().into() });
+        let prefix = Cow::Owned(prefix.to_owned());
+        return Some(if kind == Kind::Jwt { Format::Jwt { prefix } } else { Format::Plain { prefix } });
     }
     let (equals, usual) =
         if kind == Kind::Tagged { (',', Separator::Space) } else { ('=', Separator::Comma) };
@@ -330,9 +345,10 @@ fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
     let inner = Table::of(&item, "`timestamp`", &item.write(example), keys::TIMESTAMP)?;
     let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds);
     let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE));
-    let mut places = ["header", "key", "entry", "pointer"].into_iter().filter_map(|name| inner.get(name));
+    let mut places =
+        ["header", "key", "entry", "claim", "pointer"].into_iter().filter_map(|name| inner.get(name));
     let Some(first) = places.next() else {
-        let message = "this timestamp has none of `header`, `key`, `entry` and `pointer`";
+        let message = "this timestamp has none of `header`, `key`, `entry`, `claim` and `pointer`";
         let help =
             format!("{}, or `{{ key = \"t\" }}` where it stands in the signature field", item.write(example));
         return item.error("missing_key", message).help(help).refuse(table.problems);
@@ -346,6 +362,7 @@ fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
     let place = match first.name {
         "header" => Place::Field(header(&first)?),
         "key" => Place::Key(first.text("\"t\"")?.to_owned().into()),
+        "claim" => Place::Claim(first.text("\"iat\"")?.to_owned().into()),
         "pointer" => Place::Pointer(json_pointer::one(&first, "\"/sent_at\"")?.into()),
         _ => Place::Entry(inner.count("entry", 1, 1..=2)),
     };

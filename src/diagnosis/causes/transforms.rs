@@ -24,6 +24,11 @@ pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
     match &scheme.notation.format {
         Format::Plain { prefix } => misread_tag(scheme, prefix, value),
         Format::Basic => misread_credentials(value),
+        Format::Jwt { .. } if unwrapped(value).is_empty() => NotationError::Empty,
+        Format::Jwt { prefix } if field::without_prefix(prefix, value).is_none() => {
+            NotationError::PrefixMissing(prefix.to_string())
+        }
+        Format::Jwt { .. } => NotationError::NotEncoded(Encoding::Base64Url),
         Format::List { .. } if unwrapped(value).is_empty() => NotationError::Empty,
         Format::List { .. } => Entries::of(scheme, value)
             .map_or(NotationError::NotList, |list| misread_tag(scheme, "", list.odd)),
@@ -132,7 +137,7 @@ impl<'v> Entries<'v> {
 pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     let wanted = match &scheme.notation.format {
         Format::Plain { prefix } => prefix,
-        Format::Basic | Format::List { .. } => "",
+        Format::Basic | Format::Jwt { .. } | Format::List { .. } => "",
     };
     let tag_of = |text| {
         let (_, rest) = split_prefix(wanted, unwrapped(text));
@@ -140,6 +145,7 @@ pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     };
     match &scheme.notation.format {
         Format::Plain { .. } => Some(scheme.notation.write(&tag_of(value)?, None)),
+        Format::Jwt { .. } => None,
         Format::Basic => {
             let bare = unwrapped(value);
             let rest = field::without_prefix(field::BASIC, bare).unwrap_or(bare);

@@ -44,7 +44,12 @@ impl List<'_> {
     /// The entries of a set.
     pub(super) fn entries<'v>(&self, set: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
         let separator = self.separator;
-        parts(set, move |byte| separator.is(byte))
+        // Some senders put a comma and a space between entries, where others put a space.
+        let bare = move |entry: &'v [u8]| match separator {
+            Separator::Space => entry.strip_suffix(b",").unwrap_or(entry),
+            Separator::Comma | Separator::Semicolon => entry,
+        };
+        parts(set, move |byte| separator.is(byte)).map(bare)
     }
 
     /// What an entry is. `number` is its number in its set, from 1.
@@ -52,7 +57,7 @@ impl List<'_> {
         let time = match time {
             Some(Place::Key(key)) => value_of(key, self.equals, entry),
             Some(Place::Entry(place)) => Some(entry).filter(|_| *place == number),
-            Some(Place::Field(_) | Place::Pointer(_)) | None => None,
+            Some(Place::Field(_) | Place::Claim(_) | Place::Pointer(_)) | None => None,
         };
         let tag = || match self.tags {
             [] => Some(entry),
@@ -101,7 +106,7 @@ impl List<'_> {
             Some((Place::Key(key), time)) => format!("{}{separator}{tag}", named(key, time)),
             Some((Place::Entry(1), time)) => format!("{time}{separator}{tag}"),
             Some((Place::Entry(_), time)) => format!("{tag}{separator}{time}"),
-            Some((Place::Field(_) | Place::Pointer(_), _)) | None => tag,
+            Some((Place::Field(_) | Place::Claim(_) | Place::Pointer(_), _)) | None => tag,
         }
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn usual() -> Row {
         documentation: "",
         confirmed: true,
         note: "",
-        origin: SecretOrigin::Given("see its documentation"),
+        origin: SecretOrigin::Given(""),
         retries: "",
     }
 }
@@ -114,6 +114,11 @@ pub(super) fn usual() -> Row {
 /// A field with one tag after this prefix.
 pub(super) fn plain(prefix: &'static str) -> Format {
     Format::Plain { prefix: prefix.into() }
+}
+
+/// A field with a JWT after this prefix.
+pub(super) fn jwt(prefix: &'static str) -> Format {
+    Format::Jwt { prefix: prefix.into() }
 }
 
 /// A field with a list: its separator, the character between name and value, and the name of the tags.
@@ -143,6 +148,12 @@ pub(super) fn entry_time(number: usize, unit: Unit, tolerance: u64) -> Option<Ti
 pub(super) fn content_time(pointer: &'static str, unit: Unit, tolerance: u64) -> Option<Timestamp> {
     let time = field_time("", unit, tolerance)?;
     Some(Timestamp { place: Place::Pointer(pointer.into()), ..time })
+}
+
+/// Like [`field_time`], but the time is in the JWT, under this name.
+pub(super) fn claim_time(name: &'static str, unit: Unit, tolerance: u64) -> Option<Timestamp> {
+    let time = field_time("", unit, tolerance)?;
+    Some(Timestamp { place: Place::Claim(name.into()), ..time })
 }
 
 /// A challenge in content: the expected members, the pointer to the value, and the answer.

@@ -83,7 +83,7 @@ impl Scheme {
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
             Place::Field(name) => Some(&**name),
-            Place::Key(_) | Place::Entry(_) | Place::Pointer(_) => None,
+            Place::Key(_) | Place::Entry(_) | Place::Claim(_) | Place::Pointer(_) => None,
         });
         let signed = self.content.parts().filter_map(|part| match part {
             Part::Field(name) => Some(name.as_str()),
@@ -113,6 +113,7 @@ impl Scheme {
             Format::Plain { prefix } if self.algorithm == Algorithm::Token => {
                 Authentication::of_prefix(prefix)
             }
+            Format::Jwt { prefix } => Authentication::of_prefix(prefix),
             Format::Plain { .. } | Format::List { .. } => Authentication::Signature,
         }
     }
@@ -125,10 +126,11 @@ impl Scheme {
     }
 
     /// Whether a late delivery can get a new signature with the current time: the gateway has the key, and the
-    /// time is not in the content.
+    /// time is not in the content. A JWT has further claims, which only the sender knows.
     #[must_use]
     pub fn can_refresh(&self) -> bool {
-        let in_content = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Pointer(_)));
+        let is_in = |place: &Place| matches!(place, Place::Pointer(_) | Place::Claim(_));
+        let in_content = self.timestamp.iter().any(|timestamp| is_in(&timestamp.place));
         self.algorithm.is_symmetric() && self.algorithm != Algorithm::Token && !in_content
     }
 
@@ -140,6 +142,9 @@ impl Scheme {
         let by_key = is_at(|place| matches!(place, Place::Key(_)));
         let by_entry = is_at(|place| matches!(place, Place::Entry(_)));
         let in_content = is_at(|place| matches!(place, Place::Pointer(_)));
+        let in_claims = is_at(|place| matches!(place, Place::Claim(_)));
+        let is_jwt = matches!(self.notation.format, Format::Jwt { .. });
+        let signs_jwt = matches!(self.content.content(), Body::Jwt(_));
         let signs_json = self.algorithm != Algorithm::Token && *self.content.content() != Body::Form;
         let key = by_key || by_entry;
         let has_names = self.notation.format.has_names();
@@ -158,7 +163,13 @@ impl Scheme {
             (by_entry && has_names == Some(true), SchemeFault::EntryWithNames),
             (signs_basic, SchemeFault::BasicSigns),
             (key_is_tag, SchemeFault::KeyIsTag),
-            (self.timestamp.is_some() && !in_content && !signs_time, SchemeFault::TimestampUnsigned),
+            (is_jwt != signs_jwt || (in_claims && !is_jwt), SchemeFault::JwtUnsigned),
+            (is_jwt && self.algorithm.jws_name().is_none(), SchemeFault::JwtAlgorithm),
+            (is_jwt && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
+            (
+                self.timestamp.is_some() && !in_content && !in_claims && !signs_time,
+                SchemeFault::TimestampUnsigned,
+            ),
             (in_content && !signs_json, SchemeFault::PointerUnsigned),
             ((self.timestamp.is_none() || in_content) && signs_time, SchemeFault::NoTimestamp),
             (self.id.is_some() && !signs_id, SchemeFault::IdUnsigned),
@@ -190,6 +201,12 @@ pub enum SchemeFault {
     /// The timestamp is not signed. A forger could change it.
     #[error("the timestamp is not signed, so a forger could set it")]
     TimestampUnsigned,
+    /// The format is a JWT, but the JWT is not what is signed; or the reverse.
+    #[error("a JWT is a format, a signed text, and perhaps the place of the timestamp, all at once")]
+    JwtUnsigned,
+    /// A JWT cannot have this algorithm.
+    #[error("no JWT has this algorithm")]
+    JwtAlgorithm,
     /// The timestamp is at a JSON pointer, but the scheme signs no JSON.
     #[error("the timestamp is in the content, but no JSON is signed")]
     PointerUnsigned,

@@ -3,7 +3,7 @@
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{
-    Row, content_time, field_time, head_setup, key_time, list, plain, usual,
+    Row, content_time, field_time, head_setup, jwt, key_time, list, plain, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
@@ -17,7 +17,8 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Alchemy",
             field: "x-alchemy-signature",
             documentation: "https://docs.alchemy.com/reference/notify-api-faq",
-            note: "The secret is the webhook's signing key, in the dashboard. Alchemy signs no time.",
+            note: "Alchemy signs no time.",
+            origin: Given("the signing key of the webhook (dashboard)"),
             ..usual()
         },
         Row {
@@ -64,7 +65,8 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://www.courier.com/docs/platform/workspaces/outbound-webhooks",
             confirmed: false,
-            note: "The secret is in the webhook's settings. The time is in milliseconds. The dot between time and content is third parties'. The tolerance is ours.",
+            note: "The time is in milliseconds. The dot between time and content is third parties'. The tolerance is ours.",
+            origin: Given("the secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -95,8 +97,9 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-firecrawl-signature",
             format: plain("sha256="),
             documentation: "https://docs.firecrawl.dev/webhooks/security",
-            note: "The secret is in the tab \"Advanced\" of the account's settings. An account has one secret for all its webhooks.",
+            note: "An account has one secret for all its webhooks.",
             retries: "Firecrawl tries an event again after 1, 5 and 15 minutes.",
+            origin: Given("the webhook secret of the account (settings, tab \"Advanced\")"),
             ..usual()
         },
         Row {
@@ -163,7 +166,8 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://docs.knock.app/developer-tools/outbound-webhooks",
             confirmed: false,
-            note: "The secret is the webhook's signing key, in the dashboard. The time is in milliseconds. Knock's page names the field, and the rest of the rule is third parties'. The tolerance is ours.",
+            note: "The time is in milliseconds. Knock's page names the field, and the rest of the rule is third parties'. The tolerance is ours.",
+            origin: Given("the signing key of the webhook (dashboard)"),
             ..usual()
         },
         Row {
@@ -184,8 +188,9 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "LaunchDarkly",
             field: "x-ld-signature",
             documentation: "https://launchdarkly.com/docs/home/infrastructure/webhooks",
-            note: "The secret is in the webhook's settings. LaunchDarkly signs nothing without one.",
+            note: "LaunchDarkly signs nothing without one.",
             retries: "LaunchDarkly tries an event again once.",
+            origin: Chosen("the secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -198,6 +203,18 @@ pub(super) fn rows() -> Vec<Row> {
             note: "The time is in the content, in milliseconds. Linear's own library allows one minute. `tolerance` allows more.",
             retries: "Linear tries an event again up to three times: after a minute, an hour and six hours.",
             origin: Given("the signing secret of the webhook (Settings, API)"),
+            ..usual()
+        },
+        Row {
+            name: "livekit",
+            sender: "LiveKit",
+            field: "authorization",
+            format: jwt(""),
+            encoding: Encoding::Base64Url,
+            content: "{jwt:sha256:base64}",
+            documentation: "https://github.com/livekit/node-sdks/blob/main/packages/livekit-server-sdk/src/WebhookReceiver.ts",
+            note: "LiveKit sends a JWT with the content's SHA-256. The gateway checks when the JWT expires, and not which key it names.",
+            origin: Given("the API secret of the key that the webhook is signed with"),
             ..usual()
         },
         Row {
@@ -219,6 +236,19 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/muxinc/mux-node-sdk/blob/main/src/resources/webhooks/webhooks.ts",
             note: "Each webhook has a signing secret of its own, in the webhook's settings.",
             origin: Given("the signing secret in the settings of the webhook"),
+            ..usual()
+        },
+        Row {
+            name: "netlify",
+            sender: "Netlify",
+            field: "x-webhook-signature",
+            format: jwt(""),
+            encoding: Encoding::Base64Url,
+            content: "{jwt:sha256}",
+            documentation: "https://docs.netlify.com/site-deploys/notifications/#payload-signature",
+            confirmed: false,
+            note: "For notifications by HTTP POST. Netlify sends a JWT with the content's SHA-256. Netlify signs no time. Netlify's page was read in part. The rule is third parties', and they agree.",
+            origin: Chosen("the field JWS secret token of the notification"),
             ..usual()
         },
         Row {
@@ -248,7 +278,8 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{body}{timestamp}",
             time: key_time("v", Unit::Milliseconds, 300),
             documentation: "https://github.com/RetellAI/retell-typescript-sdk/blob/main/src/lib/webhook_auth.ts",
-            note: "The secret is the API key that has the badge \"webhook\" in the dashboard. The time is in milliseconds.",
+            note: "The time is in milliseconds.",
+            origin: Given("the API key with the badge \"webhook\" (dashboard)"),
             ..usual()
         },
         Row {
@@ -290,8 +321,9 @@ pub(super) fn rows() -> Vec<Row> {
             redelivery: Redelivery::Never,
             documentation: "https://docs.sonarsource.com/sonarqube-cloud/administering-sonarcloud/integrations/webhooks",
             confirmed: false,
-            note: "The secret is in the webhook's settings. Sonar's page names the algorithm. The field is third parties', and they agree.",
+            note: "Sonar's page names the algorithm. The field is third parties', and they agree.",
             retries: "SonarQube never sends an event again by itself. An operator can send an event again with the API.",
+            origin: Chosen("the field for the secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -324,7 +356,8 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-uc-signature",
             format: list(Separator::Comma, '=', "v1"),
             documentation: "https://uploadcare.com/docs/api/rest/webhook/create/",
-            note: "The secret is the `signing_secret` of the webhook. Uploadcare signs no time.",
+            note: "Uploadcare signs no time.",
+            origin: Chosen("`signing_secret` of the webhook"),
             ..usual()
         },
         Row {
@@ -344,7 +377,8 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}:{body}",
             time: field_time("x-webflow-timestamp", Unit::Milliseconds, 300),
             documentation: "https://developers.webflow.com/data/v1.0.0/docs/verifying-webhook-signatures",
-            note: "Webflow signs the webhooks that an OAuth app creates, and no others. The secret is the app's client secret. The time is in milliseconds.",
+            note: "Webflow signs the webhooks that an OAuth app creates, and no others. The time is in milliseconds.",
+            origin: Given("the client secret of the OAuth app"),
             ..usual()
         },
         Row {

@@ -2,10 +2,10 @@
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
-use crate::signature::field::{Encoding, Separator};
+use crate::signature::field::{Encoding, Format, Separator};
 use crate::signature::presets::row::{
-    Row, answered_with_204, content_challenge, content_time, field_time, form_setup, json, key_time, list,
-    plain, query_challenge, query_proof, usual,
+    Row, answered_with_204, claim_time, content_challenge, content_time, field_time, form_setup, json, jwt,
+    key_time, list, plain, query_challenge, query_proof, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, AnswerUse};
@@ -20,7 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Attentive",
             field: "x-attentive-hmac-sha256",
             documentation: "https://docs.attentive.com/pages/webhooks/webhook-authentication",
-            note: "The secret is the webhook's signing key, in the dashboard.",
+            origin: Given("the signing key of the webhook (dashboard)"),
             ..usual()
         },
         Row {
@@ -183,10 +183,11 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Postmark",
             field: "authorization",
             algorithm: Algorithm::Token,
-            format: plain("Basic "),
+            format: Format::Basic,
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://postmarkapp.com/developer/webhooks/webhooks-overview",
-            note: "Postmark signs nothing. It sends the user name and password of the webhook's URL. The secret is `user:password` in base64. A program that sees one request can make others.",
+            note: "Postmark signs nothing. It sends the user name and password of the webhook's URL. The secret is `user:password`. A program that sees one request can make others.",
+            origin: Chosen("user name and password in the URL of the webhook"),
             ..usual()
         },
         Row {
@@ -252,6 +253,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://github.com/team-telnyx/telnyx-python/blob/master/src/telnyx/lib/webhook_verification.py",
             note: "For version 2 of Telnyx's webhooks. The secret is the account's public key, in the portal under \"Keys & Credentials\".",
             retries: "Telnyx sends an event again to the failover URL if the answer is not 200.",
+            origin: Given("the public key of the account (Portal, Keys & Credentials)"),
             ..usual()
         },
         Row {
@@ -263,8 +265,9 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Seconds, 300),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.tiktok.com/doc/webhooks-verification",
-            note: "The secret is the app's client secret. The tolerance is ours.",
+            note: "The tolerance is ours.",
             retries: "TikTok tries an event again for up to 72 hours if the answer is not 200.",
+            origin: Given("the client secret of the app"),
             ..usual()
         },
         Row {
@@ -327,6 +330,19 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.x.com/x-api/webhooks/quickstart",
             note: "The key is the app's consumer secret. The first secret answers the hourly challenges.",
             origin: Given("the consumer secret of the app (Developer Portal, Keys and tokens)"),
+            ..usual()
+        },
+        Row {
+            name: "vonage",
+            sender: "Vonage (Messages, Voice)",
+            field: "authorization",
+            format: jwt("Bearer "),
+            encoding: Encoding::Base64Url,
+            content: "{jwt:payload_hash}",
+            time: claim_time("iat", Unit::Seconds, 300),
+            documentation: "https://developer.vonage.com/en/getting-started/concepts/webhooks",
+            note: "For POST. Vonage sends a JWT with the content's SHA-256. Webhooks of the SMS API are signed otherwise, and have no scheme. The tolerance is ours.",
+            origin: Given("the signature secret of the account (Dashboard, API settings)"),
             ..usual()
         },
         Row {

@@ -1,7 +1,7 @@
 //! Pure. Rows of senders for offices: customers, documents, forms and calendars.
 
 use crate::signature::algorithm::Algorithm;
-use crate::signature::field::{Encoding, Separator};
+use crate::signature::field::{Encoding, Format, Separator};
 use crate::signature::presets::row::{
     Row, field_time, head_setup, key_time, list, plain, query_challenge, usual,
 };
@@ -60,8 +60,11 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Attio",
             field: "attio-signature",
             documentation: "https://docs.attio.com/rest-api/guides/webhooks",
-            note: "The secret is in the developer settings and in the answer to the request that creates the webhook. Attio also sends `X-Attio-Signature`. The gateway does not read this field.",
+            note: "Attio also sends `X-Attio-Signature`. The gateway does not read this field.",
             retries: "Attio tries an event up to 10 times, within about 3 days.",
+            origin: Given(
+                "the secret in the answer to the request that creates the webhook, or in the developer settings",
+            ),
             ..usual()
         },
         Row {
@@ -144,7 +147,8 @@ pub(super) fn rows() -> Vec<Row> {
             field: "signature",
             format: plain("sha256 "),
             documentation: "https://developers.greenhouse.io/webhooks.html",
-            note: "For Greenhouse Recruiting and Onboarding. The secret is the secret key of the webhook.",
+            note: "For Greenhouse Recruiting and Onboarding.",
+            origin: Chosen("the secret key of the webhook"),
             ..usual()
         },
         Row {
@@ -216,18 +220,25 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Onfido (Entrust)",
             field: "x-sha2-signature",
             documentation: "https://documentation.identity.entrust.com/api/manual-webhook-signature-verification/",
-            note: "The secret is the webhook's token. Onfido signs no time.",
+            note: "Onfido signs no time.",
+            origin: Given("the token of the webhook"),
             ..usual()
         },
         Row {
             name: "persona",
             sender: "Persona",
             field: "persona-signature",
-            format: list(Separator::Comma, '=', "v1"),
+            format: Format::List {
+                separator: Separator::Comma,
+                equals: '=',
+                tags: vec!["v1".into()],
+                sets: Some(Separator::Space),
+            },
             content: "{timestamp}.{body}",
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://docs.withpersona.com/docs/webhooks-best-practices",
-            note: "The secret is in the section \"Webhooks\" of the dashboard. While a secret is rotated, Persona sends two signatures, and the gateway reads the second. The tolerance is ours.",
+            note: "While a secret is rotated, Persona sends two signatures, and either may verify. The tolerance is ours.",
+            origin: Given("the secret of the webhook (dashboard, Webhooks)"),
             ..usual()
         },
         Row {
@@ -270,8 +281,8 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://doist.github.io/todoist-sdk-typescript/api/functions/verifyWebhookSignature",
-            note: "The secret is the app's client secret.",
             retries: "Todoist tries an event again up to three times, every 15 minutes, if the answer is not 200.",
+            origin: Given("the client secret of the app"),
             ..usual()
         },
         Row {

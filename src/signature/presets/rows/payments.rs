@@ -31,7 +31,8 @@ pub(super) fn rows() -> Vec<Row> {
             field: "aftership-hmac-sha256",
             encoding: Encoding::Base64,
             documentation: "https://www.aftership.com/docs/tracking/webhook/webhook-signature",
-            note: "For AfterShip Tracking. The secret is in the settings, under \"Webhooks\". AfterShip's other products have other fields.",
+            note: "For AfterShip Tracking. AfterShip's other products have other fields.",
+            origin: Given("the webhook secret (settings, Webhooks)"),
             ..usual()
         },
         Row {
@@ -41,8 +42,9 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("sha256="),
             documentation: "https://docs.btcpayserver.org/API/Greenfield/v1/#tag/Webhooks",
             confirmed: false,
-            note: "The secret is in the webhook's settings. The rule was read in a library that is made from BTCPay Server's own description of its API.",
+            note: "The rule was read in a library that is made from BTCPay Server's own description of its API.",
             retries: "BTCPay Server tries an event again after 10 seconds, after a minute, and then up to 6 times every 10 minutes, unless automatic redelivery is off.",
+            origin: Given("the secret in the settings of the webhook"),
             ..usual()
         },
         Row {
@@ -53,7 +55,8 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}{body}",
             time: field_time("x-webhook-timestamp", Unit::Milliseconds, 300),
             documentation: "https://www.cashfree.com/docs/payments/online/webhooks/signature-verification",
-            note: "For webhooks of payments and subscriptions. The secret is the client secret. The time is in milliseconds. The tolerance is ours.",
+            note: "For webhooks of payments and subscriptions. The time is in milliseconds. The tolerance is ours.",
+            origin: Given("the client secret of the account"),
             ..usual()
         },
         Row {
@@ -61,8 +64,9 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Checkout.com",
             field: "cko-signature",
             documentation: "https://www.checkout.com/docs/workflows",
-            note: "The secret is the signature key of the workflow's webhook action. Checkout.com signs no time.",
+            note: "Checkout.com signs no time.",
             retries: "Checkout.com tries an event again up to 8 times, within about 30 hours.",
+            origin: Given("the signature key of the webhook action of the workflow"),
             ..usual()
         },
         Row {
@@ -71,8 +75,9 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-cc-webhook-signature",
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
-            note: "For Coinbase Commerce, and not for webhooks of the Coinbase Developer Platform. The secret is the shared secret under \"Settings\" and \"Notifications\".",
+            note: "For Coinbase Commerce, and not for webhooks of the Coinbase Developer Platform.",
             retries: "Coinbase Commerce tries an event for three days, with growing waits of up to an hour.",
+            origin: Given("the webhook shared secret (Settings, Notifications)"),
             ..usual()
         },
         Row {
@@ -93,7 +98,8 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-fourthwall-hmac-sha256",
             encoding: Encoding::Base64,
             documentation: "https://docs.fourthwall.com/webhooks/signature-verification",
-            note: "For a shop's own webhooks. The secret is in the site settings, under \"Webhooks\". Webhooks of platform apps have another field.",
+            note: "For a shop's own webhooks. Webhooks of platform apps have another field.",
+            origin: Given("the secret in the site settings (Webhooks)"),
             ..usual()
         },
         Row {
@@ -101,7 +107,8 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "GoCardless",
             field: "webhook-signature",
             documentation: "https://github.com/gocardless/gocardless-pro-python/blob/master/gocardless_pro/webhooks.py",
-            note: "The secret is the secret of the webhook endpoint, in the dashboard under \"Developers\". GoCardless signs no time.",
+            note: "GoCardless signs no time.",
+            origin: Chosen("the secret of the webhook endpoint (dashboard, Developers)"),
             ..usual()
         },
         Row {
@@ -118,8 +125,9 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Modern Treasury",
             field: "x-signature",
             documentation: "https://docs.moderntreasury.com/platform/docs/verifying-webhooks",
-            note: "The secret is the webhook key, in the developer settings. Modern Treasury signs no time.",
+            note: "Modern Treasury signs no time.",
             retries: "Modern Treasury tries an event again with growing waits, if there is no 2xx within 5 seconds.",
+            origin: Given("the webhook key (developer settings)"),
             ..usual()
         },
         Row {
@@ -143,7 +151,8 @@ pub(super) fn rows() -> Vec<Row> {
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://paystack.com/docs/payments/webhooks/",
             confirmed: false,
-            note: "The secret is the account's secret key, `sk_...`. Paystack's page was not read. Many third parties describe the same rule.",
+            note: "Paystack's page was not read. Many third parties describe the same rule.",
+            origin: Given("the secret key of the account, `sk_...`"),
             ..usual()
         },
         Row {
@@ -166,7 +175,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks/managing-webhooks-notifications",
-            note: "The secret is the app's verifier token, in the app's settings for webhooks.",
+            origin: Given("the verifier token of the app (its settings for webhooks)"),
             ..usual()
         },
         Row {
@@ -198,7 +207,8 @@ pub(super) fn rows() -> Vec<Row> {
             content: "v1.{timestamp}.{body}",
             time: field_time("revolut-request-timestamp", Unit::Milliseconds, 300),
             documentation: "https://developer.revolut.com/docs/guides/manage-accounts/webhooks/verify-the-payload-signature",
-            note: "For Revolut's Business, Merchant and Crypto Ramp APIs. The API shows the signing secret, `wsk_...`, with the webhook. The time is in milliseconds.",
+            note: "For Revolut's Business, Merchant and Crypto Ramp APIs. The time is in milliseconds.",
+            origin: Given("the signing secret `wsk_...`, which the API shows with the webhook"),
             ..usual()
         },
         Row {
@@ -302,8 +312,9 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://zoho.com/in/payments/developerdocs/webhooks/verification",
             confirmed: false,
-            note: "The secret is the webhook's signing key. Two copies of Zoho's page spell the field differently. Zoho Billing signs by another rule, which no scheme can describe. The tolerance is ours.",
+            note: "Two copies of Zoho's page spell the field differently. Zoho Billing signs by another rule, which no scheme can describe. The tolerance is ours.",
             retries: "Zoho Payments tries an event again for up to 2 days.",
+            origin: Given("the signing key of the webhook"),
             ..usual()
         },
     ]

@@ -4,7 +4,7 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{Row, field_time, list, usual};
 use crate::signature::scheme::AnswerUse;
-use crate::signature::scheme::SecretOrigin::Given;
+use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -58,7 +58,8 @@ pub(super) fn rows() -> Vec<Row> {
             name: "anthropic",
             sender: "Anthropic",
             documentation: "https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/resources/beta/webhooks.py",
-            note: "Anthropic follows Standard Webhooks. The secret is the webhook's signing secret, `whsec_...`.",
+            note: "Anthropic follows Standard Webhooks.",
+            origin: Given("the signing secret of the webhook, `whsec_...`"),
             ..standard_webhooks()
         },
         Row {
@@ -67,6 +68,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.brex.com/docs/webhooks",
             confirmed: false,
             note: "Brex follows Standard Webhooks. The API shows the secrets at `/v1/webhooks/secrets`, in base64. The rule was read in third parties' code.",
+            origin: Given("`/v1/webhooks/secrets` of the API"),
             ..standard_webhooks()
         },
         Row {
@@ -80,8 +82,9 @@ pub(super) fn rows() -> Vec<Row> {
             name: "dodo-payments",
             sender: "Dodo Payments",
             documentation: "https://docs.dodopayments.com/developer-resources/webhooks",
-            note: "Dodo Payments follows Standard Webhooks. The secret key is in the webhook's settings.",
+            note: "Dodo Payments follows Standard Webhooks.",
             retries: "Dodo Payments tries an event again with growing waits.",
+            origin: Given("the secret key in the settings of the webhook"),
             ..standard_webhooks()
         },
         Row {
@@ -106,6 +109,7 @@ pub(super) fn rows() -> Vec<Row> {
             secret: SecretEncoding::Utf8,
             documentation: "https://github.com/polarsource/polar-js/blob/main/src/webhooks.ts",
             note: "Polar follows Standard Webhooks, but the key is the text of the secret. The secret is not decoded.",
+            origin: Chosen("the secret of the webhook endpoint"),
             ..standard_webhooks()
         },
         Row {
@@ -129,7 +133,8 @@ pub(super) fn rows() -> Vec<Row> {
             // Supabase waits for the answer to a hook, and goes on as the answer says.
             answer_use: AnswerUse::Always,
             documentation: "https://supabase.com/docs/guides/auth/auth-hooks",
-            note: "Auth hooks follow Standard Webhooks. Supabase shows the secret as `v1,whsec_...`. Database webhooks are not signed.",
+            note: "Auth hooks follow Standard Webhooks. Supabase shows the secret as `v1,whsec_...`. A hook may have several secrets. Database webhooks are not signed.",
+            origin: Given("the secret of the hook, `v1,whsec_...`"),
             ..standard_webhooks()
         },
         Row {
