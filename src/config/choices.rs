@@ -94,6 +94,9 @@ pub(super) const MODES: [(&str, Mode); 2] =
 pub(super) const DELIVERIES: [(&str, DeliveryMode); 3] =
     [("direct", DeliveryMode::Direct), ("fallback", DeliveryMode::Fallback), ("queue", DeliveryMode::Queue)];
 
+/// `console_content` of a route: whether the console shows the content of its events
+pub(super) const CONSOLE_CONTENTS: [(&str, bool); 2] = [("asked", true), ("never", false)];
+
 /// `role` of a token
 pub(super) const ROLES: [(&str, Role); 2] = [("read", Role::Read), ("operate", Role::Operate)];
 

@@ -86,6 +86,7 @@ fn of_route(route: &Route) -> Part {
         allow,
         client_names,
         delivery,
+        console_content,
     } = route;
     let name = match model {
         ModelRule::Named(model) => format!("route {path} ({model})"),
@@ -93,7 +94,7 @@ fn of_route(route: &Route) -> Part {
     };
     let secrets: Vec<_> = verifier.secrets().collect();
     let text = format!(
-        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {allow:?} {client_names:?} {delivery:?}",
+        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {allow:?} {client_names:?} {delivery:?} {console_content}",
         verifier.scheme()
     );
     Part { name, digest: digest(&text) }

@@ -10,8 +10,8 @@ mod tls;
 use crate::admission::trusted_proxies::ClientField;
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_RECENT, MOST_WORKERS};
 use crate::config::choices::{
-    ACCESS, AFTER_NAME, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS,
-    LOG_FORMATS, MODES, REFUSALS, ROLES, SETUP_METHODS,
+    ACCESS, AFTER_NAME, ANSWER_USES, CHALLENGE_STATUSES, CHALLENGES, CONSOLE_CONTENTS, EMPTY_ACKNOWLEDGMENTS,
+    FORMATS, LEVELS, LOG_FORMATS, MODES, REFUSALS, ROLES, SETUP_METHODS,
 };
 use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;
@@ -207,6 +207,10 @@ pub(super) const ADMIN: &[Key] = &[
     Key::new("recent", Value::Count { least: 0, most: MOST_RECENT })
         .or("1000")
         .about("How many ended requests and deliveries are kept for looking at, for the API and `hookgate tail`. 0: none."),
+    Key::new("console", Value::FlagOr("read-only")).or("false").about(
+        "The pages for people at /. read-only: they change nothing. On addresses that other machines reach, they \
+         need tls. hookgate console prints a link to them.",
+    ),
 ];
 
 /// An element of `tokens` of `[admin]`.
@@ -468,6 +472,9 @@ pub(super) const ROUTE: &[Key] = &[
     MAX_IDLE,
     IDLE_TIMEOUT,
     tls::CA,
+    Key::new("console_content", Value::Word(|| words(&CONSOLE_CONTENTS))).or("\"asked\"").about(
+        "Whether the console shows the content of the route's events: asked (when a person asks for it), never.",
+    ),
     Key::new("allow", ALLOWED).about(
         "The clients that the route takes: addresses, networks, unix, or the names of sets of senders' networks \
          (hookgate schemes). Others: 403, client_not_allowed. Default: all clients.",

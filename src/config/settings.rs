@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::admission::client::Network;
@@ -189,6 +190,20 @@ pub struct Admin {
     pub tls: Option<server_config::Settings>,
     /// How many ended requests and deliveries are kept for looking at. None with 0.
     pub recent: usize,
+    /// `console`: the pages for people.
+    pub console: ConsoleMode,
+}
+
+/// The pages for people on the admin listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConsoleMode {
+    /// There are no pages.
+    #[default]
+    Off,
+    /// The pages show everything and change nothing.
+    ReadOnly,
+    /// The pages show everything. A session with the role `operate` may also change.
+    On,
 }
 
 /// The part of `[admin]` that commands need to reach the admin listener.
@@ -221,6 +236,12 @@ impl Token {
     #[must_use]
     pub fn is(&self, presented: &[u8]) -> bool {
         self.key.expose().ct_eq(presented).into()
+    }
+
+    /// The SHA-256 of the key. A session of the console keeps the digest, to notice that the token has changed.
+    #[must_use]
+    pub fn key_digest(&self) -> [u8; 32] {
+        Sha256::digest(self.key.expose()).into()
     }
 }
 
@@ -348,6 +369,8 @@ pub struct Route {
     pub client_names: Option<Arc<[Arc<str>]>>,
     /// `delivery` and the keys that belong to `delivery`.
     pub delivery: DeliveryOptions,
+    /// `console_content`: whether the console shows the content of the route's events.
+    pub console_content: bool,
 }
 
 /// `[queue]`: the store of events.

@@ -4,6 +4,7 @@
 //! The current configuration is one [`Generation`], which a reload replaces as a whole. Workers watch it. A
 //! request compares version numbers, and takes the lock around the generation only after a reload.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,7 +16,7 @@ use tracing::error;
 use crate::admission::memory::Budget;
 use crate::admission::per_client::ConnectionsPerClient;
 use crate::config::digest::{self, Part};
-use crate::config::{Address, Config, Token};
+use crate::config::{Address, Config, ConsoleMode, Token};
 use crate::connection::limits::Limits;
 use crate::diagnosis::submitter::Submitter;
 use crate::gateway::Gateway;
@@ -66,6 +67,10 @@ pub struct Generation {
     pub admin_acceptor: Option<Arc<Acceptor>>,
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,
+    /// `console` of `[admin]`.
+    pub console: ConsoleMode,
+    /// The paths of routes with `console_content = "never"`. Routes with the same path are hidden together.
+    pub hidden_content: BTreeSet<String>,
     /// The limits and times in `[queue]`, if the configuration has that table.
     pub queue: Option<store_limits::Settings>,
 }
@@ -125,6 +130,8 @@ impl Generation {
             acme,
             admin_acceptor,
             tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
+            console: config.admin.as_ref().map(|admin| admin.console).unwrap_or_default(),
+            hidden_content: hidden(config),
         }))
     }
 }
@@ -138,6 +145,12 @@ fn next_acceptor(
     let Some(settings) = settings else { return Ok(before.cloned()) };
     let made = Acceptor::new(settings.clone(), before.map(Arc::as_ref)).map_err(CompileError::Tls)?;
     Ok(Some(Arc::new(made)))
+}
+
+/// The paths of routes whose content the console does not show.
+fn hidden(config: &Config) -> BTreeSet<String> {
+    let hidden = config.routes.iter().filter(|route| !route.console_content);
+    hidden.map(|route| route.path.as_str().to_owned()).collect()
 }
 
 /// Why a configuration cannot be compiled. A configuration from [`crate::config::read`] has no conflicts.

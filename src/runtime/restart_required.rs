@@ -74,7 +74,7 @@ fn tls(config: &Config) -> Option<Vec<Address>> {
 /// the number of recent requests need no restart.
 fn admin(config: &Config) -> Option<(Vec<Address>, u32, bool)> {
     let part = |admin: &Admin| {
-        let Admin { listen, unix_mode, tokens: _, tls, recent: _ } = admin;
+        let Admin { listen, unix_mode, tokens: _, tls, recent: _, console: _ } = admin;
         (listen.clone(), *unix_mode, tls.is_some())
     };
     config.admin.as_ref().map(part)

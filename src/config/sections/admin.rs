@@ -11,7 +11,8 @@ use crate::config::problem::Problem;
 use crate::config::sections::secret::Context;
 use crate::config::sections::{pem_file, tokens};
 use crate::config::toml_table::Table;
-use crate::config::{Address, Admin, AdminAddress, keys};
+use crate::config::toml_value::Item;
+use crate::config::{Address, Admin, AdminAddress, ConsoleMode, keys};
 use crate::tls::server_config::{MinVersion, Settings};
 
 /// Reads `[admin]`, with the places of its addresses in the file. `None` if the table is missing.
@@ -25,7 +26,37 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> (Option<Admin>, Ve
         clear_text(&table, &listen);
     }
     let recent = table.count("recent", RECENT, 0..=MOST_RECENT);
-    (Some(Admin { listen: addresses(&listen), unix_mode, tokens, tls, recent }), listen)
+    let console = table.get("console").and_then(|item| console(&item)).unwrap_or_default();
+    if table.get("tls").is_none() && console != ConsoleMode::Off {
+        open_console(&table, &listen);
+    }
+    (Some(Admin { listen: addresses(&listen), unix_mode, tokens, tls, recent, console }), listen)
+}
+
+/// Reads `true`, `false` or `"read-only"`.
+fn console(item: &Item<'_>) -> Option<ConsoleMode> {
+    let message = "`console` must be `true`, `false` or `\"read-only\"`";
+    let help = "`true` lets a token with the role \"operate\" change things, `\"read-only\"` only shows them";
+    match (item.value.as_bool(), item.value.as_str()) {
+        (Some(true), _) => Some(ConsoleMode::On),
+        (Some(false), _) => Some(ConsoleMode::Off),
+        (None, Some("read-only")) => Some(ConsoleMode::ReadOnly),
+        (None, _) => item.error("bad_value", message).help(help).refuse(item.problems),
+    }
+}
+
+/// Refuses a console that other machines would reach over plain HTTP: the network could read its cookie.
+fn open_console(table: &Table<'_>, listen: &[Listen]) {
+    let Some(open) = listen.iter().find(is_open) else { return };
+    let message = format!("the console needs TLS on {}, which other machines reach", open.address);
+    Problem::error("console_in_clear", table.place("console"), message)
+        .help(format!("add `tls = {EXAMPLE}`, or listen on 127.0.0.1 or a unix socket"))
+        .report(table.problems);
+}
+
+/// Whether other machines reach this address.
+fn is_open(listen: &&Listen) -> bool {
+    listen.address.tcp().is_some_and(|address| !address.ip().is_loopback())
 }
 
 /// Reads how the listener is reached. Reads no other file. `folder` is the directory of the configuration file.
@@ -61,7 +92,6 @@ fn tls(table: &Table<'_>, context: Context<'_>) -> Option<Settings> {
 
 /// Warns that clients on other machines send their tokens over plain HTTP.
 fn clear_text(table: &Table<'_>, listen: &[Listen]) {
-    let is_open = |listen: &&Listen| listen.address.tcp().is_some_and(|address| !address.ip().is_loopback());
     let Some(open) = listen.iter().find(is_open) else { return };
     let place = open.span.clone().unwrap_or_else(|| table.place("tokens"));
     let message = format!("tokens that clients send to {} travel in clear text", open.address);
@@ -126,6 +156,24 @@ mod tests {
             let found = codes(&format!("listen = {listen}\n{}", tables.concat()));
             assert_eq!(found.contains(&"token_in_clear"), warns, "{listen} {tables:?} {found:?}");
             assert_eq!(found.len(), usize::from(warns), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_console_is_refused_where_other_machines_reach_it_without_tls() {
+        const TLS: &str = "tls = { cert = \"a.crt\", key = \"a.key\" }";
+        for (listen, console, tls, want) in [
+            ("\"127.0.0.1:1\"", "true", "", vec![]),
+            ("[\"[::1]:1\", \"unix:/run/a.sock\"]", "\"read-only\"", "", vec![]),
+            ("\"0.0.0.0:1\"", "true", "", vec!["console_in_clear"]),
+            ("[\"127.0.0.1:1\", \"192.0.2.1:1\"]", "\"read-only\"", "", vec!["console_in_clear"]),
+            ("\"0.0.0.0:1\"", "true", TLS, vec![]),
+            ("\"0.0.0.0:1\"", "false", "", vec![]),
+            ("\"127.0.0.1:1\"", "\"yes\"", "", vec!["bad_value"]),
+            ("\"127.0.0.1:1\"", "1", "", vec!["bad_value"]),
+        ] {
+            let found = codes(&format!("listen = {listen}\nconsole = {console}\n{tls}\n"));
+            assert_eq!(found, want, "{listen} {console} {tls}");
         }
     }
 

@@ -8,7 +8,7 @@ use http::Method;
 use crate::admission::client::Network;
 use crate::config::address::Listen;
 use crate::config::bounds::MOST_MEMORY;
-use crate::config::choices::MODES;
+use crate::config::choices::{CONSOLE_CONTENTS, MODES};
 use crate::config::problem::Problem;
 use crate::config::sections::client_certificate;
 use crate::config::sections::delivery::{self, Delivery};
@@ -93,6 +93,8 @@ pub(crate) struct Draft<'t> {
     pub(crate) client_names: Option<Arc<[Arc<str>]>>,
     /// `delivery` and the keys that belong to `delivery`.
     pub(crate) delivery: Delivery,
+    /// `console_content`
+    console_content: bool,
     origin: Option<Origin>,
     settings: Settings,
 }
@@ -138,6 +140,7 @@ impl<'t> Draft<'t> {
             public_url: table.get("public_url").and_then(|item| public_url::read(&item)),
             requirements: json_pointer::required(&table),
             delivery,
+            console_content: table.choice("console_content", &CONSOLE_CONTENTS, true),
             origin,
             allow: table.get("allow").and_then(|item| networks::allowed(&item)),
             client_names: table.get("client_certificate").and_then(|item| client_certificate::read(&item)),
@@ -173,6 +176,7 @@ impl<'t> Draft<'t> {
             allow: self.allow,
             client_names: self.client_names,
             delivery,
+            console_content: self.console_content,
         })
     }
 }
