@@ -13,7 +13,7 @@ use crate::admission::client::ClientAddress;
 
 /// Where the client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asker {
+pub(crate) enum Asker {
     /// The client is on the gateway's own machine, or in its container. The value is the local address of the
     /// connection. `None` if that is a loopback address.
     Here(Option<IpAddr>),
@@ -27,7 +27,7 @@ pub(super) enum Asker {
 
 impl Asker {
     /// Determines the place of the client from the two addresses of a connection.
-    pub(super) fn of(client: ClientAddress, local: Option<IpAddr>) -> Self {
+    pub(crate) fn of(client: ClientAddress, local: Option<IpAddr>) -> Self {
         let ip = match client {
             ClientAddress::Ip(ip) => ip.to_canonical(),
             ClientAddress::Unix => return Self::Socket,
@@ -42,7 +42,7 @@ impl Asker {
     /// `host` is checked because an attacker can make the name of a site resolve to this machine (DNS
     /// rebinding). The site's page then sends requests to its own origin, and a browser adds no `origin` to
     /// GET and HEAD.
-    pub(super) fn may_look_closer(self, target: &Uri, fields: &HeaderMap) -> Option<&'static str> {
+    pub(crate) fn may_look_closer(self, target: &Uri, fields: &HeaderMap) -> Option<&'static str> {
         let own = match self {
             Self::Elsewhere => return Some("only from the gateway's own machine"),
             Self::Here(_) | Self::Socket if Self::is_a_page(fields) => {
@@ -63,14 +63,14 @@ impl Asker {
 
     /// Whether a page in a browser sent the request. Browsers send `origin` with every method except GET and
     /// HEAD (Fetch, section 3.2). Other clients never send it.
-    pub(super) fn is_a_page(fields: &HeaderMap) -> bool {
+    pub(crate) fn is_a_page(fields: &HeaderMap) -> bool {
         fields.contains_key(ORIGIN) || is_of_a_page(fields)
     }
 
     /// Why the client may not read the names of the gateway's secrets. `None` if it may. An attacker's page
     /// can make the name of its own site resolve to this machine (DNS rebinding), and read the answer. Then
     /// `host` has the name of that site.
-    pub(super) fn may_read(self, fields: &HeaderMap) -> Option<&'static str> {
+    pub(crate) fn may_read(self, fields: &HeaderMap) -> Option<&'static str> {
         match self {
             Self::Elsewhere => None,
             // A browser opens no unix socket, but may reach a proxy in front of the socket.

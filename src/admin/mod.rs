@@ -8,11 +8,12 @@ pub mod access;
 mod answer;
 pub mod api;
 pub mod body;
+pub mod console;
 pub mod doctor;
 pub mod json_content;
 mod recent_stream;
 pub mod response_content;
-mod time_limit;
+pub mod time_limit;
 mod tls;
 pub mod verify;
 
@@ -43,6 +44,8 @@ use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
 use crate::admin::access::Asker;
+use crate::admin::console::guard::Channel;
+use crate::admin::console::{Console, Visit};
 use crate::admin::response_content::Content;
 use api::Api;
 use time_limit::TimeLimit;
@@ -126,14 +129,19 @@ impl Bound {
             runtime.block_on(async {
                 let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
                 let api = Arc::new(Api::new(&control));
+                let console = Arc::new(Console::new(&control, &api));
                 let watching = Arc::clone(&api);
                 let tls = (speaks == Speaks::Tls).then(|| Arc::new(AdminTls::new(MAX_CONNECTIONS)));
                 let _until_end = tokio::spawn(async move { watching.watch().await });
                 let mut loops = JoinSet::new();
                 for listener in listeners.into_iter().flatten() {
                     let guard = PartGuard::over(ServerPart::Admin, &control);
-                    let shared =
-                        Shared { control: Arc::clone(&control), api: Arc::clone(&api), tls: tls.clone() };
+                    let shared = Shared {
+                        control: Arc::clone(&control),
+                        api: Arc::clone(&api),
+                        console: Arc::clone(&console),
+                        tls: tls.clone(),
+                    };
                     let accept = accept(listener, shared, Arc::clone(&permits));
                     let stopped = stopped.clone();
                     loops.spawn(async move {
@@ -180,6 +188,7 @@ impl Drop for Admin {
 struct Shared {
     control: Arc<Control>,
     api: Arc<Api>,
+    console: Arc<Console>,
     /// For TCP addresses that speak TLS.
     tls: Option<Arc<AdminTls>>,
 }
@@ -225,11 +234,16 @@ async fn serve(stream: Stream, client: ClientAddress, shared: Shared, permit: Ow
         }
         (None, stream) | (Some(_), stream @ (Stream::Unix(_) | Stream::Tls(_))) => stream,
     };
-    let asker = Asker::of(client, local_ip(&stream));
+    let local = local_ip(&stream);
+    let asker = Asker::of(client, local);
+    let (is_socket, is_tls) = (asker == Asker::Socket, matches!(stream, Stream::Tls(_)));
+    let visit = Visit { asker, channel: Channel::of(local, is_socket, is_tls) };
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let (Shared { control, api, tls: _ }, time_limit) = (shared.clone(), time_limit.clone());
+        let (Shared { control, api, console, tls: _ }, time_limit) = (shared.clone(), time_limit.clone());
         async move {
-            Ok::<_, Infallible>(if Api::is_asked(request.uri().path()) {
+            Ok::<_, Infallible>(if console.is_asked(request.method(), request.uri().path()) {
+                console.answer(visit, request, &time_limit).await
+            } else if Api::is_asked(request.uri().path()) {
                 api.answer(asker, request, &time_limit).await
             } else {
                 Content::whole(answer::answer(&control, asker, request).await)

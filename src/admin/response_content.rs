@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Receiver;
 
 /// The content of an answer.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// The content is complete.
     Whole(Full<Bytes>),
     /// The pieces follow one after the other. An error breaks off the answer, so the answer does not look
@@ -22,7 +22,7 @@ pub(super) enum Content {
 
 impl Content {
     /// The answer, with its complete content.
-    pub(super) fn whole(answer: Response<Full<Bytes>>) -> Response<Self> {
+    pub(crate) fn whole(answer: Response<Full<Bytes>>) -> Response<Self> {
         answer.map(Self::Whole)
     }
 }

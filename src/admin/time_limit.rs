@@ -7,16 +7,16 @@ use tokio::time::{Instant, sleep_until};
 
 /// The time limit of a connection. The answer to a long request extends it.
 #[derive(Clone, Debug)]
-pub(super) struct TimeLimit(watch::Sender<Duration>);
+pub(crate) struct TimeLimit(watch::Sender<Duration>);
 
 impl TimeLimit {
     /// A limit that begins at the accept.
-    pub(super) fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self(watch::Sender::new(limit))
     }
 
     /// Extends the limit to `limit`, counted from the accept.
-    pub(super) fn extend(&self, limit: Duration) {
+    pub(crate) fn extend(&self, limit: Duration) {
         self.0.send_if_modified(|known| {
             let is_longer = limit > *known;
             *known = limit.max(*known);
@@ -25,7 +25,7 @@ impl TimeLimit {
     }
 
     /// Waits for `work`, at most until the limit. `None` if the work took too long.
-    pub(super) async fn bound<T>(&self, began: Instant, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn bound<T>(&self, began: Instant, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         let mut limit = self.0.subscribe();
         loop {

@@ -58,6 +58,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         verb: events::Verb,
     },
+    /// Print a link to the pages of a running gateway: what comes in, what was refused, what waits, what failed
+    #[command(after_help = CONSOLE_EXAMPLES)]
+    Console(Console),
     /// Find problems of a running gateway: its configuration, upstreams, secrets, clocks, and apps that are reachable without it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
@@ -80,6 +83,15 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Console {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) gateway: events::Gateway,
 }
 
 #[derive(Debug, Args)]
@@ -467,6 +479,11 @@ const SECRETS_EXAMPLES: &str = "\
 Examples (beside a running gateway with an [admin] listener):
   hookgate secrets
   hookgate secrets --admin http://127.0.0.1:9901 --json";
+
+const CONSOLE_EXAMPLES: &str = "\
+Examples (beside a running gateway with `console = true` in [admin]):
+  hookgate console
+  hookgate console --admin https://gateway.example.com:9901 --token-file /run/secrets/hookgate-admin";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples (beside a running gateway with an [admin] listener):

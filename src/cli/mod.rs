@@ -10,6 +10,7 @@ mod bypass_probe;
 mod challenge_keys;
 mod check;
 mod configuration;
+mod console;
 pub mod credentials;
 mod demo;
 mod doctor;
@@ -116,6 +117,7 @@ fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> E
         Some(Command::Send(asked)) => send::send(terminal, file, asked),
         Some(Command::Secrets(asked)) => secrets::secrets(terminal, file, asked),
         Some(Command::Events { verb }) => events::events(terminal, file, verb),
+        Some(Command::Console(asked)) => console::console(terminal, file, asked),
         Some(Command::Doctor(asked)) => doctor::doctor(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
         Some(Command::Schemes { name: None, json }) => {

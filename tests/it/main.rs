@@ -26,6 +26,7 @@ mod cli;
 mod clients;
 mod config;
 mod connections;
+mod console;
 mod dead_letters;
 mod deliveries;
 mod diagnosis;

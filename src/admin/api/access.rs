@@ -13,7 +13,7 @@ use crate::config::{Role, Token};
 
 /// The client of a request to the API, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Who {
+pub(crate) enum Who {
     /// A program on the gateway's own machine, without a token.
     Local,
     /// The holder of the token with this name.
@@ -33,7 +33,7 @@ impl fmt::Display for Who {
 ///
 /// A token is accepted from any address. A request without a token must come from a program on the gateway's
 /// own machine. [`Asker::may_look_closer`] explains how a page in a browser is recognised.
-pub(super) fn admit(
+pub(crate) fn admit(
     asker: Asker,
     target: &Uri,
     fields: &HeaderMap,

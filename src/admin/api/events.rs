@@ -15,7 +15,8 @@ use super::replay::{self, DEFAULT_RATE, HIGHEST_RATE, Replay};
 use super::view::{self, Content};
 use super::{Asking, MOST_SHOWN_AT_ONCE, store};
 use crate::queue::id::EventId;
-use crate::queue::store::{Change, Filter, Summary};
+use crate::queue::store::{Change, Detail, Filter, Summary};
+use crate::queue::time::Time;
 
 /// The most events on a page.
 const MOST_ON_PAGE: usize = 1000;
@@ -38,22 +39,22 @@ const DISCARDED_AT_ONCE: usize = 256;
 /// The document of a request to discard events.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Discard {
-    ids: Option<Vec<String>>,
-    filter: Option<Asked>,
+pub(crate) struct Discard {
+    pub(crate) ids: Option<Vec<String>>,
+    pub(crate) filter: Option<Asked>,
     #[serde(default)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// The document of a request to replay events.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StartReplay {
-    ids: Option<Vec<String>>,
-    filter: Option<Asked>,
+pub(crate) struct StartReplay {
+    pub(crate) ids: Option<Vec<String>>,
+    pub(crate) filter: Option<Asked>,
     #[serde(default)]
-    dry_run: bool,
-    rate: Option<u32>,
+    pub(crate) dry_run: bool,
+    pub(crate) rate: Option<u32>,
 }
 
 /// The parameters of a query.
@@ -143,7 +144,7 @@ impl Asking<'_> {
     }
 
     /// A page of events, the latest first.
-    pub(super) async fn list(&self, query: &str) -> Result<Value, Refusal> {
+    pub(crate) async fn list(&self, query: &str) -> Result<Value, Refusal> {
         let query = Query::read(query, &["before", "limit"])?;
         let most = query.limit.unwrap_or(ON_PAGE);
         let filter = self.filter(&query.filter)?;
@@ -177,7 +178,7 @@ impl Asking<'_> {
     }
 
     /// How many events match a filter.
-    pub(super) async fn count(&self, query: &str) -> Result<Value, Refusal> {
+    pub(crate) async fn count(&self, query: &str) -> Result<Value, Refusal> {
         let query = Query::read(query, &[])?;
         let filter = self.filter(&query.filter)?;
         let _place = self.may_take_long()?;
@@ -192,7 +193,7 @@ impl Asking<'_> {
     }
 
     /// One event.
-    pub(super) async fn show(&self, id: EventId, query: &str) -> Result<Value, Refusal> {
+    pub(crate) async fn show(&self, id: EventId, query: &str) -> Result<Value, Refusal> {
         let query = Query::read(query, &["content"])?;
         if !query.filter.is_empty() {
             return Err(Refusal::bad("an event has no filter"));
@@ -218,8 +219,25 @@ impl Asking<'_> {
         store::found(found.await)?.ok_or_else(|| Refusal::not_found("there is no such event"))
     }
 
+    /// One event with its head and content, for a person who looks at it.
+    pub(crate) async fn look_at(&self, id: EventId) -> Result<Detail, Refusal> {
+        self.time_limit.extend(super::LONG);
+        let _place = self.api.shown.try_acquire().map_err(|_taken| {
+            Refusal::unavailable(format!(
+                "{MOST_SHOWN_AT_ONCE} events are being shown with their content: try again"
+            ))
+        })?;
+        let found = store::read(&self.queue, move |store| store.detail(id)).await?;
+        found.ok_or_else(|| Refusal::not_found("there is no such event"))
+    }
+
+    /// The time of the request.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
     /// Removes events.
-    pub(super) async fn discard(&self, asked: Discard) -> Result<Value, Refusal> {
+    pub(crate) async fn discard(&self, asked: Discard) -> Result<Value, Refusal> {
         let filter = self.selection(asked.ids, asked.filter)?;
         let _place = self.may_take_long()?;
         if asked.dry_run {
@@ -268,7 +286,7 @@ impl Asking<'_> {
     }
 
     /// Starts a replay of events.
-    pub(super) async fn start_replay(&self, asked: StartReplay) -> Result<(StatusCode, Value), Refusal> {
+    pub(crate) async fn start_replay(&self, asked: StartReplay) -> Result<(StatusCode, Value), Refusal> {
         let rate = asked.rate.unwrap_or(DEFAULT_RATE);
         if !(1..=HIGHEST_RATE).contains(&rate) {
             return Err(Refusal::bad(format!(
@@ -298,7 +316,7 @@ impl Asking<'_> {
     }
 
     /// Ends a replay.
-    pub(super) async fn cancel_replay(&self, id: EventId) -> Result<Value, Refusal> {
+    pub(crate) async fn cancel_replay(&self, id: EventId) -> Result<Value, Refusal> {
         let cancelled = self.api.replays.cancel(&self.queue, id).await?;
         info!(who = %self.who, replay = %id, "a replay was cancelled");
         Ok(cancelled)

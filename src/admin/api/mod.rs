@@ -3,19 +3,19 @@
 //! Every part is bounded: pages, documents, ids in a request, concurrent requests, and the time for each
 //! request.
 
-mod access;
-mod events;
+pub mod access;
+pub mod events;
 mod export;
 pub mod filter;
 mod live_state;
 mod overview;
 mod path;
-mod refusal;
+pub mod refusal;
 mod replay;
 mod replays;
 pub(super) mod request_view;
 mod requests;
-mod routes;
+pub mod routes;
 mod store;
 mod trend;
 mod view;
@@ -73,7 +73,7 @@ const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The state that requests to the API share.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(crate) struct Api {
     control: Arc<Control>,
     replays: Replays,
     trend: Mutex<Trend>,
@@ -85,7 +85,7 @@ pub(super) struct Api {
 
 impl Api {
     /// The API for the server with these controls.
-    pub(super) fn new(control: &Arc<Control>) -> Self {
+    pub(crate) fn new(control: &Arc<Control>) -> Self {
         Self {
             control: Arc::clone(control),
             replays: Replays::default(),
@@ -99,7 +99,7 @@ impl Api {
 
     /// Continues the replays of earlier runs, and takes samples of the backlog. Runs until the future is
     /// dropped.
-    pub(super) async fn watch(&self) {
+    pub(crate) async fn watch(&self) {
         loop {
             let pause = match self.control.queue() {
                 Some(queue) => {
@@ -118,8 +118,22 @@ impl Api {
         }
     }
 
+    /// A request of this client.
+    ///
+    /// # Errors
+    /// The gateway has no queue.
+    pub(crate) async fn asking<'a>(
+        &'a self,
+        who: Who,
+        time_limit: &'a TimeLimit,
+    ) -> Result<Asking<'a>, Refusal> {
+        let queue = self.control.queue().ok_or_else(Refusal::no_queue)?.clone();
+        let _later = self.replays.load(&self.control, &queue).await;
+        Ok(Asking { api: self, queue, who, now: Time::of(SystemTime::now()), time_limit })
+    }
+
     /// Whether a path belongs to the API.
-    pub(super) fn is_asked(path: &str) -> bool {
+    pub(crate) fn is_asked(path: &str) -> bool {
         path == "/api" || path.starts_with("/api/")
     }
 
@@ -161,10 +175,8 @@ impl Api {
         if request.method() != call.method() {
             return Ok(not_allowed(&call.method()));
         }
-        let queue = self.control.queue().ok_or_else(Refusal::no_queue)?.clone();
-        let _later = self.replays.load(&self.control, &queue).await;
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let asked = Asking { api: self, queue, who, now: Time::of(SystemTime::now()), time_limit };
+        let asked = self.asking(who, time_limit).await?;
         let found = match call {
             Call::Queue => asked.overview(),
             Call::Events => asked.list(&query).await?,
@@ -187,7 +199,7 @@ impl Api {
 }
 
 /// One request, and the state that its answer needs.
-struct Asking<'a> {
+pub(crate) struct Asking<'a> {
     api: &'a Api,
     queue: Queue,
     who: Who,
@@ -207,7 +219,7 @@ impl Asking<'_> {
         }
     }
 
-    fn overview(&self) -> Value {
+    pub(crate) fn overview(&self) -> Value {
         let generation = self.api.control.generation();
         let (statistics, live) = (self.queue.statistics(), self.live());
         let trend = self.api.trend.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,11 +237,11 @@ impl Asking<'_> {
         .document()
     }
 
-    fn replays(&self) -> Value {
+    pub(crate) fn replays(&self) -> Value {
         serde_json::json!({ "replays": self.api.replays.list() })
     }
 
-    fn replay(&self, id: EventId) -> Result<Value, Refusal> {
+    pub(crate) fn replay(&self, id: EventId) -> Result<Value, Refusal> {
         self.api.replays.get(id).ok_or_else(|| Refusal::not_found("there is no such replay"))
     }
 

@@ -7,36 +7,36 @@ use crate::queue::store::Refused;
 
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) error: String,
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) error: String,
     /// A word for programs, if the status code alone is not specific enough.
-    pub(super) reason: Option<&'static str>,
+    pub(crate) reason: Option<&'static str>,
 }
 
 impl Refusal {
     /// A refusal with this sentence.
-    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self { status, error: error.into(), reason: None }
     }
 
     /// The request is not valid.
-    pub(super) fn bad(error: impl Into<String>) -> Self {
+    pub(crate) fn bad(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error)
     }
 
     /// The requested thing does not exist.
-    pub(super) fn not_found(error: impl Into<String>) -> Self {
+    pub(crate) fn not_found(error: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, error)
     }
 
     /// The store does not answer, or the gateway is too busy for this request.
-    pub(super) fn unavailable(error: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(error: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 
     /// The store did not make a change.
-    pub(super) fn of_change(refused: Refused) -> Self {
+    pub(crate) fn of_change(refused: Refused) -> Self {
         match refused {
             Refused::Full => Self::unavailable(DISK_FULL),
             Refused::Unavailable => Self::unavailable(refused.to_string()),
@@ -44,7 +44,7 @@ impl Refusal {
     }
 
     /// The gateway has no queue.
-    pub(super) fn no_queue() -> Self {
+    pub(crate) fn no_queue() -> Self {
         Self { reason: Some("no_queue"), ..Self::not_found(NO_QUEUE) }
     }
 
@@ -54,7 +54,7 @@ impl Refusal {
     }
 
     /// The document of the answer.
-    pub(super) fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         match self.reason {
             Some(reason) => json!({ "error": self.error, "reason": reason }),
             None => json!({ "error": self.error }),

@@ -14,21 +14,21 @@ use crate::queue::store::Change;
 /// The document of a request to pause or to resume routes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Named {
+pub(crate) struct Named {
     /// The path, as configured.
-    route: String,
+    pub(crate) route: String,
     /// The `model` of the route. Without it, the request means all routes of the path.
-    model: Option<String>,
+    pub(crate) model: Option<String>,
 }
 
 impl Asking<'_> {
     /// Pauses the routes: none of their events is delivered until the routes are resumed.
-    pub(super) async fn pause(&self, named: Named) -> Result<Value, Refusal> {
+    pub(crate) async fn pause(&self, named: Named) -> Result<Value, Refusal> {
         self.change(named, "paused", Change::Pause).await
     }
 
     /// Resumes the routes.
-    pub(super) async fn resume(&self, named: Named) -> Result<Value, Refusal> {
+    pub(crate) async fn resume(&self, named: Named) -> Result<Value, Refusal> {
         self.change(named, "resumed", Change::Resume).await
     }
 

@@ -45,7 +45,7 @@ const LARGEST_REFUSAL: usize = 64 * 1024;
 const LARGEST_TOKEN: usize = 4096;
 
 /// The API of a running gateway.
-pub(super) struct Api {
+pub(crate) struct Api {
     listener: AdminClient,
     authorization: Option<HeaderValue>,
 }
@@ -59,7 +59,7 @@ struct Refused {
 
 impl Api {
     /// The API of the gateway in the options, or else of the gateway in the configuration.
-    pub(super) fn of(terminal: &mut Terminal, file: &ConfigFile, gateway: &Gateway) -> Result<Self, Failure> {
+    pub(crate) fn of(terminal: &mut Terminal, file: &ConfigFile, gateway: &Gateway) -> Result<Self, Failure> {
         let listener = AdminClient::of(terminal, file, gateway.admin.as_ref())?;
         let token = match (&gateway.token_env, &gateway.token_file) {
             (Some(name), _) => Some(env::var(name).map_err(|error| {
@@ -88,13 +88,18 @@ impl Api {
         Ok(Self { listener, authorization })
     }
 
+    /// The address of the admin listener.
+    pub(crate) fn origin(&self) -> &Origin {
+        self.listener.origin()
+    }
+
     /// Requests a document.
     pub(super) async fn get(&self, target: &str) -> Result<Value, Failure> {
         self.document(Method::GET, target, None).await
     }
 
     /// Requests a change.
-    pub(super) async fn post(&self, target: &str, document: &Value) -> Result<Value, Failure> {
+    pub(crate) async fn post(&self, target: &str, document: &Value) -> Result<Value, Failure> {
         self.document(Method::POST, target, Some(document)).await
     }
 

@@ -1,7 +1,7 @@
 //! Shell. `hookgate events`: shows and changes the events that a running gateway stores.
 
 pub(super) mod args;
-mod client;
+pub(super) mod client;
 mod rendering;
 
 use std::io::{self, BufRead as _, IsTerminal as _};

@@ -1,0 +1,136 @@
+// The script of the console. Every page works without it. It makes no markup of text: elements come from pages of the
+// server, or from createElement and textContent.
+"use strict";
+(() => {
+  const LOOK = 1000;
+  const each = (selector, from, act) => from.querySelectorAll(selector).forEach(act);
+
+  // Times in local time; the title has the time in UTC, and how long ago it was.
+  const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+  const ago = (date) => {
+    const seconds = (date - Date.now()) / 1000;
+    for (const [unit, length] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+      if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), unit);
+    }
+    return relative.format(Math.round(seconds), "second");
+  };
+  const localise = (from) => each("time[datetime]", from, (element) => {
+    const date = new Date(element.dateTime);
+    if (isNaN(date)) return;
+    if (!element.title) element.title = element.dateTime.replace("T", " ").replace("Z", " UTC");
+    const text = element.hasAttribute("data-relative") ? ago(date) : clock.format(date);
+    if (element.textContent !== text) element.textContent = text;
+  });
+
+  // Copies the text of a command.
+  const copying = (from) => each("button[data-copy]", from, (button) => {
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.onclick = async () => {
+      const label = button.textContent;
+      try {
+        await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Not copied";
+      }
+      setTimeout(() => { button.textContent = label; }, 2000);
+    };
+  });
+
+  const prepare = (from) => { localise(from); copying(from); };
+
+  // Parts of the page with data-refresh are replaced by what the server says now. An answer that is read as a document
+  // runs no script. A part that has the focus, or a part of the selection, is left as it is.
+  const isInUse = (part) => part.contains(document.activeElement) && document.activeElement !== part
+    || (!document.getSelection().isCollapsed && document.getSelection().containsNode(part, true));
+  const replace = (part, now) => {
+    const fresh = now.getElementById(part.id);
+    if (!fresh) { location.reload(); return; }
+    prepare(fresh);
+    if (part.isEqualNode(fresh) || isInUse(part)) return;
+    const hadFocus = document.activeElement === part;
+    part.replaceWith(document.adoptNode(fresh));
+    if (hadFocus) fresh.focus({ preventScroll: true });
+  };
+  let due = Date.now();
+  const refresh = () => {
+    const parts = [...document.querySelectorAll("[data-refresh]")];
+    const seconds = Math.min(...parts.map((part) => Number(part.dataset.refresh) || 5));
+    if (parts.length === 0 || document.hidden || Date.now() < due) return;
+    due = Date.now() + 600000;
+    const request = new XMLHttpRequest();
+    request.open("GET", location.href);
+    request.responseType = "document";
+    request.timeout = 10000;
+    request.onload = () => {
+      if (request.status === 401) { location.reload(); return; }
+      if (request.response) parts.forEach((part) => part.isConnected && replace(part, request.response));
+    };
+    request.onloadend = () => { due = Date.now() + seconds * 1000; };
+    request.send();
+  };
+
+  // Keys: j and k move through the rows of a list, Enter opens the row, / goes to the filter, ? shows the keys.
+  const rows = () => [...document.querySelectorAll("table.rows tbody tr")];
+  const move = (step) => {
+    const all = rows();
+    if (all.length === 0) return;
+    const at = all.findIndex((row) => row.contains(document.activeElement));
+    const next = all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.max(0, Math.min(all.length - 1, at + step))];
+    const link = next.querySelector("a");
+    if (link) link.focus();
+  };
+  const KEYS = [["j, k", "next row, previous row"], ["Enter", "open the row"], ["/", "go to the filter"], ["g then n, l, r, q, d", "go to a page: Now, Live, Refused, Queue, Dead"], ["?", "show these keys"]];
+  const help = () => {
+    let box = document.getElementById("keys");
+    if (!box) {
+      box = document.createElement("dialog");
+      box.id = "keys";
+      box.setAttribute("aria-label", "Keys");
+      for (const [keys, what] of KEYS) {
+        const line = document.createElement("p");
+        const key = document.createElement("kbd");
+        key.textContent = keys;
+        line.append(key, " " + what);
+        box.append(line);
+      }
+      const close = document.createElement("button");
+      close.textContent = "Close";
+      close.onclick = () => box.close();
+      box.append(close);
+      document.body.append(box);
+    }
+    if (!box.open) box.showModal();
+  };
+  const PAGES = { n: "/", l: "/live", r: "/refused", q: "/queue", d: "/dead" };
+  let going = false;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, select, textarea, dialog")) return;
+    const went = going;
+    going = false;
+    if (went && PAGES[event.key]) { location.href = PAGES[event.key]; return; }
+    if (event.key === "g") going = true;
+    else if (event.key === "j") move(1);
+    else if (event.key === "k") move(-1);
+    else if (event.key === "?") help();
+    else if (event.key === "/") {
+      const field = document.querySelector(".filter input:not([type=hidden]), .filter select");
+      if (!field) return;
+      event.preventDefault();
+      field.focus();
+    }
+  });
+
+  // A form is sent once.
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (event.target.dataset.sent) { event.preventDefault(); return; }
+    event.target.dataset.sent = "yes";
+  });
+  addEventListener("pageshow", () => each("form[data-sent]", document, (form) => { delete form.dataset.sent; }));
+
+  prepare(document);
+  setInterval(() => { localise(document); refresh(); }, LOOK);
+})();

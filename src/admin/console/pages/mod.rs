@@ -1,0 +1,6 @@
+//! Pure. The pages of the console. Each is a function from values to HTML.
+
+pub(crate) mod event;
+pub(crate) mod login;
+pub(crate) mod queue;
+pub(crate) mod replay;

@@ -1,0 +1,338 @@
+//! Pure. The pages that send events again: the choice of the events with their number, the progress of one replay, and
+//! the list of replays.
+
+use maud::{Markup, html};
+
+use crate::admin::api::filter::Asked as Filter;
+use crate::admin::console::documents::{Counted, Replay, ReplayFilter, Route};
+use crate::admin::console::filter_form;
+use crate::admin::console::frame::{
+    Access, arguments, capped, command, duration, events, failure, hidden_filter, nothing, number, time,
+};
+use crate::admin::console::place::url;
+use crate::admin::console::text;
+
+/// The choice of events to send again.
+#[derive(Debug)]
+pub(crate) struct Choice<'c> {
+    /// The filter as it was asked for.
+    pub(crate) filter: &'c Filter,
+    /// The same filter with fixed times, and how many events match. Or the reason why there is no number.
+    pub(crate) counted: Result<(&'c Filter, Counted), &'c str>,
+    /// The routes of the gateway.
+    pub(crate) routes: &'c [&'c Route],
+    pub(crate) access: Access,
+}
+
+impl Choice<'_> {
+    /// The page that sends events again.
+    pub(crate) fn replay(&self) -> Markup {
+        html! {
+            p { "1. Choose the events. 2. Look at their number. 3. Choose a rate, and start. Events that come later are not sent again." }
+            (filter_form::form("/replay", self.filter, self.routes))
+            @match self.counted {
+                Err(why) => (failure(why)),
+                Ok((_, Counted { count: 0, .. })) => (self.none()),
+                Ok((fixed, counted)) => {
+                    (self.count(counted))
+                    @if is_all(self.filter) {
+                        p.notice.warn { "This is every stored event, delivered ones too. Choose a filter first." }
+                    } @else if self.access.may_change() {
+                        form method="post" action="/replay" {
+                            (self.hidden(fixed, counted, "/replay"))
+                            div.fields {
+                                label { "Rate, in events a second "
+                                    input type="number" name="rate" value="50" min="1" max="1000" required;
+                                }
+                                button { "Send " (events(counted.count, counted.is_capped)) " again" }
+                            }
+                        }
+                    }
+                    (command("replay-command", "As a command", &format!("hookgate events replay{}", arguments(fixed))))
+                },
+            }
+        }
+    }
+
+    /// The page that removes events.
+    pub(crate) fn discard(&self) -> Markup {
+        html! {
+            p { "Discarded events are gone, with their content and all that is known of them." }
+            @if self.filter.ids.is_empty() { (filter_form::form("/discard", self.filter, self.routes)) }
+            @match self.counted {
+                Err(why) => (failure(why)),
+                Ok((_, Counted { count: 0, .. })) => (self.none()),
+                Ok((fixed, counted)) => {
+                    (self.count(counted))
+                    @if is_all(self.filter) {
+                        p.notice.warn { "This is every stored event, waiting ones too. Choose a filter first." }
+                    } @else if self.access.may_change() {
+                        form method="post" action="/discard" {
+                            (self.hidden(fixed, counted, "/discard"))
+                            div.fields {
+                                label { input type="checkbox" name="sure" value="yes" required; " I know that they cannot be brought back" }
+                                button.danger { "Discard " (events(counted.count, counted.is_capped)) }
+                            }
+                            @if counted.is_capped { p.detail { "At most 10,000 are discarded at once." } }
+                        }
+                    }
+                    (command("discard-command", "As a command", &format!("hookgate events discard{}", arguments(fixed))))
+                },
+            }
+        }
+    }
+
+    fn count(&self, counted: Counted) -> Markup {
+        html! {
+            p.count {
+                strong { (events(counted.count, counted.is_capped)) } " match. "
+                a href=(url("/queue", self.filter, &[])) { "Look at them" }
+            }
+        }
+    }
+
+    fn none(&self) -> Markup {
+        nothing(
+            "No event matches.",
+            &html! { "Change the filter, or go to the " a href="/queue" { "stored events" } "." },
+        )
+    }
+
+    /// What belongs to the action: the filter with fixed times, and the number that the person has seen. A reload or an
+    /// event that comes meanwhile cannot widen it.
+    fn hidden(&self, fixed: &Filter, counted: Counted, path: &str) -> Markup {
+        html! {
+            (hidden_filter(fixed))
+            input type="hidden" name="count" value=(counted.count);
+            @if counted.is_capped { input type="hidden" name="capped" value="yes"; }
+            input type="hidden" name="back" value=(url(path, self.filter, &[]));
+        }
+    }
+}
+
+/// Whether a filter leaves out no event, except by the end of its time.
+pub(crate) fn is_all(filter: &Filter) -> bool {
+    Filter { until: None, ..filter.clone() }.is_empty()
+}
+
+/// The list of replays.
+pub(crate) fn list(replays: &[Replay], access: Access) -> Markup {
+    html! {
+        @if access.may_change() { p.actions { a.button href="/replay?state=dead" { "Send dead letters again…" } } }
+        @if replays.is_empty() {
+            (nothing("No replay was started.", &html! {
+                "A replay sends stored events again. It is started from the " a href="/queue" { "stored events" } ", or with "
+                code { "hookgate events replay" } "."
+            }))
+        } @else {
+            div.scroll #replays data-refresh="5" role="region" aria-label="Replays" tabindex="0" {
+                table.stack.rows {
+                    thead { tr {
+                        th scope="col" { "Started" }
+                        th scope="col" { "Replay" }
+                        th scope="col" { "Events" }
+                        th scope="col" { "State" }
+                        th.number scope="col" { "Sent again" }
+                        th scope="col" { "By" }
+                    } }
+                    tbody {
+                        @for replay in replays {
+                            tr {
+                                td data-label="Started" { (time(&replay.started)) }
+                                th scope="row" data-label="Replay" { a.id href={ "/replays/" (replay.id) } { (replay.id) } }
+                                td data-label="Events" { (filter(&replay.filter)) }
+                                td data-label="State" { (progress_state(replay)) }
+                                td.number data-label="Sent again" {
+                                    (number(replay.replayed)) " of " (capped(replay.total, replay.total_is_capped))
+                                }
+                                td data-label="By" { (text::line(&replay.by)) }
+                            }
+                        }
+                    }
+                }
+            }
+            p.detail { "The store keeps the last 100 replays." }
+        }
+    }
+}
+
+/// One replay.
+pub(crate) fn one(replay: &Replay, access: Access) -> Markup {
+    let is_running = replay.state == "running";
+    let left = replay.total.saturating_sub(replay.replayed.saturating_add(replay.gone));
+    let refresh = is_running.then_some("2");
+    html! {
+        div #progress data-refresh=[refresh] {
+            p { (progress_state(replay)) " · " (filter(&replay.filter)) }
+            @if !replay.total_is_capped && replay.total > 0 {
+                progress max=(replay.total) value=(replay.replayed.saturating_add(replay.gone)) aria-label="Progress" {}
+            }
+            dl.facts {
+                dt { "Sent again" } dd { (number(replay.replayed)) " of " (capped(replay.total, replay.total_is_capped)) }
+                @if replay.gone > 0 { dt { "Gone before their turn" } dd { (number(replay.gone)) } }
+                dt { "Rate" } dd { (number(replay.rate.into())) " events a second" }
+                @if is_running && !replay.total_is_capped {
+                    dt { "Done in about" } dd { (duration(left.checked_div(replay.rate.into()).unwrap_or(0))) }
+                }
+                dt { "Started" } dd { (time(&replay.started)) " by " (text::line(&replay.by)) }
+                @if let Some(ended) = &replay.ended { dt { "Ended" } dd { (time(ended)) } }
+            }
+            @if let Some(waits) = &replay.waits { p.notice.warn { "It does not get on: " (text::line(waits)) } }
+            @if is_running && access.may_change() {
+                form method="post" action={ "/replays/" (replay.id) "/cancel" } {
+                    input type="hidden" name="back" value={ "/replays/" (replay.id) };
+                    button.danger { "Cancel the replay" }
+                }
+            }
+        }
+        p.detail { "Sent again means that a new delivery was made. The " a href=(of_replay(replay)) { "events" } " say how their deliveries end." }
+        (command("cancel", "Cancel, as a command", &format!("hookgate events replays --cancel {}", replay.id)))
+    }
+}
+
+fn progress_state(replay: &Replay) -> Markup {
+    let (mark, class) = match replay.state.as_str() {
+        "running" => ("◐", "state waits"),
+        "done" => ("✓", "state good"),
+        _ => ("■", "state"),
+    };
+    html! { span class=(class) { span aria-hidden="true" { (mark) " " } (text::line(&replay.state)) } }
+}
+
+fn of_replay(replay: &Replay) -> String {
+    let ReplayFilter { state: _, route, model, since, until, ids, number_of_ids: _ } = &replay.filter;
+    let filter = Filter {
+        state: None,
+        route: route.clone(),
+        since: since.clone(),
+        until: until.clone(),
+        model: model.clone(),
+        ids: ids.clone().unwrap_or_default(),
+    };
+    url("/queue", &filter, &[])
+}
+
+/// The filter of a replay, in words.
+fn filter(filter: &ReplayFilter) -> Markup {
+    html! {
+        @if filter.number_of_ids > 0 { (events(u64::try_from(filter.number_of_ids).unwrap_or(u64::MAX), false)) " " }
+        @if let Some(state) = &filter.state { (text::line(state)) " " }
+        @if let Some(route) = &filter.route { code { (text::beginning(route, 200)) } " " }
+        @if let Some(model) = &filter.model { span.badge { (text::beginning(model, 80)) } " " }
+        @if let Some(since) = &filter.since { "since " (time(since)) " " }
+        @if let Some(until) = &filter.until { "before " (time(until)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::admin::console::documents::read;
+
+    fn dead() -> Filter {
+        Filter { state: Some("dead".to_owned()), since: Some("2h".to_owned()), ..Filter::default() }
+    }
+
+    fn fixed() -> Filter {
+        Filter {
+            since: Some("2026-11-30T10:00:00.000Z".to_owned()),
+            until: Some("2026-11-30T12:00:00.001Z".to_owned()),
+            ..dead()
+        }
+    }
+
+    fn choice<'c>(
+        filter: &'c Filter,
+        counted: Result<(&'c Filter, Counted), &'c str>,
+        access: Access,
+    ) -> Choice<'c> {
+        Choice { filter, counted, routes: &[], access }
+    }
+
+    #[test]
+    fn the_action_has_the_filter_with_fixed_times_and_the_number_that_was_seen() {
+        let (filter, fixed) = (dead(), fixed());
+        let counted = Counted { count: 12, is_capped: false };
+        for (page, action) in [
+            (choice(&filter, Ok((&fixed, counted)), Access::Operate).replay(), "/replay"),
+            (choice(&filter, Ok((&fixed, counted)), Access::Operate).discard(), "/discard"),
+        ] {
+            let page = page.into_string();
+            let form = page.split_once(&format!("<form method=\"post\" action=\"{action}\">")).unwrap().1;
+            for want in [
+                "name=\"state\" value=\"dead\"",
+                "name=\"since\" value=\"2026-11-30T10:00:00.000Z\"",
+                "name=\"until\" value=\"2026-11-30T12:00:00.001Z\"",
+                "name=\"count\" value=\"12\"",
+                "12 events",
+            ] {
+                assert!(form.contains(want), "{want} in {form}");
+            }
+            assert!(
+                form.contains(&format!("name=\"back\" value=\"{action}?state=dead&amp;since=2h\"")),
+                "{form}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_event_at_once_is_neither_sent_again_nor_removed() {
+        let all = Filter::default();
+        let fixed = Filter { until: Some("2026-11-30T12:00:00.001Z".to_owned()), ..Filter::default() };
+        let counted = Counted { count: 12, is_capped: false };
+        let choice = choice(&all, Ok((&fixed, counted)), Access::Operate);
+        for page in [choice.replay(), choice.discard()] {
+            let page = page.into_string();
+            assert!(!page.contains("method=\"post\"") && page.contains("Choose a filter first"), "{page}");
+        }
+        assert!(is_all(&fixed) && !is_all(&dead()));
+    }
+
+    #[test]
+    fn only_who_may_change_is_offered_it_and_an_error_leaves_the_form() {
+        let (filter, fixed) = (dead(), fixed());
+        let counted = Counted { count: 12, is_capped: true };
+        let page = choice(&filter, Ok((&fixed, counted)), Access::ReadRole).replay().into_string();
+        assert!(page.contains("12+ events") && !page.contains("method=\"post\""), "{page}");
+        let wrong = choice(&filter, Err("<no>"), Access::Operate).discard().into_string();
+        assert!(wrong.contains("&lt;no&gt;") && wrong.contains("role=\"search\""), "{wrong}");
+        let none = choice(&filter, Ok((&fixed, Counted::default())), Access::Operate).replay().into_string();
+        assert!(none.contains("No event matches.") && !none.contains("method=\"post\""), "{none}");
+    }
+
+    fn replay(state: &str) -> Value {
+        json!({
+            "id": "019ac7f2-5c00-7000-8000-000000000001", "state": state, "replayed": 40, "gone": 2, "total": 142,
+            "total_is_capped": false, "rate": 50, "by": "ops", "started": "2026-11-30T12:00:00.000Z",
+            "ended": null, "waits": null,
+            "filter": { "state": "dead", "route": "/a", "model": null, "since": null, "until": null, "ids": [], "number_of_ids": 0 },
+        })
+    }
+
+    #[test]
+    fn a_running_replay_shows_its_progress_and_can_be_cancelled() {
+        let running: Replay = read(replay("running")).unwrap();
+        let page = one(&running, Access::Operate).into_string();
+        for want in
+            ["max=\"142\" value=\"42\"", "Done in about</dt><dd>2 s", "/cancel\"", "data-refresh=\"2\""]
+        {
+            assert!(page.contains(want), "{want} in {page}");
+        }
+        assert!(!one(&running, Access::ReadOnly).into_string().contains("method=\"post\""));
+        let done: Replay = read(replay("done")).unwrap();
+        let page = one(&done, Access::Operate).into_string();
+        assert!(!page.contains("method=\"post\"") && !page.contains("data-refresh"), "{page}");
+    }
+
+    #[test]
+    fn the_list_says_who_has_started_what() {
+        let page = list(&[read(replay("running")).unwrap()], Access::Operate).into_string();
+        assert!(
+            page.contains("40 of 142") && page.contains("ops") && page.contains("<code>/a</code>"),
+            "{page}"
+        );
+        assert!(list(&[], Access::ReadOnly).into_string().contains("hookgate events replay"));
+    }
+}

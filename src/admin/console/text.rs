@@ -1,0 +1,187 @@
+//! Pure. Shows text that others have sent. The text never becomes markup, and nothing in it is invisible: control
+//! characters, characters that change the direction of text, and bytes that are not UTF-8 are shown as their codes.
+
+use maud::{Markup, html};
+
+/// Whether line feeds and tabs are shown as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// The text is one line. A line feed is shown as its code.
+    One,
+    /// The text is in a block that keeps its lines.
+    Many,
+}
+
+/// A part of a text.
+#[derive(Debug, PartialEq, Eq)]
+enum Part<'t> {
+    /// Characters that are shown as they are.
+    Plain(&'t str),
+    /// A character that would not be seen, or would change how others are seen.
+    Hidden(char),
+    /// Bytes that are not UTF-8.
+    Bytes(&'t [u8]),
+}
+
+/// Shows bytes that may be text.
+pub(crate) fn bytes(bytes: &[u8], lines: Lines) -> Markup {
+    let mut parts = Vec::new();
+    for chunk in bytes.utf8_chunks() {
+        split(chunk.valid(), lines, &mut parts);
+        if !chunk.invalid().is_empty() {
+            parts.push(Part::Bytes(chunk.invalid()));
+        }
+    }
+    shown(&parts)
+}
+
+/// Shows a text of one line.
+pub(crate) fn line(text: &str) -> Markup {
+    bytes(text.as_bytes(), Lines::One)
+}
+
+/// Shows the beginning of a text of one line, at most `most` characters.
+pub(crate) fn beginning(text: &str, most: usize) -> Markup {
+    match text.char_indices().nth(most) {
+        None => line(text),
+        Some((end, _)) => html! { (line(text.get(..end).unwrap_or_default())) "…" },
+    }
+}
+
+fn split<'t>(text: &'t str, lines: Lines, parts: &mut Vec<Part<'t>>) {
+    let mut rest = text;
+    while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_hidden(*character, lines))
+    {
+        let (before, after) = rest.split_at(at);
+        if !before.is_empty() {
+            parts.push(Part::Plain(before));
+        }
+        parts.push(Part::Hidden(character));
+        rest = after.get(character.len_utf8()..).unwrap_or_default();
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Plain(rest));
+    }
+}
+
+/// Whether a character would not be seen, or would change the order in which others are seen (Unicode TR 36).
+fn is_hidden(character: char, lines: Lines) -> bool {
+    match character {
+        '\n' | '\t' => lines == Lines::One,
+        // Soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul and Khmer fillers.
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => true,
+        // Mongolian separators, zero-width characters and marks of direction, line and paragraph separators,
+        // embeddings, overrides and isolates, invisible operators.
+        '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' => true,
+        // Fillers, variation selectors, the byte order mark, interlinear annotations.
+        '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => true,
+        // Tags and variation selectors beyond the first plane, private use, no characters.
+        '\u{e0000}'..='\u{10ffff}' => true,
+        // Unicode calls C0, DEL and C1 control characters. Terminals read escapes in them.
+        character => character.is_control() || (0xe000..=0xf8ff).contains(&u32::from(character)),
+    }
+}
+
+fn shown(parts: &[Part<'_>]) -> Markup {
+    html! {
+        @for part in parts {
+            @match part {
+                Part::Plain(text) => (text),
+                Part::Hidden(character) => span.code { (code(*character)) },
+                Part::Bytes(bytes) => span.code { @for byte in *bytes { (format!("\\x{byte:02X}")) } },
+            }
+        }
+    }
+}
+
+/// The code of a character that is not shown.
+fn code(character: char) -> String {
+    match character {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\0'..='\x7f' => format!("\\x{:02X}", u32::from(character)),
+        character => format!("U+{:04X}", u32::from(character)),
+    }
+}
+
+/// A word of a POSIX shell with exactly these bytes. Only visible ASCII is in it, so a person sees all of what is copied.
+pub(crate) fn shell_word(bytes: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:=@%,".contains(byte);
+    let is_visible = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    let text = String::from_utf8_lossy(bytes);
+    if !bytes.is_empty() && bytes.iter().all(is_plain) {
+        return text.into_owned();
+    }
+    if bytes.iter().all(is_visible) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let escaped = bytes.iter().map(|byte| match byte {
+        b'\'' => "\\'".to_owned(),
+        b'\\' => "\\\\".to_owned(),
+        b'\n' => "\\n".to_owned(),
+        b'\t' => "\\t".to_owned(),
+        byte if is_visible(byte) => char::from(*byte).to_string(),
+        byte => format!("\\x{byte:02x}"),
+    });
+    format!("$'{}'", escaped.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_and_script_are_only_text() {
+        let hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>&lt;\"'";
+        let text = line(hostile).into_string();
+        assert!(!text.contains('<'), "{text}");
+        assert!(text.contains("&lt;script&gt;") && text.contains("&amp;lt;"), "{text}");
+    }
+
+    #[test]
+    fn invisible_characters_and_bytes_that_are_no_text_are_shown_as_codes() {
+        for (given, want) in [
+            ("a\u{202e}b", "U+202E"),
+            ("a\u{2066}b", "U+2066"),
+            ("a\u{200b}b", "U+200B"),
+            ("a\u{feff}b", "U+FEFF"),
+            ("a\u{e0041}b", "U+E0041"),
+            ("a\u{1b}[31mb", "\\x1B"),
+            ("a\u{9b}31mb", "U+009B"),
+            ("a\0b", "\\x00"),
+            ("a\nb", "\\n"),
+        ] {
+            let text = line(given).into_string();
+            let code = format!("a<span class=\"code\">{want}</span>");
+            assert!(text.starts_with(&code), "{text}");
+            assert!(text.ends_with('b'), "{text}");
+        }
+        let binary = bytes(b"a\xff\xfe\nb", Lines::Many).into_string();
+        assert_eq!(binary, "a<span class=\"code\">\\xFF</span><span class=\"code\">\\xFE</span>\nb");
+        assert_eq!(line("Grüße, 世界 🎉").into_string(), "Grüße, 世界 🎉", "what can be seen stays");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(beginning("äöü", 3).into_string(), "äöü");
+        assert_eq!(beginning("äöüx", 3).into_string(), "äöü…");
+    }
+
+    #[test]
+    fn a_word_of_the_shell_has_exactly_the_bytes_and_only_visible_characters() {
+        for (given, want) in [
+            (&b"/webhook/leases"[..], "/webhook/leases"),
+            (b"", "''"),
+            (b"a b", "'a b'"),
+            (b"it's $(x) `y`", r"'it'\''s $(x) `y`'"),
+            (b"a\nb\\'\xff\x1b", r"$'a\nb\\\'\xff\x1b'"),
+            ("\u{202e}".as_bytes(), r"$'\xe2\x80\xae'"),
+        ] {
+            assert_eq!(shell_word(given), want);
+        }
+    }
+}
