@@ -25,7 +25,7 @@ use crate::runtime::resource_use::ResourceUse;
 use crate::telemetry;
 use crate::telemetry::acme_metrics::{self, AcmeState};
 use crate::telemetry::exposition::{self, Gauges};
-use crate::telemetry::labels::Validity;
+use crate::telemetry::labels::{Labels, Validity};
 use crate::telemetry::process_metrics::{self, ProcessState};
 use crate::telemetry::queue_metrics::{self, QueueState, Totals};
 
@@ -132,10 +132,9 @@ fn metrics(control: &Control) -> String {
             && generation.gateway.probe(SystemTime::now()).is_ok(),
         started: seconds(control.started_at()),
     };
-    let mut labels = generation.gateway.labels().clone();
+    let labels = labels(control);
     let mut acme = AcmeState::default();
-    for (name, orders, facts) in control.issued().orders() {
-        facts.iter().for_each(|facts| labels.add_certificate(&name, Validity::of(facts)));
+    for (name, orders, _facts) in control.issued().orders() {
         acme.orders.push((name, orders.succeeded, orders.failed));
     }
     let process = process_metrics::collector(process_state(gauges.started));
@@ -144,6 +143,15 @@ fn metrics(control: &Control) -> String {
         control.queue().map(|queue| queue_metrics::collector(queue_state(&generation.gateway, queue))),
     );
     exposition::text(control.meters().sum(), labels, gauges, further)
+}
+
+/// The labels of the configuration in force, with the certificates that an authority has issued.
+pub(crate) fn labels(control: &Control) -> Labels {
+    let mut labels = control.generation().gateway.labels().clone();
+    for (name, _orders, facts) in control.issued().orders() {
+        facts.iter().for_each(|facts| labels.add_certificate(&name, Validity::of(facts)));
+    }
+    labels
 }
 
 fn process_state(started: u64) -> ProcessState {
@@ -214,7 +222,8 @@ pub struct SecretReport {
     pub not_after: Option<u64>,
 }
 
-fn secrets(control: &Control) -> SecretsReport {
+/// The report on the secrets.
+pub(crate) fn secrets(control: &Control) -> SecretsReport {
     let sum = control.meters().sum();
     let generation = control.generation();
     let secrets = generation.gateway.labels().secrets.iter().map(|secret| {

@@ -5,7 +5,7 @@
 //! connections, one request on each, and a short time. With `[admin] tls`, its TCP addresses speak TLS.
 
 pub mod access;
-mod answer;
+pub mod answer;
 pub mod api;
 pub mod body;
 pub mod console;
@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod json_content;
 mod recent_stream;
 pub mod response_content;
+pub(crate) mod rotation_status;
 pub mod time_limit;
 mod tls;
 pub mod verify;
@@ -133,6 +134,8 @@ impl Bound {
                 let watching = Arc::clone(&api);
                 let tls = (speaks == Speaks::Tls).then(|| Arc::new(AdminTls::new(MAX_CONNECTIONS)));
                 let _until_end = tokio::spawn(async move { watching.watch().await });
+                let sampling = Arc::clone(&console);
+                let _until_end = tokio::spawn(async move { sampling.watch().await });
                 let mut loops = JoinSet::new();
                 for listener in listeners.into_iter().flatten() {
                     let guard = PartGuard::over(ServerPart::Admin, &control);

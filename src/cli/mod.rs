@@ -24,7 +24,6 @@ mod issued_certificates;
 mod listeners;
 mod near_misses;
 pub mod request_args;
-pub mod rotation_status;
 mod run;
 pub mod sample_event;
 mod sample_requests;
@@ -149,6 +148,7 @@ fn own_file(command: Option<&Command>) -> Option<&Path> {
         | Command::Send(_)
         | Command::Secrets(_)
         | Command::Events { .. }
+        | Command::Console(_)
         | Command::Doctor(_)
         | Command::Demo(_)
         | Command::Schemes { .. }

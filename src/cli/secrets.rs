@@ -10,8 +10,8 @@ use super::args::Secrets;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
 use crate::admin::SecretsReport;
+use crate::admin::rotation_status::{self, RotationStatus};
 use crate::cli::configuration::ConfigFile;
-use crate::cli::rotation_status::{self, RotationStatus};
 
 /// Requests the secrets from the gateway's admin listener, and prints the status of each.
 ///

@@ -1,7 +1,7 @@
 //! Pure. What an operator sees of a store: lists of events, one event, counts, and the filter of a list.
 
-use super::delivery_state::{Class, DeliveryId, Destination, State};
-use super::event::{Attempt, EventInfo, OrderKey, RouteName, StoredEvent, Upstream};
+use super::delivery_state::{Class, DeadCause, DeliveryId, Destination, State};
+use super::event::{Attempt, AttemptOutcome, EventInfo, OrderKey, RouteName, StoredEvent, Upstream};
 use super::id::EventId;
 use super::time::Time;
 
@@ -20,6 +20,49 @@ pub struct Filter {
     pub ids: Vec<String>,
     /// The signed model.
     pub model: Option<String>,
+    /// How a delivery has failed: by the status code of the app's last answer, such as `500`, by the word of the last
+    /// attempt's outcome, or `damaged`. It must be the delivery that is in the state of the filter.
+    pub failure: Option<String>,
+}
+
+/// How a delivery has failed, as a filter names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The last answer of the app had this status code.
+    Status(u16),
+    /// The last attempt ended so, without an answer.
+    Outcome(AttemptOutcome),
+    /// The record is damaged.
+    Damaged,
+}
+
+impl Failure {
+    /// Reads the word of a filter. `None` if no failure is named so.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        if word == DeadCause::Damaged.as_str() {
+            return Some(Self::Damaged);
+        }
+        if let Ok(status) = word.parse() {
+            return (100..=999).contains(&status).then_some(Self::Status(status));
+        }
+        match AttemptOutcome::read(word)? {
+            AttemptOutcome::Delivered | AttemptOutcome::Refused => None,
+            outcome @ (AttemptOutcome::Unreachable | AttemptOutcome::Failed | AttemptOutcome::TimedOut) => {
+                Some(Self::Outcome(outcome))
+            }
+        }
+    }
+
+    /// Whether a delivery in this state, with this last attempt, has failed so.
+    #[must_use]
+    pub fn is_of(&self, state: State, last: Option<&Attempt>) -> bool {
+        match self {
+            Self::Damaged => state == State::Dead(DeadCause::Damaged),
+            Self::Status(status) => last.is_some_and(|last| last.status == Some(*status)),
+            Self::Outcome(outcome) => last.is_some_and(|last| last.outcome == *outcome),
+        }
+    }
 }
 
 impl Filter {
@@ -37,6 +80,13 @@ impl Filter {
             Some("delivering") => word == "queued",
             Some(wanted) => word == wanted,
         }
+    }
+
+    /// Whether a delivery in this state, with this last attempt, matches the filter.
+    #[must_use]
+    pub fn takes_delivery(&self, state: State, last: Option<&Attempt>) -> bool {
+        let has_failed = |word: &str| Failure::read(word).is_some_and(|failure| failure.is_of(state, last));
+        self.takes(state) && self.failure.as_deref().is_none_or(has_failed)
     }
 
     /// Whether an event matches the filter, apart from the state of its deliveries.

@@ -548,7 +548,8 @@ impl Tables {
         let rows = self.events.iter().map(|(event, row)| (*event, row));
         rows.filter(|(event, row)| {
             filter.takes_event(&row.info)
-                && (filter.state.is_none() || self.of_event(*event).any(|(_, d)| filter.takes(d.state)))
+                && ((filter.state.is_none() && filter.failure.is_none())
+                    || self.of_event(*event).any(|(_, d)| filter.takes_delivery(d.state, d.kept.last())))
         })
     }
 

@@ -11,7 +11,8 @@ pub use super::delivery_state::{
 use super::event::{DuplicateKey, Event, OrderKey, RouteName, Upstream};
 use super::id::EventId;
 pub use super::listing::{
-    Counts, DeadLetter, DeliverySummary, Detail, FIRST_ATTEMPTS, Filter, LAST_ATTEMPTS, Statistics, Summary,
+    Counts, DeadLetter, DeliverySummary, Detail, FIRST_ATTEMPTS, Failure, Filter, LAST_ATTEMPTS, Statistics,
+    Summary,
 };
 pub use super::store_error::{OpenError, Refused, StoreError};
 use super::time::Time;

@@ -37,6 +37,13 @@ pub struct NotCertificate;
 /// How long before the end of a certificate with a long life there is a warning.
 const LONGEST_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// Whether a certificate with this end and life should have been renewed, as [`Facts::is_overdue`] says.
+#[must_use]
+pub fn is_overdue(end: SystemTime, life: Duration, now: SystemTime) -> bool {
+    let least = life.checked_div(4).unwrap_or_default().min(LONGEST_WARNING);
+    end.duration_since(now).map_or(true, |left| left < least)
+}
+
 impl Facts {
     /// Reads a certificate.
     ///
@@ -80,8 +87,7 @@ impl Facts {
     /// Certificates are usually renewed when a third is left: at 30 days of 90, or 2 of 6.
     #[must_use]
     pub fn is_overdue(&self, now: SystemTime) -> bool {
-        let least = self.life().checked_div(4).unwrap_or_default().min(LONGEST_WARNING);
-        self.not_after.duration_since(now).map_or(true, |left| left < least)
+        is_overdue(self.not_after, self.life(), now)
     }
 
     /// Whether it names a host without a port.

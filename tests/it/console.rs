@@ -494,3 +494,22 @@ fn without_a_queue_the_page_says_what_to_write() {
     let page = browser.get("/queue");
     assert!(page.text.contains("add `[queue]`") && page.text.contains("<nav"), "{}", page.text);
 }
+
+#[test]
+fn dead_letters_are_grouped_and_a_group_is_sent_again() {
+    let (gateway, shelf, _upstream) = four("");
+    let browser = open(&gateway, "");
+    let page = browser.get("/dead").text;
+    assert!(page.contains("1 event</strong> in 1 groups") && page.contains("the app answered 500"), "{page}");
+    let link = page.split('"').find(|part| part.starts_with("/replay?state=dead&amp;failure=500")).unwrap();
+    let page = browser.get(&link.replace("&amp;", "&")).text;
+    assert!(page.contains("1 event</strong> match"), "{page}");
+    let until = hidden(&page, "until");
+    let form = format!("state=dead&failure=500&route={PATH}&until={until}&count=1&rate=50");
+    browser.submit("/replay", &form);
+    let end = std::time::Instant::now() + PATIENCE;
+    while queued(&shelf) != 3 {
+        assert!(std::time::Instant::now() < end, "{}", queued(&shelf));
+    }
+    assert!(browser.get("/queue?state=dead&failure=404").text.contains("No event matches."));
+}

@@ -36,6 +36,9 @@ const MOST_DISCARDED: usize = 10_000;
 /// About how many events one transaction discards.
 const DISCARDED_AT_ONCE: usize = 256;
 
+/// How many dead letters one read returns.
+const DEAD_AT_ONCE: usize = 500;
+
 /// The document of a request to discard events.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -229,6 +232,29 @@ impl Asking<'_> {
         })?;
         let found = store::read(&self.queue, move |store| store.detail(id)).await?;
         found.ok_or_else(|| Refusal::not_found("there is no such event"))
+    }
+
+    /// Reads the dead letters, the latest first, at most `most` of them. Each read is short, so that the store's other
+    /// readers need not wait. Returns whether there are more.
+    pub(crate) async fn each_dead(
+        &self,
+        most: usize,
+        mut take: impl FnMut(&Summary),
+    ) -> Result<bool, Refusal> {
+        let _place = self.may_take_long()?;
+        let filter = Filter { state: Some("dead".to_owned()), ..Filter::default() };
+        let (mut before, mut room) = (None, most);
+        loop {
+            let (of_page, read) = (filter.clone(), room.min(DEAD_AT_ONCE));
+            let page = store::read(&self.queue, move |store| store.page(&of_page, before, read)).await?;
+            page.iter().for_each(&mut take);
+            room = room.saturating_sub(page.len());
+            match page.last().filter(|_| page.len() >= read) {
+                None => return Ok(false),
+                Some(_) if room == 0 => return Ok(true),
+                Some(last) => before = Some(last.info.id),
+            }
+        }
     }
 
     /// The time of the request.

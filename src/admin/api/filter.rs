@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::size_and_duration;
 use crate::queue::id::EventId;
-use crate::queue::store::Filter;
+use crate::queue::store::{Failure, Filter};
 use crate::queue::time::Time;
 
 /// The most ids in one request.
@@ -42,6 +42,9 @@ pub struct Asked {
     /// The signed model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// How a delivery has failed: a status code, `unreachable`, `failed`, `timed_out`, or `damaged`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// The ids of events.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
@@ -52,6 +55,8 @@ pub struct Asked {
 pub enum FilterError {
     /// No state has this name.
     State(String),
+    /// No failure is named so.
+    Failure(String),
     /// The text is not a time.
     Time(&'static str, String),
     /// The text is not the id of an event.
@@ -72,6 +77,10 @@ impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::State(text) => write!(f, "there is no state `{text}`: {}", STATES.join(", ")),
+            Self::Failure(text) => write!(
+                f,
+                "`{text}` is no failure: a status code such as 500, unreachable, failed, timed_out, damaged"
+            ),
             Self::Time(name, text) => write!(
                 f,
                 "`{name}` is no time: `{text}`. Write it as 2026-11-30T12:00:00Z, or as a time before now such as 2h"
@@ -81,7 +90,7 @@ impl fmt::Display for FilterError {
             Self::TooManyInQuery => write!(f, "at most {MOST_IDS_IN_QUERY} ids in a query"),
             Self::TooLong(name) => write!(f, "`{name}` is too long"),
             Self::Unknown(name) => {
-                write!(f, "there is no filter `{name}`: state, route, since, until, id, model")
+                write!(f, "there is no filter `{name}`: state, route, since, until, id, model, failure")
             }
             Self::Twice(name) => write!(f, "`{name}` is there twice"),
         }
@@ -102,6 +111,7 @@ impl Asked {
             "since" => (&mut self.since, "since"),
             "until" => (&mut self.until, "until"),
             "model" => (&mut self.model, "model"),
+            "failure" => (&mut self.failure, "failure"),
             "id" => {
                 if self.ids.len() >= MOST_IDS_IN_QUERY {
                     return Err(FilterError::TooManyInQuery);
@@ -132,6 +142,9 @@ impl Asked {
         if let Some(state) = self.state.as_deref().filter(|state| !STATES.contains(state)) {
             return Err(FilterError::State(beginning(state)));
         }
+        if let Some(failure) = self.failure.as_deref().filter(|word| Failure::read(word).is_none()) {
+            return Err(FilterError::Failure(beginning(failure)));
+        }
         for (name, value) in [("route", &self.route), ("model", &self.model)] {
             if value.as_ref().is_some_and(|value| value.len() > LONGEST) {
                 return Err(FilterError::TooLong(name));
@@ -147,7 +160,7 @@ impl Asked {
         let (since, until) = (time("since", &self.since)?, time("until", &self.until)?);
         let ids = ids(&self.ids)?.iter().map(ToString::to_string).collect();
         let (state, route, model) = (self.state.clone(), self.route.clone(), self.model.clone());
-        Ok(Filter { state, route, since, until, ids, model })
+        Ok(Filter { state, route, since, until, ids, model, failure: self.failure.clone() })
     }
 }
 
@@ -236,6 +249,7 @@ mod tests {
             ("since", "1h"),
             ("until", "30m"),
             ("model", "leads"),
+            ("failure", "500"),
             ("id", ID),
         ];
         let filter = asked(&all).unwrap().filter(NOW).unwrap();
@@ -246,6 +260,8 @@ mod tests {
         assert!(Asked::default().is_empty() && !asked(&all).unwrap().is_empty());
         for (pair, want) in [
             (("state", "lost"), FilterError::State("lost".into())),
+            (("failure", "delivered"), FilterError::Failure("delivered".into())),
+            (("failure", "99"), FilterError::Failure("99".into())),
             (("since", "x"), FilterError::Time("since", "x".into())),
             (("id", "x"), FilterError::Id("x".into())),
         ] {

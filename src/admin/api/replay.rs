@@ -70,15 +70,19 @@ impl Progress {
     }
 }
 
-/// The version of the document that this program writes.
+/// The version of a document.
 const VERSION: u32 = 1;
+
+/// The version of a document whose filter names a failure. An earlier hookgate does not know this part of a filter, and
+/// would replay more events. So it must not read the document.
+const WITH_FAILURE: u32 = 2;
 
 impl Replay {
     /// A replay that begins now. Events that are received later do not belong to it.
     pub(super) fn new(filter: Filter, rate: u32, by: String, total: u64, is_capped: bool, now: Time) -> Self {
         let until = filter.until.unwrap_or(u64::MAX).min(now.millis().saturating_add(1));
         Self {
-            version: VERSION,
+            version: if filter.failure.is_some() { WITH_FAILURE } else { VERSION },
             filter: Filter { until: Some(until), ..filter },
             rate: rate.clamp(1, HIGHEST_RATE),
             by,
@@ -96,7 +100,9 @@ impl Replay {
 
     /// Reads a row of the store. `None` if the row is not a replay.
     pub(super) fn read(job: &Job) -> Option<Self> {
-        serde_json::from_slice(&job.document).ok().filter(|replay: &Self| replay.version == VERSION)
+        serde_json::from_slice(&job.document)
+            .ok()
+            .filter(|replay: &Self| (VERSION..=WITH_FAILURE).contains(&replay.version))
     }
 
     /// The row of the replay in the store.
@@ -172,13 +178,14 @@ impl Replay {
 
 /// A filter, for operators and for the log. If the filter has many ids, only their number is shown.
 pub(super) fn shown(filter: &Filter) -> Value {
-    let Filter { state, route, since, until, ids, model } = filter;
+    let Filter { state, route, since, until, ids, model, failure } = filter;
     let time = |millis: &Option<u64>| millis.map(|millis| written(Time::from_millis(millis)));
     let few = (ids.len() <= MOST_SHOWN).then_some(ids);
     json!({
         "state": state,
         "route": route,
         "model": model,
+        "failure": failure,
         "since": time(since),
         "until": time(until),
         "ids": few,
@@ -208,6 +215,15 @@ mod tests {
         assert_eq!(again, one);
         assert_eq!((again.cursor(), again.replayed), (Some(last), 3));
         assert_eq!(Replay::read(&Job { id, document: b"{}".to_vec() }), None);
+    }
+
+    #[test]
+    fn a_filter_that_earlier_releases_do_not_know_makes_another_version() {
+        let filter = Filter { failure: Some("500".to_owned()), ..Filter::default() };
+        let one = Replay { ..Replay::new(filter, 1, String::new(), 0, false, Time::from_millis(1)) };
+        assert_eq!((replay(1).version, one.version), (1, 2));
+        let id = EventId::from_bytes([1; 16]);
+        assert_eq!(Replay::read(&one.row(id)), Some(one));
     }
 
     #[test]

@@ -156,6 +156,7 @@ pub(crate) struct ReplayFilter {
     pub(crate) state: Option<String>,
     pub(crate) route: Option<String>,
     pub(crate) model: Option<String>,
+    pub(crate) failure: Option<String>,
     pub(crate) since: Option<String>,
     pub(crate) until: Option<String>,
     pub(crate) ids: Option<Vec<String>>,

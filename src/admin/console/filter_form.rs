@@ -18,6 +18,12 @@ pub(crate) fn form(path: &str, filter: &Filter, routes: &[&Route]) -> Markup {
                     }
                 }
             }
+            label { "Failure "
+                input name="failure" value=(value(&filter.failure)) list="failures" placeholder="500" autocomplete="off";
+            }
+            datalist #failures {
+                @for failure in ["500", "unreachable", "failed", "timed_out", "damaged"] { option value=(failure) {} }
+            }
             label { "Route "
                 input #filter-route name="route" value=(value(&filter.route)) list="routes" placeholder="/webhook/leases" autocomplete="off";
             }

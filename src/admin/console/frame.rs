@@ -12,16 +12,20 @@ use crate::admin::console::place;
 /// A page of the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tab {
+    Now,
     Queue,
+    Dead,
     Replays,
 }
 
 impl Tab {
-    const ALL: [Self; 2] = [Self::Queue, Self::Replays];
+    const ALL: [Self; 4] = [Self::Now, Self::Queue, Self::Dead, Self::Replays];
 
     const fn link(self) -> (&'static str, &'static str) {
         match self {
+            Self::Now => ("/", "Now"),
             Self::Queue => ("/queue", "Queue"),
+            Self::Dead => ("/dead", "Dead"),
             Self::Replays => ("/replays", "Replays"),
         }
     }

@@ -3,12 +3,14 @@
 //!
 //! This file answers a request: it asks the guard and the sessions, and then reads a page or makes a change.
 
+mod advice;
 mod assets;
 mod change;
 mod documents;
 mod filter_form;
 mod frame;
 pub mod guard;
+mod history;
 mod pages;
 mod place;
 mod render;
@@ -17,6 +19,7 @@ mod session;
 mod text;
 mod tree;
 
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -27,6 +30,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::time::timeout;
 use tracing::info;
 
 use crate::admin::access::Asker;
@@ -41,6 +45,7 @@ use crate::runtime::control::Control;
 use crate::tls::provider::provider;
 use frame::{Access, Viewer};
 use guard::{Channel, Purpose, Refused};
+use history::{Ended, History, SAMPLE};
 use pages::login;
 use place::{Asked, Change, LINKS, Place};
 use session::{CODE, LINK_LIFE, Operator, SESSION_LIFE, Sessions};
@@ -54,6 +59,7 @@ pub(crate) struct Console {
     control: Arc<Control>,
     api: Arc<Api>,
     sessions: Mutex<Sessions>,
+    history: Mutex<History>,
 }
 
 /// The connection of a request.
@@ -84,12 +90,29 @@ impl Person {
 impl Console {
     /// The console of the server with these controls.
     pub(crate) fn new(control: &Arc<Control>, api: &Arc<Api>) -> Self {
-        Self { control: Arc::clone(control), api: Arc::clone(api), sessions: Mutex::default() }
+        Self {
+            control: Arc::clone(control),
+            api: Arc::clone(api),
+            sessions: Mutex::default(),
+            history: Mutex::default(),
+        }
     }
 
     /// Whether a request is for the console.
     pub(crate) fn is_asked(&self, method: &Method, path: &str) -> bool {
         path == LINKS || (self.mode() != ConsoleMode::Off && Asked::of(method, path).is_some())
+    }
+
+    /// Takes samples of the request counters, while the console is on. Runs until the future is dropped.
+    pub(crate) async fn watch(&self) {
+        loop {
+            if self.mode() != ConsoleMode::Off {
+                let ended = Ended::of(&self.control.meters().sum());
+                self.history.lock().unwrap_or_else(PoisonError::into_inner).sample(ended);
+            }
+            // The wait ends only when the time has passed.
+            let _elapsed = timeout(SAMPLE, pending::<()>()).await;
+        }
     }
 
     fn mode(&self) -> ConsoleMode {

@@ -10,6 +10,7 @@ use crate::queue::id::EventId;
 pub(crate) enum Place {
     Now,
     Queue,
+    Dead,
     /// An event.
     Event(EventId),
     /// The content of an event, as a file.
@@ -74,6 +75,7 @@ impl Place {
         match parts {
             ("", None, None) => Some(Self::Now),
             ("queue", None, None) => Some(Self::Queue),
+            ("dead", None, None) => Some(Self::Dead),
             ("events", Some(id), None) => id.parse().ok().map(Self::Event),
             ("events", Some(id), Some("download")) => id.parse().ok().map(Self::Download),
             ("replay", None, None) => Some(Self::Replay),
@@ -134,8 +136,15 @@ impl Query {
 
 /// The parts of a filter, by the names that it has in a query.
 pub(crate) fn parts(filter: &Filter) -> Vec<(&'static str, &str)> {
-    let Filter { state, route, since, until, model, ids } = filter;
-    let words = [("state", state), ("route", route), ("model", model), ("since", since), ("until", until)];
+    let Filter { state, route, since, until, model, failure, ids } = filter;
+    let words = [
+        ("state", state),
+        ("failure", failure),
+        ("route", route),
+        ("model", model),
+        ("since", since),
+        ("until", until),
+    ];
     let words = words.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
     words.chain(ids.iter().map(|id| ("id", id.as_str()))).collect()
 }

@@ -1,5 +1,9 @@
 //! Shell. Reads the values of a page, and writes the page.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
@@ -9,21 +13,36 @@ use tracing::info;
 
 use super::documents::{self, Counted, Event, EventList, Overview, Replay, Replays};
 use super::frame::{Frame, Tab, failure};
+use super::pages::dead::Groups;
 use super::pages::event::{EventPage, Form, Shown};
+use super::pages::now::{self, Certificate, Refusals};
 use super::pages::{queue, replay};
 use super::place::{Place, Query, url};
 use super::selection::fixed;
-use super::{Console, Person, html, leads_to};
+use super::{Console, Person, html};
+use crate::admin::answer;
 use crate::admin::api::Asking;
 use crate::admin::api::filter::Asked as Filter;
 use crate::admin::api::refusal::Refusal;
+use crate::admin::json_content::seconds;
 use crate::admin::response_content::Content;
 use crate::admin::time_limit::TimeLimit;
+use crate::gateway::reason::Reason;
 use crate::queue::event::StoredEvent;
+use crate::queue::handle::Health;
 use crate::queue::id::EventId;
+use crate::telemetry::labels::Validity;
+use crate::telemetry::metric::Sum;
+use crate::tls::certificate;
 
 /// The events on a page of a list.
 const ON_PAGE: &str = "50";
+
+/// The most dead letters that are read for the page that groups them.
+const MOST_DEAD: usize = 10_000;
+
+/// The samples of a minute.
+const MINUTE: usize = 12;
 
 /// A page without its frame.
 struct Body {
@@ -54,9 +73,6 @@ impl Console {
                 Err(refusal) => self.framed(person, wrong(&refusal)),
             };
         }
-        if *place == Place::Now {
-            return leads_to("/queue", None);
-        }
         let body = match Query::read(query.unwrap_or_default()) {
             Ok(query) => self.body(place, &query, person, time_limit).await,
             Err(error) => Err(Refusal::bad(error.to_string())),
@@ -71,9 +87,18 @@ impl Console {
         person: &Person,
         time_limit: &TimeLimit,
     ) -> Result<Body, Refusal> {
-        let asking = self.api.asking(person.who(), time_limit).await?;
+        let asking = self.api.asking(person.who(), time_limit).await;
+        if *place == Place::Now {
+            return Ok(Body::new("Now", Tab::Now, self.now_page(asking.ok().as_ref())?));
+        }
+        let asking = asking?;
         match place {
             Place::Queue => queue_page(&asking, query, person).await,
+            Place::Dead => {
+                let mut groups = Groups::default();
+                groups.is_capped = asking.each_dead(MOST_DEAD, |event| groups.add(event)).await?;
+                Ok(Body::new("Dead letters", Tab::Dead, groups.body(person.viewer.access)))
+            }
             Place::Event(id) => self.event_page(&asking, *id, query, person).await,
             Place::Replay => choice_page(&asking, query, person, Action::Replay).await,
             Place::Discard => choice_page(&asking, query, person, Action::Discard).await,
@@ -89,6 +114,36 @@ impl Console {
                 Err(Refusal::not_found("there is no such page"))
             }
         }
+    }
+
+    /// The page *Now*.
+    fn now_page(&self, asking: Option<&Asking<'_>>) -> Result<Markup, Refusal> {
+        let control = &self.control;
+        let overview: Option<Overview> = asking.map(|asking| read(asking.overview())).transpose()?;
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (minute, steps) = history.last(MINUTE);
+        let (lately, _) = history.last(usize::MAX);
+        let now = SystemTime::now();
+        let certificate = |(name, validity): (&Arc<str>, &Validity)| Certificate {
+            name: name.to_string(),
+            end: seconds(validity.end),
+            is_overdue: certificate::is_overdue(validity.end, validity.life, now),
+        };
+        let is_ready = control.is_ready()
+            && !control.queue().is_some_and(|queue| queue.health() == Health::Failing)
+            && control.generation().gateway.probe(now).is_ok();
+        let page = now::Now {
+            is_ready,
+            is_outdated: control.reloads().is_outdated,
+            steps: &history.steps(),
+            minute: (&minute, steps),
+            lately: &lately,
+            refusals: &refusals(&control.meters().sum()),
+            overview: overview.as_ref(),
+            secrets: &answer::secrets(control),
+            certificates: &answer::labels(control).certificates.iter().map(certificate).collect::<Vec<_>>(),
+        };
+        Ok(page.body())
     }
 
     fn framed(&self, person: &Person, page: Body) -> Response<Content> {
@@ -154,6 +209,27 @@ impl Console {
     fn hides(&self, path: &str) -> bool {
         self.control.generation().hidden_content.contains(path)
     }
+}
+
+/// The refusals since the start, by reason. Causes are known of signatures that do not verify, by route.
+fn refusals(sum: &Sum) -> BTreeMap<Reason, Refusals> {
+    let mut all: BTreeMap<Reason, Refusals> = BTreeMap::new();
+    for (path, route) in &sum.routes {
+        for (outcome, count) in route.outcomes.iter().filter(|(_, count)| **count > 0) {
+            let Some(reason) = outcome.reason else { continue };
+            let refusals = all.entry(reason).or_default();
+            refusals.count = refusals.count.saturating_add(*count);
+            let of_route = refusals.routes.entry(path.to_string()).or_default();
+            *of_route = of_route.saturating_add(*count);
+            if reason == Reason::SignatureMismatch {
+                for (cause, count) in &route.diagnosed {
+                    let of_cause = refusals.causes.entry(cause).or_default();
+                    *of_cause = of_cause.saturating_add(*count);
+                }
+            }
+        }
+    }
+    all
 }
 
 fn wrong(refusal: &Refusal) -> Body {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::admin::api::filter::{Asked, STATES, when};
 use crate::queue::id::EventId;
+use crate::queue::store::Failure;
 use crate::queue::time::Time;
 use crate::upstream::origin::Origin;
 
@@ -172,6 +173,9 @@ pub(crate) struct Which {
     /// The events with this signed model
     #[arg(long)]
     model: Option<String>,
+    /// The events whose last attempt has failed so: a status code such as 500, unreachable, failed, timed_out; or damaged
+    #[arg(long, value_name = "FAILURE", value_parser = failure)]
+    failure: Option<String>,
 }
 
 /// The options that select the gateway.
@@ -209,6 +213,7 @@ impl Which {
             since: self.since.clone(),
             until: self.until.clone(),
             model: self.model.clone(),
+            failure: self.failure.clone(),
             ids: self.ids(),
         }
     }
@@ -231,6 +236,12 @@ fn id(text: &str) -> Result<String, String> {
 fn time(text: &str) -> Result<String, String> {
     let why = || "a time is written 2026-11-30T12:00:00Z, or as a time before now such as 2h".to_owned();
     when(text, Time::default()).map(|_time| text.to_owned()).ok_or_else(why)
+}
+
+fn failure(text: &str) -> Result<String, String> {
+    let why =
+        || "a failure is a status code such as 500, unreachable, failed, timed_out or damaged".to_owned();
+    Failure::read(text).map(|_failure| text.to_owned()).ok_or_else(why)
 }
 
 /// The error if there are more ids than one request may have.

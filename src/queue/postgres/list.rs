@@ -12,7 +12,9 @@ use crate::queue::postgres::finished_kind::DEAD;
 use crate::queue::postgres::session::{Call, Value};
 use crate::queue::postgres::value::{self, ATTEMPT, INFO, column, unsigned};
 use crate::queue::row_values::{class, of_number, of_state, of_time, small, state, time};
-use crate::queue::store::{DeadLetter, DeliveryId, DeliverySummary, Filter, Job, State, Summary};
+use crate::queue::store::{
+    DeadCause, DeadLetter, DeliveryId, DeliverySummary, Failure, Filter, Job, State, Summary,
+};
 use crate::queue::time::Time;
 
 /// The most milliseconds between the time in an event's id and the time of its receipt. Only the ids are in an
@@ -37,10 +39,17 @@ impl Conditions {
 
     fn of_filter(filter: &Filter, before: Option<EventId>) -> Option<Self> {
         let mut conditions = Self { sql: String::new(), values: Vec::new() };
-        if filter.state.is_some() {
-            let states: Vec<i64> =
-                State::ALL.into_iter().filter(|state| filter.takes(*state)).map(of_state).collect();
-            conditions.in_deliveries(states)?;
+        if filter.state.is_some() || filter.failure.is_some() {
+            let failure = match &filter.failure {
+                None => None,
+                Some(word) => Some(Failure::read(word)?),
+            };
+            let is_damaged = failure == Some(Failure::Damaged);
+            let takes = |state: &State| {
+                filter.takes(*state) && (!is_damaged || *state == State::Dead(DeadCause::Damaged))
+            };
+            let states: Vec<i64> = State::ALL.into_iter().filter(takes).map(of_state).collect();
+            conditions.in_deliveries(states, failure.as_ref())?;
         }
         if let Some(route) = &filter.route {
             // Neither a path nor PostgreSQL's text can contain a zero byte.
@@ -75,15 +84,35 @@ impl Conditions {
 
     /// Adds a condition on the states of deliveries. Dead letters are few and have an index of their own. Other
     /// states are common, so a search in any order soon finds them.
-    fn in_deliveries(&mut self, states: Vec<i64>) -> Option<()> {
+    fn in_deliveries(&mut self, states: Vec<i64>, failure: Option<&Failure>) -> Option<()> {
         let first = *states.first()?;
+        let is_any_dead = first == 2 || (failure.is_some() && states.iter().all(|state| *state > 1));
         self.values.push(Box::new(states));
         let place = self.values.len();
-        self.sql.push_str(&if first == 2 {
-            format!(" and e.seq in (select event from delivery where state > 1 and state = any(${place}))")
+        let column = match failure {
+            None | Some(Failure::Damaged) => None,
+            Some(Failure::Status(status)) => {
+                self.values.push(Box::new(i64::from(*status)));
+                Some("status")
+            }
+            Some(Failure::Outcome(outcome)) => {
+                self.values.push(Box::new(outcome.as_str()));
+                Some("outcome")
+            }
+        };
+        let last = column.map_or_else(String::new, |column| {
+            format!(
+                " and (select a.{column} from attempt a where a.delivery = d.id order by a.number desc limit 1) = ${}",
+                self.values.len()
+            )
+        });
+        self.sql.push_str(&if is_any_dead {
+            format!(
+                " and e.seq in (select d.event from delivery d where d.state > 1 and d.state = any(${place}){last})"
+            )
         } else {
             format!(
-                " and exists (select 1 from delivery d where d.event = e.seq and d.state = any(${place}))"
+                " and exists (select 1 from delivery d where d.event = e.seq and d.state = any(${place}){last})"
             )
         });
         Some(())

@@ -8,7 +8,9 @@ use crate::queue::id::EventId;
 use crate::queue::sqlite::error::is_of_value;
 use crate::queue::sqlite::removal::Kind;
 use crate::queue::sqlite::value::{self, ATTEMPT, INFO, column, number, of_number, of_time, small};
-use crate::queue::store::{DeadLetter, DeliveryId, DeliverySummary, Filter, Job, State, Summary};
+use crate::queue::store::{
+    DeadCause, DeadLetter, DeliveryId, DeliverySummary, Failure, Filter, Job, State, Summary,
+};
 use crate::queue::time::Time;
 
 /// The most milliseconds between the time in an event's id and the time of its receipt. Only the ids are in
@@ -25,10 +27,18 @@ impl Conditions {
     /// The conditions of a filter. `None` if no event can match it.
     fn of(filter: &Filter, before: Option<EventId>) -> Option<Self> {
         let mut conditions = Self { sql: String::new(), values: Vec::new() };
-        if filter.state.is_some() {
-            let states = State::ALL.into_iter().filter(|state| filter.takes(*state)).map(value::of_state);
+        if filter.state.is_some() || filter.failure.is_some() {
+            let failure = match &filter.failure {
+                None => None,
+                Some(word) => Some(Failure::read(word)?),
+            };
+            let is_damaged = failure == Some(Failure::Damaged);
+            let takes = |state: &State| {
+                filter.takes(*state) && (!is_damaged || *state == State::Dead(DeadCause::Damaged))
+            };
+            let states = State::ALL.into_iter().filter(takes).map(value::of_state);
             let states: Vec<String> = states.map(|number| number.to_string()).collect();
-            conditions.in_deliveries(&states)?;
+            conditions.in_deliveries(&states, failure.as_ref())?;
         }
         if let Some(route) = &filter.route {
             conditions.and("r.path = ?", [Value::Text(route.clone())]);
@@ -63,15 +73,31 @@ impl Conditions {
 
     /// Adds a condition on the deliveries' states. Dead letters are few and have an index of their own. The
     /// other states are common, so a search in any order soon finds them.
-    fn in_deliveries(&mut self, states: &[String]) -> Option<()> {
+    fn in_deliveries(&mut self, states: &[String], failure: Option<&Failure>) -> Option<()> {
         let first = states.first()?;
+        let is_dead = states.iter().all(|state| state.parse::<u8>().is_ok_and(|state| state > 1));
+        let is_any_dead = is_dead && (first == "2" || failure.is_some());
         let states = states.join(", ");
-        let condition = if first == "2" {
-            format!("e.seq in (select event from delivery where state > 1 and state in ({states}))")
-        } else {
-            format!("exists (select 1 from delivery d where d.event = e.seq and d.state in ({states}))")
+        let (column, value) = match failure {
+            None | Some(Failure::Damaged) => (None, None),
+            Some(Failure::Status(status)) => (Some("status"), Some(Value::Integer((*status).into()))),
+            Some(Failure::Outcome(outcome)) => {
+                (Some("outcome"), Some(Value::Text(outcome.as_str().to_owned())))
+            }
         };
-        self.and(&condition, []);
+        let last = column.map_or_else(String::new, |column| {
+            format!(
+                " and (select a.{column} from attempt a where a.delivery = d.id order by a.number desc limit 1) = ?"
+            )
+        });
+        let condition = if is_any_dead {
+            format!(
+                "e.seq in (select d.event from delivery d where d.state > 1 and d.state in ({states}){last})"
+            )
+        } else {
+            format!("exists (select 1 from delivery d where d.event = e.seq and d.state in ({states}){last})")
+        };
+        self.and(&condition, value);
         Some(())
     }
 }

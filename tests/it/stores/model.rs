@@ -123,6 +123,10 @@ impl Run {
             until: random.one_in(4).then(|| random.below(self.now)),
             ids: Vec::new(),
             model: random.one_in(6).then(|| word(random, &["leases", "leads"])).flatten(),
+            failure: random
+                .one_in(5)
+                .then(|| word(random, &["500", "200", "unreachable", "timed_out", "damaged"]))
+                .flatten(),
         }
     }
 }

@@ -672,6 +672,12 @@ fn events_are_listed_latest_first_and_by_filter(place: &Place) {
     assert_eq!(found(Filter { since: Some(2_001), ..all() }), [3, 1]);
     assert_eq!(found(Filter { until: Some(3_000), ..all() }), [2, 0]);
     assert_eq!(found(Filter { until: Some(3_001), since: Some(2_000), ..all() }), [1, 2]);
+    let failure = |failure: &str| Filter { failure: Some(failure.to_owned()), ..all() };
+    let dead = |failure: &str| Filter { failure: Some(failure.to_owned()), ..state("dead") };
+    let words = ["500", "200", "unreachable", "failed", "timed_out", "damaged", "no failure"];
+    let found_by = words.map(|word| (found(failure(word)), found(dead(word))));
+    let known: Vec<_> = found_by.iter().flat_map(|(_, dead)| dead.clone()).collect();
+    assert_eq!(known.len(), 2, "each dead letter has one failure: {found_by:?}");
     let ids = vec![id(0).to_string(), "no id".to_owned(), id(1).to_string()];
     assert_eq!(found(Filter { ids, ..all() }), [1, 0]);
     assert!(found(Filter { ids: vec!["no id".to_owned()], ..all() }).is_empty());

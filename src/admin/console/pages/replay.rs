@@ -200,9 +200,11 @@ fn progress_state(replay: &Replay) -> Markup {
 }
 
 fn of_replay(replay: &Replay) -> String {
-    let ReplayFilter { state: _, route, model, since, until, ids, number_of_ids: _ } = &replay.filter;
+    let ReplayFilter { state: _, failure: _, route, model, since, until, ids, number_of_ids: _ } =
+        &replay.filter;
     let filter = Filter {
         state: None,
+        failure: None,
         route: route.clone(),
         since: since.clone(),
         until: until.clone(),
@@ -217,6 +219,7 @@ fn filter(filter: &ReplayFilter) -> Markup {
     html! {
         @if filter.number_of_ids > 0 { (events(u64::try_from(filter.number_of_ids).unwrap_or(u64::MAX), false)) " " }
         @if let Some(state) = &filter.state { (text::line(state)) " " }
+        @if let Some(failure) = &filter.failure { "(" (text::line(failure)) ") " }
         @if let Some(route) = &filter.route { code { (text::beginning(route, 200)) } " " }
         @if let Some(model) = &filter.model { span.badge { (text::beginning(model, 80)) } " " }
         @if let Some(since) = &filter.since { "since " (time(since)) " " }

@@ -1,15 +1,15 @@
 //! Pure. Decides whether a secret is still needed, from the counts of one gateway.
 
-use crate::admin::{SecretReport, SecretsReport};
+use crate::admin::answer::{SecretReport, SecretsReport};
 
 /// How long a secret must have verified no event before it counts as unused. In this time, a sender that
 /// delivers once a day has delivered. A sender that retries a refused event has given up (Propify after 2.5
 /// hours).
-pub(super) const QUIET: u64 = 24 * 3600;
+pub(crate) const QUIET: u64 = 24 * 3600;
 
 /// The status of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RotationStatus {
+pub(crate) enum RotationStatus {
     /// The secret has expired and verifies nothing.
     Ended,
     /// Events need the secret, and it expires in this many seconds.
@@ -33,7 +33,7 @@ pub(super) enum RotationStatus {
 
 impl RotationStatus {
     /// The status of a secret in the report.
-    pub(super) fn of(secret: &SecretReport, report: &SecretsReport) -> Self {
+    pub(crate) fn of(secret: &SecretReport, report: &SecretsReport) -> Self {
         let idle = |since: u64| report.now.saturating_sub(since);
         let left = secret.not_after.map(|end| end.saturating_sub(report.now));
         if left == Some(0) {
@@ -69,7 +69,7 @@ impl RotationStatus {
     }
 
     /// Whether the secret can be removed without making the gateway refuse an event.
-    pub(super) fn is_safe_to_remove(self) -> bool {
+    pub(crate) fn is_safe_to_remove(self) -> bool {
         match self {
             Self::Ended | Self::Replaced | Self::Unused => true,
             Self::Ending(_)
@@ -82,7 +82,7 @@ impl RotationStatus {
     }
 
     /// The status as a sentence.
-    pub(super) fn words(self) -> String {
+    pub(crate) fn words(self) -> String {
         match self {
             Self::Ended => "safe to remove: it is past its `not_after`, and verifies nothing".to_owned(),
             Self::Ending(left) => {
@@ -102,7 +102,7 @@ impl RotationStatus {
 }
 
 /// When a secret last verified an event, as a text.
-pub(super) fn seen(secret: &SecretReport, report: &SecretsReport) -> String {
+pub(crate) fn seen(secret: &SecretReport, report: &SecretsReport) -> String {
     let ago = |moment: u64| span(report.now.saturating_sub(moment));
     match secret.last_seen {
         Some(last) => format!("last verified an event {} ago", ago(last)),
@@ -118,7 +118,8 @@ fn span(seconds: u64) -> String {
         3600..172_800 => (seconds / 3600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    crate::cli::configuration::counted(usize::try_from(count).unwrap_or(usize::MAX), unit)
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 #[cfg(test)]
