@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::admission::client::ClientAddress;
 use crate::http2::limits::{DISCARD, MOST_DISCARDED};
-use crate::http2::streams::{LeftContent, Stream};
+use crate::http2::stream::{LeftContent, Stream};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 use crate::runtime::worker::Worker;
 

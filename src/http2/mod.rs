@@ -8,6 +8,7 @@ pub mod serve;
 
 mod content;
 mod response;
+mod stream;
 mod stream_clients;
 mod streams;
 mod transport;

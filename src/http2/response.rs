@@ -15,7 +15,7 @@ use crate::gateway::reply::{OwnReply, Reply};
 use crate::gateway::request_guard::RequestGuard;
 use crate::gateway::resources::UpstreamContent;
 use crate::http2::limits::PIECE;
-use crate::http2::streams::Stream;
+use crate::http2::stream::Stream;
 use crate::runtime::request_scope::Scope;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::error::chain;
@@ -236,7 +236,7 @@ mod tests {
     fn answer(worker: &Rc<Worker>, text: &[u8]) -> (u16, String, Option<&'static str>) {
         let place = worker.connection_limit().enter_uncounted(ClientAddress::Unix);
         let streams = Streams::new(place.entry(), ClientAddress::Unix);
-        let stream = streams.open(Instant::now(), Duration::ZERO, 0);
+        let stream = Stream::open(&streams, Instant::now(), Duration::ZERO, 0);
         let scope = Scope::new(worker, &worker.view());
         let guard = RequestGuard::new(scope, ClientAddress::Unix, std::time::Instant::now());
         let head = ResponseHead {

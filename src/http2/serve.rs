@@ -4,6 +4,7 @@
 //! when the stream is reset or the connection ends: once verified, an event is delivered. Content that has not
 //! arrived by then is incomplete, so its request ends unverified.
 
+use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -35,7 +36,8 @@ use crate::http2::limits::{
     PING_TIMEOUT, SEND_BUFFER, STREAM, STREAM_WINDOW, header_list,
 };
 use crate::http2::response::{self, BrokenOff, ResponseContent};
-use crate::http2::streams::{Stream, Streams};
+use crate::http2::stream::Stream;
+use crate::http2::streams::Streams;
 use crate::http2::transport::{Socket, Transport};
 use crate::listen;
 use crate::message::content::Length;
@@ -50,11 +52,15 @@ use crate::tls::session::Session;
 /// it must close the connection after GOAWAY.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The stream whose request was handed over last. hyper makes the task of a request right after that.
+type Called = Rc<RefCell<Option<Rc<Stream>>>>;
+
 /// What all requests of a connection share.
 #[derive(Clone)]
 struct Connection {
     worker: Rc<Worker>,
     streams: Rc<Streams>,
+    called: Called,
     client: ClientAddress,
     session: Option<Arc<Session>>,
 }
@@ -74,8 +80,11 @@ pub async fn serve(
     let (streams, session) = (Streams::new(entry, client), stream.session().cloned());
     let reservation = worker.budget().reservation(client);
     let socket = Socket::new(stream, unread, &limits, &streams, reservation);
-    let connection = Connection { worker: Rc::clone(&worker), streams: Rc::clone(&streams), client, session };
-    let executor = Tasks { worker: Rc::clone(&worker), streams: Rc::clone(&streams) };
+    let called = Called::default();
+    let executor =
+        Tasks { worker: Rc::clone(&worker), streams: Rc::clone(&streams), called: Rc::clone(&called) };
+    let connection =
+        Connection { worker: Rc::clone(&worker), streams: Rc::clone(&streams), called, client, session };
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
@@ -224,12 +233,13 @@ impl<'c> Life<'c> {
 struct Tasks {
     worker: Rc<Worker>,
     streams: Rc<Streams>,
+    called: Called,
 }
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
     /// The task ends early if the client does not take up the response. hyper then resets the stream.
     fn execute(&self, future: F) {
-        let (stream, streams) = (self.streams.take_called(), Rc::clone(&self.streams));
+        let (stream, streams) = (self.called.borrow_mut().take(), Rc::clone(&self.streams));
         let task = EndTask { began: streams.begin_task(), streams };
         self.worker.finish(async move {
             let _ended = task;
@@ -265,7 +275,8 @@ impl Connection {
         let at = Instant::now();
         let view = self.worker.view();
         let limits = view.limits();
-        let stream = self.streams.open(at, limits.write_timeout, limits.min_write_rate);
+        let stream = Stream::open(&self.streams, at, limits.write_timeout, limits.min_write_rate);
+        *self.called.borrow_mut() = Some(Rc::clone(&stream));
         let (answer, answered) = oneshot::channel();
         let mut exchange = Box::pin(exchange(self.clone(), view, stream, request, at));
         // The request begins here, before hyper hands over the next one: so each request has its memory, or is refused,
@@ -297,7 +308,7 @@ async fn exchange(
     request: Request<HyperBody>,
     at: Instant,
 ) -> Option<Response<ResponseContent>> {
-    let Connection { worker, streams, client, session } = connection;
+    let Connection { worker, streams, called: _, client, session } = connection;
     let is_for_head = request.method() == Method::HEAD;
     let (mut head, body) = read(request, view.limits().max_header_bytes);
     if streams.len() > MOST_REQUESTS {

@@ -6,22 +6,19 @@ use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
-use crate::admission::memory::Reservation;
-use crate::connection::read_progress::ReadProgress;
 use crate::http2::limits::{CONNECTION_WINDOW, FREE_UNREAD};
 use crate::http2::stream_clients::StreamClients;
-use crate::runtime::deadline::{Deadline, LazyNow};
+use crate::runtime::deadline::LazyNow;
 
 /// What a stream waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waits {
+pub(crate) enum Waits {
     /// The upstream of an authentic request.
     Upstream,
     /// The upstream of an observed request.
@@ -91,8 +88,6 @@ pub(crate) struct Streams {
     /// Cancelled when the connection is closed for another connection. The requests under way are then woken.
     evicted: CancellationToken,
     is_stopped: Cell<bool>,
-    /// The stream whose request was just handed over.
-    called: RefCell<Option<Rc<Stream>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -116,43 +111,15 @@ impl Streams {
             quiet_since: Cell::new(Instant::now()),
             evicted: CancellationToken::new(),
             is_stopped: Cell::new(false),
-            called: RefCell::new(None),
             waker: RefCell::new(None),
         })
     }
 
-    /// Begins a stream. Its request has arrived.
-    pub(crate) fn open(
-        self: &Rc<Self>,
-        at: Instant,
-        write_timeout: Duration,
-        min_write_rate: u64,
-    ) -> Rc<Stream> {
+    /// Records that a stream has begun: its request arrived at this time.
+    pub(crate) fn begin(&self, at: Instant) {
         self.has_begun.set(true);
         self.incomplete.set(self.incomplete.get().saturating_add(1));
-        let stream = Rc::new(Stream {
-            streams: Rc::clone(self),
-            waits: Cell::new(Waits::Content),
-            client: Cell::new(None),
-            is_complete: Cell::new(false),
-            is_responding: Cell::new(false),
-            is_given_up: Cell::new(false),
-            is_authentic: Cell::new(false),
-            handed: Cell::new(None),
-            progress: Cell::default(),
-            reservation: RefCell::new(None),
-            at,
-            write_timeout,
-            min_write_rate,
-        });
         self.change(None, Some(Waits::Content), at);
-        *self.called.borrow_mut() = Some(Rc::clone(&stream));
-        stream
-    }
-
-    /// The stream whose request was handed over last. hyper makes the task of a request right after that.
-    pub(crate) fn take_called(&self) -> Option<Rc<Stream>> {
-        self.called.borrow_mut().take()
     }
 
     /// Records that hyper serves one more stream. Returns the number of the last mark, for [`Self::end_task`].
@@ -266,7 +233,7 @@ impl Streams {
     }
 
     /// Records that a stream waits for something else, and shows it in the connection's entry.
-    fn change(&self, before: Option<Waits>, after: Option<Waits>, at: Instant) {
+    pub(crate) fn change(&self, before: Option<Waits>, after: Option<Waits>, at: Instant) {
         let mut counts = self.counts.get();
         if let Some(before) = before {
             let count = counts.of(before);
@@ -293,6 +260,19 @@ impl Streams {
         }
     }
 
+    /// Records the client of a request, as a trusted proxy has reported it. `before` is the client that was known before.
+    pub(crate) fn set_client(&self, before: Option<ClientAddress>, after: Option<ClientAddress>) {
+        if before == after {
+            return;
+        }
+        {
+            let mut clients = self.clients.borrow_mut();
+            before.into_iter().for_each(|client| clients.remove(client));
+            after.into_iter().for_each(|client| clients.add(client));
+        }
+        self.choose_owner();
+    }
+
     /// Moves the connection to the client that it counts for now.
     fn choose_owner(&self) {
         let owner = self.clients.borrow().owner(self.peer);
@@ -303,7 +283,8 @@ impl Streams {
         }
     }
 
-    fn ended(&self, waits: Waits) {
+    /// Records that a stream has ended, which was waiting for this.
+    pub(crate) fn ended(&self, waits: Waits) {
         let now = Instant::now();
         self.quiet_since.set(now);
         self.change(Some(waits), None, now);
@@ -315,8 +296,26 @@ impl Streams {
         }
     }
 
+    /// Records that a request has taken content.
+    pub(crate) fn take(&self, bytes: usize) {
+        self.received.set(self.received.get().saturating_add(bytes));
+        self.discard(bytes);
+    }
+
+    /// Records that a request is authentic.
+    pub(crate) fn authenticate(&self) {
+        self.entry.authenticate();
+    }
+
+    /// Records that a request waits for more of its content.
+    pub(crate) fn wait_for_more_content(&self) {
+        if self.shown.get() == Some(Waits::Content) {
+            self.entry.wait_for_more_content(self.received.get());
+        }
+    }
+
     /// Records that hyper holds this number of bytes less.
-    fn discard(&self, bytes: usize) {
+    pub(crate) fn discard(&self, bytes: usize) {
         let before = self.unread.replace(self.unread.get().saturating_sub(bytes));
         if (before > FREE_UNREAD && self.unread.get() <= FREE_UNREAD) || self.is_stopped.take() {
             // Reading may have stopped because of these bytes.
@@ -326,7 +325,7 @@ impl Streams {
 
     /// Records that no more of a request's content is read. When this holds for all requests, hyper holds none. What h2 itself has
     /// discarded, because it has refused a request, is forgotten then.
-    fn content_ended(&self) {
+    pub(crate) fn content_ended(&self) {
         let left = self.incomplete.get().saturating_sub(1);
         self.incomplete.set(left);
         if left == 0 && self.unread.take() > FREE_UNREAD {
@@ -342,332 +341,15 @@ impl Streams {
     }
 }
 
-/// A stream, from its request to the end of its response. It also lives while its request is under way after
-/// a reset.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    streams: Rc<Streams>,
-    waits: Cell<Waits>,
-    /// The client that a trusted proxy has reported.
-    client: Cell<Option<ClientAddress>>,
-    /// Whether no more content is read.
-    is_complete: Cell<bool>,
-    is_authentic: Cell<bool>,
-    /// Whether hyper has begun to take the content of the response.
-    is_responding: Cell<bool>,
-    /// Whether the request must end, because there is no memory for it while it waits.
-    is_given_up: Cell<bool>,
-    /// The bytes of the piece of the response that waits for the client's window.
-    handed: Cell<Option<usize>>,
-    progress: Cell<ReadProgress>,
-    /// The memory of the stream itself, if it is not the only one of its connection.
-    reservation: RefCell<Option<Reservation>>,
-    /// When the request arrived.
-    at: Instant,
-    write_timeout: Duration,
-    min_write_rate: u64,
-}
-
-impl Stream {
-    /// Whether the connection was closed for another connection, or the stream's memory is needed for another stream.
-    pub(crate) fn is_evicted(&self) -> bool {
-        let is_shed = self.reservation.borrow().as_ref().is_some_and(Reservation::is_shed);
-        is_shed || self.is_given_up.get() || self.streams.is_evicted()
-    }
-
-    /// Keeps the memory of the stream itself reserved until the stream ends.
-    pub(crate) fn keep(&self, reservation: Reservation) {
-        *self.reservation.borrow_mut() = Some(reservation);
-    }
-
-    /// Counts the memory of the stream itself for this client, whose request a proxy has passed on. The connection counts for this
-    /// client, too, while no other client has a request under way on it.
-    pub(crate) fn belongs_to(&self, client: ClientAddress) {
-        if let Some(before) = self.client.replace(Some(client)) {
-            self.streams.clients.borrow_mut().remove(before);
-        }
-        self.streams.clients.borrow_mut().add(client);
-        self.streams.choose_owner();
-        if let Some(reservation) = &mut *self.reservation.borrow_mut() {
-            reservation.assign(client);
-        }
-    }
-
-    /// Lets the memory of the stream itself be shed for others, while the gateway waits for the client, or while an
-    /// observed request waits. `received` bytes of content have arrived. A stream whose memory is shed is evicted.
-    pub(crate) fn hold(&self, cx: &Context<'_>, received: usize) {
-        let mut reservation = self.reservation.borrow_mut();
-        let Some(reservation) = &mut *reservation else { return };
-        let is_authentic = self.is_authentic.get();
-        // The client of an authentic request has sent everything, so the stream is shed last.
-        let received = if is_authentic { usize::MAX } else { received };
-        let now = Instant::now().into_std();
-        let held = reservation.hold_while_waiting(cx, received, self.at.into_std(), now);
-        if held.is_err() && !is_authentic {
-            self.is_given_up.set(true);
-        }
-    }
-
-    /// Lets the memory of an observed request's stream be shed while the request waits for its upstream. Returns whether
-    /// the request must now end.
-    pub(crate) fn hold_observed(&self, cx: &Context<'_>) -> bool {
-        if self.waits.get() != Waits::Observed || self.is_evicted() {
-            return false;
-        }
-        self.hold(cx, 0);
-        self.is_evicted()
-    }
-
-    /// Records that no more content is read.
-    pub(crate) fn end_content(&self) {
-        if !self.is_complete.replace(true) {
-            self.streams.content_ended();
-        }
-    }
-
-    /// Records that all content has arrived.
-    pub(crate) fn complete_content(&self) {
-        if let Some(reservation) = &mut *self.reservation.borrow_mut() {
-            reservation.complete_content();
-        }
-        self.end_content();
-    }
-
-    /// Records that the request no longer needs the content that has not arrived. It is read and discarded.
-    pub(crate) fn leave_content(&self) -> LeftContent {
-        LeftContent { streams: (!self.is_complete.replace(true)).then(|| Rc::clone(&self.streams)) }
-    }
-
-    /// Records that the request has taken content.
-    pub(crate) fn take(&self, bytes: usize) {
-        let received = &self.streams.received;
-        received.set(received.get().saturating_add(bytes));
-        self.discard(bytes);
-    }
-
-    /// Records that hyper holds this number of bytes less.
-    pub(crate) fn discard(&self, bytes: usize) {
-        self.streams.discard(bytes);
-    }
-
-    /// Records that the request waits for its content.
-    pub(crate) fn wait_for_content(&self) {
-        self.set(Waits::Content);
-        if self.streams.shown.get() == Some(Waits::Content) {
-            self.streams.entry.wait_for_more_content(self.streams.received.get());
-        }
-    }
-
-    /// Records that the request waits for its upstream.
-    pub(crate) fn wait_for_upstream(&self, is_authentic: bool) {
-        self.is_authentic.set(is_authentic);
-        if is_authentic {
-            self.streams.entry.authenticate();
-        }
-        self.wait_for_more_of_upstream();
-    }
-
-    /// Records that the response waits for its upstream.
-    pub(crate) fn wait_for_more_of_upstream(&self) {
-        self.taken_up();
-        if !self.is_authentic.get() {
-            return self.set(Waits::Observed);
-        }
-        if let Some(reservation) = &mut *self.reservation.borrow_mut() {
-            reservation.complete_content();
-        }
-        self.set(Waits::Upstream);
-    }
-
-    /// Records that `bytes` of the response wait for the client to take them.
-    pub(crate) fn wait_for_reader(&self, bytes: usize) {
-        self.taken_up();
-        self.handed.set(Some(bytes));
-        let _since_now = self.reader_wait();
-        self.set(Waits::Unread);
-    }
-
-    /// Records that the last piece is in the send queue.
-    pub(crate) fn taken_up(&self) {
-        if let Some(bytes) = self.handed.take() {
-            let mut progress = self.progress.get();
-            progress.take(bytes, || Instant::now().into_std());
-            self.progress.set(progress);
-        }
-    }
-
-    /// Since when the client makes the response wait, and how long it may.
-    fn reader_wait(&self) -> (Instant, Duration) {
-        let mut progress = self.progress.get();
-        let now = || Instant::now().into_std();
-        let (since, patience) = progress.wait(now, self.write_timeout, self.min_write_rate);
-        self.progress.set(progress);
-        (since.into(), patience)
-    }
-
-    /// Records that hyper takes the content of the response.
-    pub(crate) fn respond(&self) {
-        self.is_responding.set(true);
-        self.taken_up();
-    }
-
-    /// Ready when the response must end: the client has not taken up a piece of it in time, or the stream's memory is
-    /// needed for another one.
-    pub(crate) fn poll_over(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<()> {
-        if !self.is_responding.get() {
-            return Poll::Pending;
-        }
-        let handed = self.handed.get();
-        if handed.is_some() || !self.is_authentic.get() {
-            self.hold(cx, 0);
-        }
-        if self.is_evicted() {
-            return Poll::Ready(());
-        }
-        match handed {
-            None => Poll::Pending,
-            Some(_) => {
-                let (since, patience) = self.reader_wait();
-                deadline.set_at(since, patience);
-                deadline.poll_passed(cx)
-            }
-        }
-    }
-
-    fn set(&self, waits: Waits) {
-        let before = self.waits.replace(waits);
-        if before != waits {
-            self.streams.change(Some(before), Some(waits), Instant::now());
-        }
-    }
-}
-
-/// The content that a request has left. While it is read and discarded, it counts as unread content of the connection.
-#[derive(Debug)]
-pub(crate) struct LeftContent {
-    streams: Option<Rc<Streams>>,
-}
-
-impl LeftContent {
-    /// Records that hyper holds this number of bytes less.
-    pub(crate) fn discard(&self, bytes: usize) {
-        self.streams.iter().for_each(|streams| streams.discard(bytes));
-    }
-}
-
-impl Drop for LeftContent {
-    fn drop(&mut self) {
-        self.streams.iter().for_each(|streams| streams.content_ended());
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.get() {
-            self.streams.clients.borrow_mut().remove(client);
-            self.streams.choose_owner();
-        }
-        self.end_content();
-        self.streams.ended(self.waits.get());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::admission::connections::ConnectionLimit;
-    use crate::admission::memory::Budget;
-
-    fn address(last: u8) -> ClientAddress {
-        ClientAddress::ip([203, 0, 113, last].into())
-    }
-
-    /// A connection from `address(1)` with two streams.
-    fn two() -> (Rc<Streams>, Rc<Stream>, Rc<Stream>) {
-        let place = ConnectionLimit::new(1).enter_uncounted(address(1));
-        let streams = Streams::new(place.entry(), address(1));
-        let open = || streams.open(Instant::now(), Duration::ZERO, 0);
-        let (a, b) = (open(), open());
-        (streams, a, b)
-    }
-
-    #[test]
-    fn the_memory_of_a_stream_belongs_to_the_client_that_a_proxy_reports() {
-        let (_, stream, _) = two();
-        stream.keep(Budget::new(1).reservation(address(1)));
-        stream.belongs_to(address(2));
-        let reservation = format!("{:?}", stream.reservation);
-        assert!(reservation.contains("203.0.113.2"), "{reservation}");
-    }
-
-    #[tokio::test]
-    async fn a_connection_counts_for_the_client_that_a_proxy_reports_unless_another_one_uses_it_too() {
-        let limit = ConnectionLimit::new(8);
-        let most = std::num::NonZeroUsize::new(1);
-        let place = limit.enter_uncounted(address(1));
-        let streams = Streams::new(place.entry(), address(1));
-        let open = || streams.open(Instant::now(), Duration::ZERO, 0);
-        // A client that has a place gets no second one.
-        let owners = async || {
-            let mut owners = Vec::new();
-            for last in 1..=3 {
-                if limit.enter(address(last), most).await.is_err() {
-                    owners.push(last);
-                }
-            }
-            owners
-        };
-        assert_eq!(owners().await, [1]);
-        let (a, b) = (open(), open());
-        a.belongs_to(address(2));
-        assert_eq!(owners().await, [2]);
-        b.belongs_to(address(3));
-        assert_eq!(owners().await, [1]);
-        drop(a);
-        assert_eq!(owners().await, [3]);
-        drop(b);
-        assert_eq!(owners().await, [3], "as over HTTP/1.1, until the next request");
-    }
-
-    #[test]
-    fn content_that_no_request_will_read_is_not_counted() {
-        let (streams, a, b) = two();
-        streams.arrive(1000);
-        a.take(400);
-        a.complete_content();
-        assert_eq!(streams.unread(), 600);
-        // The other request is refused without its content. Both requests are still under way.
-        b.end_content();
-        assert_eq!((streams.unread(), streams.len()), (0, 2));
-    }
-
-    /// Without this count, each refused request of a connection would add to the unread content, until no request has content
-    /// that is to come.
-    #[test]
-    fn left_content_counts_until_it_is_discarded_while_another_request_goes_on() {
-        let (streams, a, b) = two();
-        for _ in 0..100 {
-            let refused = streams.open(Instant::now(), Duration::ZERO, 0);
-            streams.arrive(1000);
-            let left = refused.leave_content();
-            drop((refused, streams.take_called()));
-            assert_eq!(streams.unread(), 1000);
-            left.discard(1000);
-            drop(left);
-            assert_eq!(streams.unread(), 0);
-        }
-        streams.arrive(300);
-        a.take(100);
-        a.complete_content();
-        drop(a.leave_content());
-        assert_eq!(streams.unread(), 200, "the other request goes on");
-        drop(b.leave_content());
-        assert_eq!((streams.unread(), streams.len()), (0, 2));
-    }
 
     #[test]
     fn only_tasks_that_began_before_a_mark_count_as_marked() {
-        let (streams, ..) = two();
+        let place = ConnectionLimit::new(1).enter_uncounted(ClientAddress::Unix);
+        let streams = Streams::new(place.entry(), ClientAddress::Unix);
         let before = streams.begin_task();
         streams.mark_tasks();
         let after = streams.begin_task();
