@@ -82,13 +82,13 @@ fn verify(request: &Request, key: &str) -> Result<Verified, String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(base.as_bytes());
     let presented = STANDARD.decode(signature.trim_matches(':')).map_err(|error| error.to_string())?;
-    mac.verify_slice(&presented).map_err(|_| format!("the signature is not over {base}"))?;
+    mac.verify_slice(&presented).map_err(|_wrong| format!("the signature is not over {base}"))?;
     let digest = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&request.content)));
     if only(request, "content-digest") != digest {
         return Err("the digest is wrong".to_owned());
     }
     let (created, expires) = (parameter(&input, "created"), parameter(&input, "expires"));
-    let created: u64 = created.parse().map_err(|_| "no time")?;
+    let created: u64 = created.parse().map_err(|_none| "no time")?;
     assert_eq!(expires, (created + 300).to_string());
     assert_eq!((parameter(&input, "keyid"), parameter(&input, "tag")), ("k1", "hookgate"));
     Ok(Verified { created, covered })
@@ -286,4 +286,38 @@ fn a_reload_changes_the_key() {
     let requests = upstream.requests();
     assert!(verify(&requests[0], KEY).is_ok() && verify(&requests[0], other).is_err());
     assert!(verify(&requests[1], other).is_ok() && verify(&requests[1], KEY).is_err());
+}
+
+/// An app needs the public key, and nobody needs the private key.
+#[test]
+fn check_shows_the_public_key_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let text = format!(
+        "[forward]\nassertion = {{ key = {{ file = \"key\" }}, algorithm = \"ed25519\", key_id = \"k1\", expires = \"90s\" }}\n\
+         [signature]\nscheme = \"propify\"\nsecrets = [{{ value = \"{KEY}\" }}]\n\
+         [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:3000\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    // The key of RFC 9421, appendix B.1.4.
+    let private = "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF";
+    let public = "MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=";
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{private}\n-----END PRIVATE KEY-----\n");
+    std::fs::write(folder.path().join("key"), pem).unwrap();
+    let check = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        let output = command.arg("--config").arg(&file).arg("check").args(more).output().unwrap();
+        let shown =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && !shown.contains("MC4CAQ"), "{shown}");
+        shown
+    };
+    let shown = check(&[]);
+    assert!(shown.contains("verified requests are signed with ed25519, key `k1`, valid for 90s"), "{shown}");
+    assert!(shown.contains(&format!("the public key of `k1` is {public}")), "{shown}");
+    let document: serde_json::Value = serde_json::from_str(&check(&["--json"])).unwrap();
+    let want = serde_json::json!({
+        "algorithm": "ed25519", "key_id": "k1", "expires_s": 90, "public_key": public,
+    });
+    assert_eq!(document["assertion"], want);
 }
