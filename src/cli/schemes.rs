@@ -88,7 +88,7 @@ fn row(scheme: &Scheme) -> Option<[String; 8]> {
     let Source::Shipped { documentation, confirmed, .. } = scheme.source else { return None };
     Some([
         scheme.name.to_string(),
-        scheme.field.to_string(),
+        scheme.parameter.as_ref().map_or_else(|| scheme.field.to_string(), |name| format!("?{name}=")),
         scheme.algorithm.name().to_owned(),
         signed(scheme).unwrap_or("-").to_owned(),
         tolerance(scheme.timestamp.as_ref()).unwrap_or_else(|| "-".to_owned()),
@@ -111,7 +111,8 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
     Some(json!({
         "name": scheme.name,
         "sender": sender,
-        "field": scheme.field,
+        "field": Some(&scheme.field).filter(|field| !field.is_empty()),
+        "parameter": scheme.parameter,
         "other_fields": scheme.other_fields,
         "algorithm": scheme.algorithm.name(),
         "prefix": prefix,

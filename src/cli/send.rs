@@ -25,6 +25,7 @@ use crate::config::{Address, Config};
 use crate::routing::router::ModelRule;
 use crate::signature::Verifier;
 use crate::signature::algorithm::Algorithm;
+use crate::signature::form;
 use crate::signature::mac::BadKey;
 use crate::signature::private_key::PrivateKey;
 use crate::signature::public_url::PublicUrls;
@@ -55,7 +56,6 @@ pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> 
     let secret = asked.secret.as_deref().filter(|_| asked.private_key_file.is_none());
     let signer = credentials::signer(&plan.verifier, asked.private_key_file.as_deref())?;
     let digested = plan.verifier.target(&asked.target, &content).into_owned();
-    let target = self::target(&digested)?;
     // The fields of the sender, unless others are given.
     let mut fields = match &asked.body {
         Some(_) => Vec::new(),
@@ -71,6 +71,13 @@ pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> 
     };
     let (event, signature) = make(&signer, secret, &request, &asked.stamp, content, asked.forge)?;
     let size = event.content.len();
+    let with_signatures = match signature.in_query {
+        true => event.signatures.iter().fold(request.target.clone(), |target, value| {
+            form::with_parameter(&target, &signature.field.0, value)
+        }),
+        false => request.target.clone(),
+    };
+    let target = self::target(&with_signatures)?;
     let media_type = HeaderValue::from_static(sample_event::media_type(plan.verifier.scheme()));
     let says_own = fields.iter().any(|(name, _)| name == CONTENT_TYPE);
     let signed: Vec<_> = signature_lines(&signature, &event).collect();
@@ -223,7 +230,8 @@ pub(super) fn signature_lines<'e>(
     signature: &'e Signature,
     event: &'e Event,
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<'e> {
-    let signatures = event.signatures.iter().map(|value| (&signature.field.0, value));
+    let in_fields = event.signatures.iter().filter(|_| !signature.in_query);
+    let signatures = in_fields.map(|value| (&signature.field.0, value));
     let lines = signature.others.iter().map(|(name, value)| (name, value)).chain(signatures);
     lines.filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)))
 }

@@ -33,9 +33,13 @@ pub(super) fn sign(terminal: &mut Terminal, file: &ConfigFile, asked: &Sign) -> 
             "scheme": scheme.name,
             "secret": &*signature.secret,
             "bytes": content.len(),
+            "target": signature.in_query.then(|| signature.target(&request.target)),
             "fields": fields,
         }));
     } else {
+        if signature.in_query {
+            terminal.out.line(signature.target(&request.target));
+        }
         for (name, value) in signature.lines() {
             terminal.out.line(format_args!("{name}: {value}"));
         }

@@ -14,6 +14,7 @@ use crate::cli::request_args::{Lines, RequestArgs};
 use crate::cli::{credentials, input};
 use crate::diagnosis::causes::{self, Cause, Span, Work};
 use crate::signature::algorithm::Algorithm;
+use crate::signature::form;
 use crate::signature::{ClaimError, Context, Fields, Verifier};
 
 /// Verifies a body.
@@ -27,10 +28,14 @@ pub(super) fn verify(terminal: &mut Terminal, file: &ConfigFile, asked: &Verify)
     credentials::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
     let mut lines = Lines::given(&asked.fields);
     lines.push_stamp(scheme, &besides.stamp);
-    if let Some(value) = &asked.signature {
+    let in_query = asked.signature.as_ref().zip(scheme.parameter.as_ref());
+    if let (Some(value), None) = (&asked.signature, in_query) {
         lines.push(&scheme.field, value);
     }
-    let request = RequestArgs::new(besides, scheme, identity.place.as_ref(), lines)?;
+    let mut request = RequestArgs::new(besides, scheme, identity.place.as_ref(), lines)?;
+    if let Some((value, name)) = in_query {
+        request.target = form::with_parameter(&request.target, name, value);
+    }
     let content = input::body(terminal, asked.body.as_deref())?;
     let verdict = judge(&identity, &request.context(SystemTime::now()), &content);
     if asked.json {
@@ -72,7 +77,10 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
         },
         Err(ClaimError::Missing) => {
             let missing = scheme.fields().find(|name| context.fields.values(name).next().is_none());
-            let why = format!("there is no field `{}`", missing.unwrap_or(&scheme.field));
+            let why = match &scheme.parameter {
+                Some(name) => format!("the query has no parameter `{name}`"),
+                None => format!("there is no field `{}`", missing.unwrap_or(&scheme.field)),
+            };
             ("signature_missing", why)
         }
         Err(error @ ClaimError::Duplicate) => ("signature_duplicate", error.to_string()),
@@ -82,6 +90,7 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
             // If the field has the right notation, the signed content differs.
             let named = scheme.notation.read(scheme.algorithm, value, None).is_ok();
             let why = match named {
+                _ if scheme.parameter.is_some() => error_in_query(),
                 true => format!(
                     "what the scheme signs (`{}`) is not all there as it must be",
                     scheme.content.as_str()
@@ -92,6 +101,10 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
         }
     };
     Verdict::Refused { reason, why, cause: cause(identity, context, content) }
+}
+
+fn error_in_query() -> String {
+    "the parameter of the query is not of the scheme's form".to_owned()
 }
 
 fn not_signed_with(verifier: &Verifier) -> String {

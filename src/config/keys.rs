@@ -43,7 +43,7 @@ pub(super) const ROOT: &[Key] = &[
         .about("The store of events that are delivered later. Needed if a route stores events."),
     Key::new("retry", Value::Table(RETRY))
         .about("When a failed delivery is tried again, and when it is given up. A route may override these settings."),
-    Key::new("schemes", Value::Named { name: LABEL, value: &Value::Table(SCHEME) })
+    Key::new("schemes", Value::Named { name: LABEL, value: &Value::TableWithOne { keys: SCHEME, of: &["header", "parameter"] } })
         .about("Schemes of senders that hookgate does not know, each under its own name."),
     Key::new("signature", SIGNED).about("The scheme and secrets of every route that has no signature of its own."),
     Key::new("routes", Value::List { of: &Value::Table(ROUTE), empty: false })
@@ -279,8 +279,9 @@ pub(super) const SCHEME: &[Key] = &[
         .or("\"hmac-sha256\"")
         .about("The algorithm of the signature."),
     Key::new("header", Value::Either(&[FIELD, Value::List { of: &FIELD, empty: false }]))
-        .required()
         .about("The field with the signature, or a list of fields. A valid signature in one of them is enough."),
+    Key::new("parameter", Value::Text("^[A-Za-z0-9_.-]+$"))
+        .about("The parameter of the query with the signature, instead of a field."),
     Key::new("format", Value::Word(|| words(&FORMATS)))
         .or("\"plain\"")
         .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; list: ab,cd; basic: Basic and the base64 of the secret user:password; jwt: a JWT with the content's digest."),

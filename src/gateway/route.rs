@@ -249,7 +249,7 @@ impl Route {
                 return Ok(Verified::Deliverable(Deliverable::Observed(mismatch.observe(permit))));
             }
         }
-        let rejection = match self.verifier.is_unsigned(&mismatch.head) {
+        let rejection = match self.verifier.is_unsigned(&mismatch.head, mismatch.head.target()) {
             true => Rejection::Unsigned(ClaimError::Missing),
             false => mismatch.why.into(),
         };

@@ -80,7 +80,10 @@ pub enum ClaimError {
 impl Claim {
     /// Reads a request's claim as the scheme defines it.
     pub(super) fn read<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Result<Self, ClaimError> {
-        let Reading { tags, named, others } = signature(scheme, context.fields)?;
+        let Reading { tags, named, others } = match &scheme.parameter {
+            None => signature(scheme, context.fields)?,
+            Some(name) => in_query(scheme, context.target, name)?,
+        };
         if scheme.content.is_body() {
             return Ok(Self { tags, besides: None });
         }
@@ -197,11 +200,14 @@ fn digest(target: &[u8], name: &str) -> Option<[u8; 32]> {
 
 /// The time at which a request claims to be signed. The signature may be wrong.
 pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
-    let reading = signature(scheme, fields).ok()?;
     if let Body::Jwt(_) = scheme.content.content() {
         return jwt::moment(scheme, one(fields, &scheme.field).ok()?);
     }
-    Some(time(scheme.timestamp.as_ref()?, fields, reading.named).ok()?.1)
+    let named = match scheme.parameter {
+        None => signature(scheme, fields).ok()?.named,
+        Some(_) => None,
+    };
+    Some(time(scheme.timestamp.as_ref()?, fields, named).ok()?.1)
 }
 
 /// The text of the signed time. It may be malformed.
@@ -231,6 +237,17 @@ fn signature<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Result<Reading<
         1..=MOST_TAGS => Ok(all),
         _ => Err(ClaimError::Malformed),
     }
+}
+
+/// Reads the signature in the query.
+fn in_query(scheme: &Scheme, target: &[u8], name: &str) -> Result<Reading<'static>, ClaimError> {
+    let mut values = form::parameters(form::query(target), name);
+    let value = values.next().ok_or(ClaimError::Missing)?;
+    if values.next().is_some() {
+        return Err(ClaimError::Duplicate);
+    }
+    let tags = read(scheme, &value.ok_or(ClaimError::Malformed)?)?.tags;
+    Ok(Reading { tags, ..Reading::default() })
 }
 
 fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError> {

@@ -126,11 +126,32 @@ const LONGEST_PIECE: usize = 4096;
 /// The decoded value of a query parameter. `None` if the parameter is missing, repeated or malformed.
 #[must_use]
 pub fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
+    let mut values = parameters(query, name);
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value }
+}
+
+/// The value of each query parameter of this name, decoded. A value that is malformed, or missing, is `None`.
+pub(super) fn parameters<'q>(query: &'q [u8], name: &str) -> impl Iterator<Item = Option<Cow<'q, [u8]>>> {
     let pieces = query.split(|byte| *byte == b'&').map(halves);
-    let mut named =
-        pieces.filter(|(other, _)| decoded(other).is_some_and(|other| *other == *name.as_bytes()));
-    let (_, value) = named.next()?;
-    if named.next().is_some() { None } else { decoded(value?) }
+    let named =
+        pieces.filter(move |(other, _)| decoded(other).is_some_and(|other| *other == *name.as_bytes()));
+    named.map(|(_, value)| value.and_then(decoded))
+}
+
+/// The target with a further parameter in its query.
+#[must_use]
+pub fn with_parameter(target: &str, name: &str, value: &str) -> String {
+    let separator = if target.contains('?') { '&' } else { '?' };
+    let mut out = format!("{target}{separator}{name}=");
+    for byte in value.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// The query of a request target. The target need not be UTF-8.

@@ -48,6 +48,7 @@ impl Verifier {
                 }
             };
             let lines: Vec<_> = signature.lines().cloned().collect();
+            let target = signature.target(&target);
             if !self.takes(&target, &origin, &lines, content, now) {
                 return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
             }

@@ -35,12 +35,21 @@ pub struct Signature {
     pub others: Vec<(String, String)>,
     /// The name of the secret.
     pub secret: Arc<str>,
+    /// Whether the signature is a parameter of the query, with the name and the value of `field`, and no field.
+    pub in_query: bool,
 }
 
 impl Signature {
     /// All lines. The signature field is the last.
     pub fn lines(&self) -> impl Iterator<Item = &(String, String)> {
-        self.others.iter().chain(std::iter::once(&self.field))
+        self.others.iter().chain((!self.in_query).then_some(&self.field))
+    }
+
+    /// The request target, with the signature if the query carries it.
+    #[must_use]
+    pub fn target<'t>(&self, target: &'t str) -> Cow<'t, str> {
+        let (name, value) = &self.field;
+        if self.in_query { form::with_parameter(target, name, value).into() } else { target.into() }
     }
 }
 
@@ -94,8 +103,7 @@ impl Verifier {
     pub fn target<'t>(&self, target: &'t str, content: &[u8]) -> Cow<'t, str> {
         match self.scheme.content.content() {
             Body::Digest(name) if form::parameter(form::query(target.as_bytes()), name).is_none() => {
-                let separator = if target.contains('?') { '&' } else { '?' };
-                Cow::Owned(format!("{target}{separator}{name}={}", digest_of(content)))
+                Cow::Owned(form::with_parameter(target, name, &digest_of(content)))
             }
             Body::Whole | Body::Form | Body::Digest(_) | Body::Jwt(_) => Cow::Borrowed(target),
         }
@@ -188,7 +196,13 @@ impl Verifier {
                 framed(scheme.notation.encoding.write(mac.tag().ok_or(CannotSign::PublicKey)?.as_bytes()))
             }
         };
-        Ok(Signature { field: (scheme.field.to_string(), value), others, secret: Arc::clone(&key.name) })
+        let carrier = scheme.parameter.as_ref().unwrap_or(&scheme.field);
+        Ok(Signature {
+            field: (carrier.to_string(), value),
+            others,
+            secret: Arc::clone(&key.name),
+            in_query: scheme.parameter.is_some(),
+        })
     }
 }
 

@@ -53,6 +53,10 @@ fn exchange(gateway: &Gateway, request: &Request) -> Response {
 
 /// The request without the fields of its signature.
 fn bare(scheme: &Scheme, request: &Request) -> Request {
+    if let Some(name) = &scheme.parameter {
+        let (target, _) = request.target.split_once(&format!("&{name}=")).unwrap();
+        return Request { target: target.to_owned(), ..request.clone() };
+    }
     let lines = request.lines.iter().filter(|(name, _)| *name != scheme.field).cloned().collect();
     Request { lines, ..request.clone() }
 }
@@ -76,12 +80,18 @@ fn an_event_of_every_sender_arrives_with_all_its_fields_and_no_forged_one_does()
         let good = sender.request_to(&target(scheme), 0, SystemTime::now());
         let is_token = scheme.algorithm == Algorithm::Token;
         refused(&bare(scheme, &good), "signature_missing");
-        let (_, value) = good.lines.last().unwrap().clone();
-        let with = |value: String| {
-            let mut request = bare(scheme, &good);
-            request.lines.push((scheme.field.to_string(), value));
+        let value = match &scheme.parameter {
+            Some(_) => good.target.rsplit_once('=').unwrap().1.to_owned(),
+            None => good.lines.last().unwrap().1.clone(),
+        };
+        let signed = |mut request: Request, value: String| {
+            match &scheme.parameter {
+                Some(name) => request.target += &format!("&{name}={value}"),
+                None => request.lines.push((scheme.field.to_string(), value)),
+            }
             request
         };
+        let with = |value: String| signed(bare(scheme, &good), value);
         if !is_token {
             let shorter = value.trim_end_matches('=');
             refused(&with(shorter[..shorter.len() - 2].to_owned()), "signature_malformed");
@@ -89,9 +99,7 @@ fn an_event_of_every_sender_arrives_with_all_its_fields_and_no_forged_one_does()
             tampered.body.push(b'0');
             refused(&tampered, "signature_mismatch");
         }
-        let mut twice = good.clone();
-        twice.lines.push((scheme.field.to_string(), value.clone()));
-        refused(&twice, "signature_duplicate");
+        refused(&signed(good.clone(), value), "signature_duplicate");
         let stranger = Sender::new(scheme, 1).request_to(&target(scheme), 1, SystemTime::now());
         refused(&stranger, "signature_mismatch");
         if let Some(timestamp) = &scheme.timestamp {

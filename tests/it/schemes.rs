@@ -230,7 +230,7 @@ fn table() -> String {
         };
         table += &format!(
             "| `{name}` | {sender} | `{}`{others} | {}{encoding} | {signed} | {} | {} | {} |\n",
-            scheme.field,
+            scheme.parameter.as_ref().map_or_else(|| scheme.field.to_string(), |name| format!("?{name}=")),
             scheme.algorithm.name(),
             tolerance.unwrap_or_else(|| "-".to_owned()),
             if requests.is_empty() { "-".to_owned() } else { requests.join("; ") },

@@ -40,12 +40,14 @@ thread_local! {
     };
 }
 
-/// Hexadecimal HMAC-SHA256 of the body, with or without a prefix.
+/// Hexadecimal HMAC-SHA256 of the body, in a field, with or without a prefix, and nothing else.
 fn is_plain(scheme: &Scheme) -> bool {
     scheme.algorithm == Algorithm::HmacSha256
         && scheme.notation.encoding == Encoding::Hex
         && matches!(scheme.notation.format, Format::Plain { .. })
         && scheme.content.is_body()
+        && scheme.timestamp.is_none()
+        && scheme.parameter.is_none()
 }
 
 /// Panics if an invalid value is accepted as a claim, if a valid claim is refused, or if anything but the

@@ -98,7 +98,7 @@ pub(super) fn examination(
         Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?))
     };
     let fields = signature.lines().map(line).collect::<Option<Vec<_>>>().ok_or_else(unsendable)?;
-    let target = format!("/verify{target}").parse().map_err(|_why| unsendable())?;
+    let target = format!("/verify{}", signature.target(target)).parse().map_err(|_why| unsendable())?;
     let page = admin.get(target, limit);
     let event = Outgoing { method: method.clone(), fields, content: content.to_vec(), ..page };
     let answer = http_exchange::now(event).map_err(no_answer)?;

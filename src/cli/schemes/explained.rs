@@ -82,8 +82,10 @@ fn signature(scheme: &Scheme) -> String {
         | Algorithm::RsaSha256 => format!(" in {}", scheme.notation.encoding.name()),
     };
     let fields: Vec<_> = scheme.signature_fields().map(|field| format!("`{field}`")).collect();
-    let fields = fields.join(" or ");
-    format!("{algorithm}{encoding}, in the field {fields}{form}")
+    match &scheme.parameter {
+        Some(name) => format!("{algorithm}{encoding}, in the query, as `{name}`{form}"),
+        None => format!("{algorithm}{encoding}, in the field {}{form}", fields.join(" or ")),
+    }
 }
 
 fn signed(scheme: &Scheme) -> String {

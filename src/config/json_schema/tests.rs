@@ -205,7 +205,10 @@ fn both_refuse_a_missing_required_key() {
     assert!(many >= 6, "only {many} keys are required");
     for (title, key) in keys().filter(|(_, key)| !key.required) {
         let missed = codes(&with(title, key.name, None)).iter().any(|code| code == "missing_key");
-        let one_of_some = matches!((title, key.name), (_, "env") | ("a scheme's `timestamp`", "header"));
+        let one_of_some = matches!(
+            (title, key.name),
+            (_, "env") | ("a scheme's `timestamp`" | "`[schemes.NAME]`", "header")
+        );
         assert_eq!(missed, one_of_some, "{title}: {}", key.name);
     }
 }
@@ -216,6 +219,7 @@ fn both_require_exactly_one_of_some_keys() {
         &with("`[signature]`", "secrets", Some(json!([{ "env": "A", "file": "/b" }]))),
         "secret_places",
     );
+    both_refuse(&with("`[schemes.NAME]`", "parameter", Some(json!("signature"))), "bad_scheme");
     both_take(&with("`[signature]`", "secrets", Some(json!([{ "file": "/b" }]))));
     both_refuse(
         &with("`[schemes.NAME]`", "timestamp", Some(json!({ "header": "x-time", "key": "t" }))),

@@ -62,8 +62,16 @@ fn is_name(name: &str, span: Range<usize>, problems: &Problems) -> bool {
 fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     let before = table.problems.len();
     let algorithm = table.choice("algorithm", &Algorithm::ALL, Algorithm::HmacSha256);
-    let field = table.required("header", "\"x-acme-signature\"");
-    let field = field.and_then(|item| headers(&item));
+    let parameter = table.get("parameter");
+    let field = match &parameter {
+        None => table.required("header", "\"x-acme-signature\"").and_then(|item| headers(&item)),
+        Some(_) => Some((Cow::Borrowed(""), Vec::new())),
+    };
+    if let (Some(item), Some(_)) = (table.get("header"), &parameter) {
+        let message = "a signature is in a field or in the query, not in both";
+        Problem::error("bad_scheme", item.key, message).help("remove one of them").report(table.problems);
+    }
+    let parameter = parameter.and_then(|item| parameter_name(&item));
     let format = format(table);
     let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex);
     let secret_encoding = table.choice("secret_encoding", &SecretEncoding::ALL, SecretEncoding::Utf8);
@@ -93,6 +101,7 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     let scheme = Scheme {
         name: name.to_owned().into(),
         field,
+        parameter,
         other_fields,
         algorithm,
         notation: Notation { format: format?, encoding },
@@ -159,6 +168,8 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
         SchemeFault::KeyWithoutNames => ("timestamp", "write `timestamp = { entry = 1 }`"),
         SchemeFault::EntryWithNames => ("timestamp", "write `timestamp = { key = \"t\" }`"),
         SchemeFault::BasicSigns => ("format", "write `algorithm = \"token\"`"),
+        SchemeFault::ListInParameter => ("parameter", "write `header` instead, or `format = \"plain\"`"),
+        SchemeFault::ParameterSigned => ("content", "remove `{url}` and `{query}`"),
         SchemeFault::KeyIsTag => (
             "timestamp",
             "`tag` is the name of the signatures, as in `v1=...`, and `key` is the name of the time",
@@ -207,6 +218,17 @@ fn headers(item: &Item<'_>) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>
     }
     let others = all.split_off(1);
     Some((all.pop()?, others))
+}
+
+/// Reads `parameter`: a name that has only one spelling in a query.
+fn parameter_name(item: &Item<'_>) -> Option<Cow<'static, str>> {
+    let text = item.text("\"signature\"")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || !text.bytes().all(plain) {
+        let problem = item.error("bad_name", "not the name of a parameter");
+        return problem.help(item.write("\"signature\"")).refuse(item.problems);
+    }
+    Some(Cow::Owned(text.to_owned()))
 }
 
 /// Reads the name of a field, in lower case.

@@ -56,7 +56,7 @@ impl Verifier {
         let (Answers::Challenges(expected), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
             return None;
         };
-        if context.method != "GET" || !self.is_unsigned(context.fields) {
+        if context.method != "GET" || !self.is_unsigned(context.fields, context.target) {
             return None;
         }
         let (value, token) = challenge.in_query(form::query(context.target))?;

@@ -20,6 +20,7 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) sender: &'static str,
     pub(super) field: &'static str,
+    pub(super) parameter: Option<&'static str>,
     pub(super) other_fields: &'static [&'static str],
     pub(super) algorithm: Algorithm,
     pub(super) format: Format,
@@ -49,6 +50,7 @@ impl Row {
         Scheme {
             name: self.name.into(),
             field: self.field.into(),
+            parameter: self.parameter.map(Into::into),
             other_fields: pointers(self.other_fields),
             algorithm: self.algorithm,
             notation: Notation { format: self.format, encoding: self.encoding },
@@ -87,6 +89,7 @@ pub(super) fn usual() -> Row {
         name: "",
         sender: "",
         field: "",
+        parameter: None,
         other_fields: &[],
         algorithm: Algorithm::HmacSha256,
         format: plain(""),

@@ -19,8 +19,10 @@ use crate::signature::window::{Place, Timestamp};
 pub struct Scheme {
     /// The name in gateway.toml, for example `propify`.
     pub name: Cow<'static, str>,
-    /// The field that carries the signature, in lower case.
+    /// The field that carries the signature, in lower case. Empty if a parameter carries it.
     pub field: Cow<'static, str>,
+    /// The parameter of the query that carries the signature, if no field does.
+    pub parameter: Option<Cow<'static, str>>,
     /// Further fields that may carry a signature, in lower case. Nearly always empty.
     pub other_fields: Vec<Cow<'static, str>>,
     /// The algorithm that makes the tags.
@@ -102,7 +104,8 @@ impl Scheme {
 
     /// Every field that may carry a signature.
     pub fn signature_fields(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&*self.field).chain(self.other_fields.iter().map(|name| &**name))
+        let first = Some(&*self.field).filter(|name| !name.is_empty());
+        first.into_iter().chain(self.other_fields.iter().map(|name| &**name))
     }
 
     /// How the scheme's senders authenticate, for the answer to a request that is not authentic.
@@ -149,6 +152,8 @@ impl Scheme {
         let key = by_key || by_entry;
         let has_names = self.notation.format.has_names();
         let signs_basic = self.notation.format == Format::Basic && self.algorithm != Algorithm::Token;
+        let is_basic = self.notation.format == Format::Basic;
+        let signs_query = self.signs_url() || self.content.has(&Part::Query);
         let key_is_tag =
             self.timestamp.iter().any(|timestamp| self.notation.format.has_tags_under(&timestamp.place));
         let is_unsafe = |challenge: &Challenge| !challenge.is_safe(self.algorithm, &self.content);
@@ -157,6 +162,8 @@ impl Scheme {
         let signs_more = self.content != Template::body();
         let faults = [
             (key && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
+            (self.parameter.is_some() && (key || is_jwt || is_basic), SchemeFault::ListInParameter),
+            (self.parameter.is_some() && signs_query, SchemeFault::ParameterSigned),
             (self.challenge.as_ref().is_some_and(is_unsafe), SchemeFault::ProofIsSignature),
             (key && has_names.is_none(), SchemeFault::KeyInPlain),
             (by_key && has_names == Some(false), SchemeFault::KeyWithoutNames),
@@ -195,6 +202,12 @@ pub enum SchemeFault {
     /// The timestamp is an entry without a name, but the entries of this list have names.
     #[error("the entries of this list have keys, so the timestamp has one, too")]
     EntryWithNames,
+    /// The signature is in the query, where it stands alone.
+    #[error("a signature in the query stands alone, without a timestamp, a JWT or credentials")]
+    ListInParameter,
+    /// The query is signed, but has the signature.
+    #[error("the query has the signature, so it cannot be signed")]
+    ParameterSigned,
     /// The timestamp has the same name as the tags.
     #[error("one key of a list cannot have the tags and the timestamp")]
     KeyIsTag,

@@ -26,8 +26,11 @@ impl Verifier {
         Self { answers: Answers::Unsigned(permit), ..self }
     }
 
-    /// Whether a request has no signature field.
-    pub(crate) fn is_unsigned(&self, fields: &impl Fields) -> bool {
+    /// Whether a request has no signature.
+    pub(crate) fn is_unsigned(&self, fields: &impl Fields, target: &[u8]) -> bool {
+        if let Some(name) = &self.scheme.parameter {
+            return form::parameters(form::query(target), name).next().is_none();
+        }
         !self.scheme.signature_fields().any(|name| fields.values(name).next().is_some())
     }
 
@@ -47,7 +50,7 @@ impl Verifier {
                 .any(|setup| handles(setup) && setup.has_head(context.method, context.fields))
         };
         let forwards = matches!(self.answers, Answers::Unsigned(_));
-        (is_one() || (forwards && self.is_query(context))) && self.is_unsigned(context.fields)
+        (is_one() || (forwards && self.is_query(context))) && self.is_unsigned(context.fields, context.target)
     }
 
     /// How the verifier handles an unsigned request. `None` if the request is no set-up request, or one that
@@ -77,7 +80,7 @@ impl Verifier {
     /// For the log: the set-up request that a refused request is or may be, and the key that handles it.
     #[must_use]
     pub fn explain_unsigned<F: Fields>(&self, context: &Context<'_, F>) -> Option<String> {
-        if matches!(self.answers, Answers::Unsigned(_)) || !self.is_unsigned(context.fields) {
+        if matches!(self.answers, Answers::Unsigned(_)) || !self.is_unsigned(context.fields, context.target) {
             return None;
         }
         let answers = matches!(self.answers, Answers::Challenges(_));

@@ -225,6 +225,15 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "pandadoc",
+            sender: "PandaDoc",
+            parameter: Some("signature"),
+            documentation: "https://developers.pandadoc.com/docs/webhook-verification",
+            note: "PandaDoc adds the signature to the query of the URL. PandaDoc signs no time.",
+            origin: Given("the shared key of the webhook (Developer Dashboard, Configuration)"),
+            ..usual()
+        },
+        Row {
             name: "persona",
             sender: "Persona",
             field: "persona-signature",
