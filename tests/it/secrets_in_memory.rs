@@ -23,20 +23,22 @@ const RELOADS: usize = 4;
 /// The length in bytes from which a part of a secret counts as a piece.
 const PIECE: usize = 8;
 
-/// A secret of 64 characters. The same text occurs nowhere else.
+/// A secret of 64 characters, or a private key for Ed25519. The same text occurs nowhere else.
 fn secret(name: &str, generation: usize) -> String {
     let digest = Sha384::digest(format!("{name} {generation} {}", std::process::id()));
-    STANDARD.encode(digest)
+    STANDARD.encode(if name == "assertion" { &digest[..32] } else { &digest })
 }
 
 /// The secrets of a configuration. Their names say how they are used. The files are read in the order of the
 /// names. The last secret is the most likely to remain in memory.
-const NAMES: [&str; 4] = ["base64", "token", "verify", "zhmac"];
+const NAMES: [&str; 5] = ["assertion", "base64", "token", "verify", "zhmac"];
 
 const CONFIG: &str = r#"
 [server]
 listen = "127.0.0.1:0"
 workers = 2
+[forward]
+assertion = { key = { file = "assertion" }, algorithm = "ed25519" }
 [[routes]]
 path = "/hmac"
 upstream = "http://127.0.0.1:9"
@@ -187,6 +189,11 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
             if name == "base64" {
                 into.add(&format!("{name} {generation} decoded"), &STANDARD.decode(&text).unwrap());
             }
+            if name == "assertion" {
+                // The key itself is needed for each signature.
+                let into = if generation == RELOADS { &mut kept } else { &mut gone };
+                into.add(&format!("{name} {generation} decoded"), &STANDARD.decode(&text).unwrap());
+            }
         }
     }
     gone.add("env", secret("env", 0).as_bytes());
@@ -200,6 +207,7 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
         running.signal("-CONT");
         assert!(sees.iter().any(|what| what.contains("token 4")), "it would be found: {sees:?}");
         assert!(sees.iter().any(|what| what.contains("verify 4")), "it would be found: {sees:?}");
+        assert!(sees.iter().any(|what| what.contains("assertion 4 decoded")), "it would be found: {sees:?}");
         if found.is_empty() {
             break;
         }
