@@ -5,8 +5,10 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -17,9 +19,10 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::admin::response_content::Content;
-use crate::telemetry::recent::Recent;
+use crate::queue::time::Time;
 use crate::telemetry::recent::entry::Numbered;
 use crate::telemetry::recent::filter::Filter;
+use crate::telemetry::recent::{Cursor, Recent};
 
 /// The time between two batches.
 const BATCH: Duration = Duration::from_millis(250);
@@ -46,24 +49,59 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("text/event-stream");
 #[derive(Debug, Default)]
 pub(super) struct Following {
     pub(super) filter: Filter,
-    /// The number of the last entry that the client knows.
-    pub(super) after: Option<u64>,
+    /// The last entry that the client knows.
+    pub(super) after: Option<EntryId>,
     /// If the client knows no entry: how many entries of the past it wants.
     pub(super) past: usize,
 }
 
+/// The id of an entry in a stream: the run of the gateway and the number, as in `1764594191000-42`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EntryId {
+    run: u64,
+    number: u64,
+}
+
+impl FromStr for EntryId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (run, number) = text.split_once('-').unwrap_or(("", text));
+        Ok(Self { run: run.parse()?, number: number.parse()? })
+    }
+}
+
+/// The recent requests of a run of the gateway.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) recent: Arc<Recent>,
+    /// When the gateway was started. Numbers of an earlier run mean other requests.
+    pub(super) started: SystemTime,
+}
+
+impl Source {
+    /// A number that the other runs of the gateway do not have: the milliseconds since 1970 of its start.
+    fn run(&self) -> u64 {
+        Time::of(self.started).millis()
+    }
+
+    /// The cursor behind an entry. If the entry is of another run, the cursor is before the first entry of this run.
+    fn behind(&self, id: EntryId) -> Cursor {
+        self.recent.behind(if id.run == self.run() { id.number } else { 0 })
+    }
+}
+
 /// Starts a stream, which holds its place until it ends. `document` writes an entry: its name and its data.
 pub(super) fn start(
-    recent: &Arc<Recent>,
+    source: Source,
     following: Following,
     place: OwnedSemaphorePermit,
     document: fn(&Numbered) -> (&'static str, Value),
 ) -> Response<Content> {
     // The capacity is one batch, because a batch may be large.
     let (pieces, content) = channel(1);
-    let recent = Arc::clone(recent);
     tokio::spawn(async move {
-        follow(&recent, following, &pieces, document).await;
+        follow(&source, following, &pieces, document).await;
         drop(place);
     });
     let mut response = Response::new(Content::Pieces(content));
@@ -75,19 +113,20 @@ pub(super) fn start(
 type Pieces = Sender<io::Result<Bytes>>;
 
 async fn follow(
-    recent: &Recent,
+    source: &Source,
     following: Following,
     pieces: &Pieces,
     document: fn(&Numbered) -> (&'static str, Value),
 ) {
     let Following { filter, after, past } = following;
-    let mut cursor = after.map_or_else(|| recent.end(), |number| recent.behind(number));
+    let (recent, run) = (&source.recent, source.run());
+    let mut cursor = after.map_or_else(|| recent.end(), |id| source.behind(id));
     let mut text = String::new();
     event(&mut text, "start", None, &json!({ "number": cursor.number, "kept": recent.places() }));
     if after.is_none() && past > 0 {
         let before = cursor.number.saturating_add(1);
         let entries = recent.page(&filter, Some(before), past).entries;
-        entries.iter().rev().for_each(|entry| write(&mut text, entry, document));
+        entries.iter().rev().for_each(|entry| write(&mut text, run, entry, document));
     }
     let began = Instant::now();
     let mut said = began;
@@ -99,7 +138,7 @@ async fn follow(
         if news.missed > 0 {
             event(&mut text, "missed", None, &json!({ "missed": news.missed }));
         }
-        news.entries.iter().for_each(|entry| write(&mut text, entry, document));
+        news.entries.iter().for_each(|entry| write(&mut text, run, entry, document));
         if text.is_empty() && said.elapsed() >= KEEP_ALIVE {
             text.push_str(":\n\n");
         }
@@ -118,16 +157,16 @@ async fn follow(
     }
 }
 
-fn write(text: &mut String, entry: &Numbered, document: fn(&Numbered) -> (&'static str, Value)) {
+fn write(text: &mut String, run: u64, entry: &Numbered, document: fn(&Numbered) -> (&'static str, Value)) {
     let (name, data) = document(entry);
-    event(text, name, Some(entry.number), &data);
+    event(text, name, Some(EntryId { run, number: entry.number }), &data);
 }
 
 /// Writes an event. A JSON document has no line break, so it is one line of data.
-fn event(text: &mut String, name: &str, id: Option<u64>, data: &Value) {
+fn event(text: &mut String, name: &str, id: Option<EntryId>, data: &Value) {
     // Writing to a string does not fail.
-    if let Some(id) = id {
-        let _infallible = writeln!(text, "id: {id}");
+    if let Some(EntryId { run, number }) = id {
+        let _infallible = writeln!(text, "id: {run}-{number}");
     }
     let _infallible = write!(text, "event: {name}\ndata: {data}\n\n");
 }

@@ -16,6 +16,7 @@ use crate::config::size_and_duration;
 use crate::routing::router::Pattern;
 use crate::signature::scheme::{PRESETS, Scheme};
 use crate::signature::secret::SecretEncoding;
+use crate::telemetry::recent::filter::{State, StatusRange};
 use crate::upstream::origin::{Origin, OriginError};
 
 /// A reverse proxy that verifies webhooks: only authentic events reach your app, byte for byte as they were sent.
@@ -61,6 +62,9 @@ pub(super) enum Command {
     /// Print a link to the pages of a running gateway: what comes in, what was refused, what waits, what failed
     #[command(after_help = CONSOLE_EXAMPLES)]
     Console(Console),
+    /// Follow the requests and deliveries of a running gateway, one line each
+    #[command(after_help = TAIL_EXAMPLES)]
+    Tail(Tail),
     /// Find problems of a running gateway: its configuration, upstreams, secrets, clocks, and apps that are reachable without it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
@@ -255,6 +259,41 @@ pub(super) struct Secrets {
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Tail {
+    /// Only refused requests
+    #[arg(long, conflicts_with = "state")]
+    pub(super) refused: bool,
+    /// Only requests with this state, or deliveries
+    #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(|(name, _)| name)))]
+    pub(super) state: Option<String>,
+    /// Only requests and deliveries of the route with this path, as configured
+    #[arg(long, value_name = "PATH")]
+    pub(super) route: Option<String>,
+    /// Only refusals with this reason, or deliveries with this outcome
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    /// Only answers with this status code, or of this class
+    #[arg(long, value_name = "404|4xx", value_parser = status_range)]
+    pub(super) status: Option<String>,
+    /// Only requests whose path contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub(super) path: Option<String>,
+    /// Begin with this many requests of the past
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(super) since: u16,
+    /// Print one JSON document on each line
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) gateway: events::Gateway,
+}
+
+/// A status code or a class of them, as the gateway reads it.
+fn status_range(text: &str) -> Result<String, String> {
+    StatusRange::parse(text).map(|_| text.to_owned()).ok_or_else(|| "write 404, or 4xx".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -484,6 +523,15 @@ const CONSOLE_EXAMPLES: &str = "\
 Examples (beside a running gateway with `console = true` in [admin]):
   hookgate console
   hookgate console --admin https://gateway.example.com:9901 --token-file /run/secrets/hookgate-admin";
+const TAIL_EXAMPLES: &str = "\
+A gateway keeps the last requests if it has [admin] (`recent`). If the gateway restarts, the command waits for it and goes on.
+Ctrl-C ends the command.
+
+Examples:
+  hookgate tail
+  hookgate tail --refused --since 100
+  hookgate tail --route /webhook/leases --status 5xx
+  hookgate tail --json | jq 'select(.reason == \"signature_mismatch\")'";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples (beside a running gateway with an [admin] listener):

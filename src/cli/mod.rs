@@ -33,6 +33,7 @@ mod send;
 mod sign;
 mod signals;
 mod table;
+mod tail;
 mod terminal;
 mod verdict;
 mod verified_count;
@@ -117,6 +118,7 @@ fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> E
         Some(Command::Secrets(asked)) => secrets::secrets(terminal, file, asked),
         Some(Command::Events { verb }) => events::events(terminal, file, verb),
         Some(Command::Console(asked)) => console::console(terminal, file, asked),
+        Some(Command::Tail(asked)) => tail::tail(terminal, file, asked),
         Some(Command::Doctor(asked)) => doctor::doctor(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
         Some(Command::Schemes { name: None, json }) => {
@@ -149,6 +151,7 @@ fn own_file(command: Option<&Command>) -> Option<&Path> {
         | Command::Secrets(_)
         | Command::Events { .. }
         | Command::Console(_)
+        | Command::Tail(_)
         | Command::Doctor(_)
         | Command::Demo(_)
         | Command::Schemes { .. }

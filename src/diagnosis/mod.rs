@@ -30,6 +30,7 @@ use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::telemetry;
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
 use crate::telemetry::recent::entry::LikelyCause;
 use crate::telemetry::request_id::TraceId;
@@ -162,6 +163,9 @@ fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
     match found {
         Ok(Some(cause)) => {
             let (label, detail, advice) = (cause.as_str(), cause.to_string(), cause.advice());
+            if telemetry::emit_cause(&sample.request_line(), &detail, &advice) {
+                return;
+            }
             info!(request_id, trace_id, route, reason, cause = label, detail, advice, "likely cause");
         }
         Ok(None) => debug!(request_id, trace_id, route, reason, "no likely cause"),

@@ -11,7 +11,7 @@ use crate::gateway::reason::Reason;
 use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::PRESETS;
 use crate::signature::{Context, Fields, Verifier};
-use crate::telemetry::record::{Record, RequestId, RouteLabel};
+use crate::telemetry::record::{Record, RequestId, RouteLabel, SentPath};
 use crate::telemetry::request_id::{GivenId, TraceId};
 
 /// The longest content that is diagnosed. A sample keeps its content, and hashes it some thirty times for
@@ -167,6 +167,14 @@ impl Sample {
     #[must_use]
     pub fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// The method and the path of the request, without its query.
+    #[must_use]
+    pub fn request_line(&self) -> String {
+        let path = self.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = SentPath::new(&String::from_utf8_lossy(path));
+        format!("{} {}", self.method, path.as_str())
     }
 
     /// The request's id, as the log shows it.

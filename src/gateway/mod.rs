@@ -313,6 +313,7 @@ impl Gateway {
                 label: RouteLabel {
                     path: route.path.as_str().into(),
                     slot: meters.slot(route.path.as_str()),
+                    scheme: route.verifier.scheme().name.as_ref().into(),
                 },
                 verifier: Arc::clone(&route.verifier),
                 methods: route.methods.clone(),

@@ -158,7 +158,8 @@ mod tests {
             TraceId::read(std::iter::once(&b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..]));
         record.set_method("POST");
         record.sent_path = Some(SentPath::new("/w/leases"));
-        record.route = Some(RouteLabel { path: "/w/{model}".into(), slot: Slot::NO_ROUTE });
+        record.route =
+            Some(RouteLabel { path: "/w/{model}".into(), slot: Slot::NO_ROUTE, scheme: "propify".into() });
         record.model = Some("leases".to_owned());
         record.status = 502;
         record.reason = Some(Reason::UpstreamFailed);

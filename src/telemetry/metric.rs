@@ -288,7 +288,8 @@ mod tests {
 
     fn record(meters: &Meters, path: &str) -> Record {
         let mut record = Record::new(RequestId(1), ClientAddress::ip(std::net::Ipv4Addr::LOCALHOST.into()));
-        record.route = Some(RouteLabel { path: path.into(), slot: meters.slot(path) });
+        record.route =
+            Some(RouteLabel { path: path.into(), slot: meters.slot(path), scheme: "propify".into() });
         record.status = 200;
         record
     }

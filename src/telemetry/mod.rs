@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod labels;
 pub mod log_line;
 pub mod metric;
+pub mod person_line;
 pub mod process_metrics;
 pub mod queue_metrics;
 pub mod recent;
@@ -20,17 +21,21 @@ pub mod request_id;
 pub mod route_slot;
 pub mod sink;
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
+use jiff::tz::TimeZone;
 use tracing::{Level, info, warn};
 use tracing_subscriber::fmt;
 
 use crate::config::{AccessLog, Log, LogFormat};
 use crate::gateway::reason::Reason;
+use attempt::AttemptRecord;
 use hidden_characters::{Notation, without_hidden};
+use person_line::{Manner, PersonLine};
 use record::Record;
 use sink::Sink;
 
@@ -42,8 +47,15 @@ static OUTPUT: OnceLock<Output> = OnceLock::new();
 
 struct Output {
     sink: Sink,
-    json: bool,
+    form: Form,
     level: Level,
+}
+
+/// The form of the log.
+enum Form {
+    Json,
+    /// For people.
+    Pretty(Manner),
 }
 
 /// Starts writing log lines to standard output, in the configured form. A second call has no effect.
@@ -60,12 +72,14 @@ pub fn init(log: &Log) {
     };
     // If the system has no thread for the log, it has none for the workers either. That error is reported.
     let Ok(sink) = Sink::start(io::stdout()) else { return };
-    let output = OUTPUT.get_or_init(|| Output { sink, json, level: log.level });
+    let colours = terminal && wants_colours();
+    let form = if json { Form::Json } else { Form::Pretty(Manner { colours, zone: TimeZone::system() }) };
+    let output = OUTPUT.get_or_init(|| Output { sink, form, level: log.level });
     let lines = fmt().with_max_level(log.level).with_target(false).with_writer(|| Lines(output));
     let installed = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
-        lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init()
+        lines.with_ansi(colours).try_init()
     };
     if installed.is_err() {
         warn!("logging was set up before");
@@ -77,7 +91,10 @@ struct Lines(&'static Output);
 
 impl io::Write for Lines {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        let notation = if self.0.json { Notation::Json } else { Notation::Braces };
+        let notation = match self.0.form {
+            Form::Json => Notation::Json,
+            Form::Pretty(_) => Notation::Braces,
+        };
         self.0.sink.push(&without_hidden(lines, notation));
         Ok(lines.len())
     }
@@ -108,23 +125,62 @@ pub fn dropped() -> u64 {
     OUTPUT.get().map_or(0, |output| output.sink.dropped())
 }
 
+/// Whether a terminal gets colours: unless `NO_COLOR` is set (<https://no-color.org>), or the terminal has none.
+fn wants_colours() -> bool {
+    let is = |name: &str, unwanted: fn(&OsStr) -> bool| {
+        std::env::var_os(name).is_some_and(|value| unwanted(&value))
+    };
+    !is("NO_COLOR", |value| !value.is_empty()) && !is("TERM", |value| value == "dumb")
+}
+
 /// Writes the log line of a request that ended at `now`. `buffer` is scratch memory.
 ///
-/// JSON is written directly, because the cost arises for every request. The form for a terminal is written
-/// through `tracing`.
+/// The line is written directly and not through `tracing`, because the cost arises for every request.
 pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Vec<u8>) {
     if !record.is_wanted(access) {
         return;
     }
-    match OUTPUT.get() {
-        Some(output) if output.json => {
-            if record.level() <= output.level {
-                buffer.clear();
-                log_line::write(buffer, record, now);
-                output.sink.push(buffer);
-            }
+    let Some(output) = OUTPUT.get() else { return event(record) };
+    if record.level() > output.level {
+        return;
+    }
+    match &output.form {
+        Form::Json => {
+            buffer.clear();
+            log_line::write(buffer, record, now);
+            output.sink.push(buffer);
         }
-        Some(_) | None => event(record),
+        Form::Pretty(manner) => {
+            let mut text = String::new();
+            person_line::write(&mut text, &PersonLine::of_request(record, now), manner);
+            output.sink.push(text.as_bytes());
+        }
+    }
+}
+
+/// Writes the line of an attempt that ended at `now`, if the log is for people and has such lines. Returns whether it is.
+pub fn emit_attempt(record: &AttemptRecord<'_>, now: SystemTime) -> bool {
+    match OUTPUT.get() {
+        Some(Output { sink, form: Form::Pretty(manner), level }) if Level::INFO <= *level => {
+            let mut text = String::new();
+            person_line::write(&mut text, &PersonLine::of_attempt(record, now), manner);
+            sink.push(text.as_bytes());
+            true
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// Writes the likely cause of a request, if the log is for people and has such lines. Returns whether it is.
+pub fn emit_cause(request: &str, detail: &str, advice: &str) -> bool {
+    match OUTPUT.get() {
+        Some(Output { sink, form: Form::Pretty(manner), level }) if Level::INFO <= *level => {
+            let mut text = String::new();
+            person_line::beneath(&mut text, &person_line::cause(request, detail, advice), manner);
+            sink.push(text.as_bytes());
+            true
+        }
+        Some(_) | None => false,
     }
 }
 
@@ -217,7 +273,11 @@ mod tests {
                 0 => record.status = 404,
                 1 => {
                     record.set_method("POST");
-                    record.route = Some(RouteLabel { path: "/a\"b".into(), slot: Slot::NO_ROUTE });
+                    record.route = Some(RouteLabel {
+                        path: "/a\"b".into(),
+                        slot: Slot::NO_ROUTE,
+                        scheme: "propify".into(),
+                    });
                     record.given_id = GivenId::read(std::iter::once(&b"evt_1"[..]));
                     record.trace_id = TraceId::read(std::iter::once(
                         &b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..],

@@ -31,6 +31,8 @@ pub struct RouteLabel {
     pub path: Arc<str>,
     /// The path's number in the metrics.
     pub slot: Slot,
+    /// The name of the scheme.
+    pub scheme: Arc<str>,
 }
 
 /// The record of a request that has ended. It holds no byte of the content, and nothing of a key.
@@ -210,7 +212,8 @@ mod tests {
     fn the_path_is_that_of_the_route_unless_another_was_kept() {
         let mut record = record();
         assert_eq!(record.path(), None);
-        record.route = Some(RouteLabel { path: "/hooks/{name}".into(), slot: Slot::NO_ROUTE });
+        record.route =
+            Some(RouteLabel { path: "/hooks/{name}".into(), slot: Slot::NO_ROUTE, scheme: "propify".into() });
         assert_eq!(record.path(), Some("/hooks/{name}"));
         record.sent_path = Some(SentPath::new("/hooks/a"));
         assert_eq!((record.path(), record.route_path()), (Some("/hooks/a"), Some("/hooks/{name}")));

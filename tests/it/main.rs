@@ -73,6 +73,7 @@ mod stores;
 mod structure;
 mod supervision;
 mod table;
+mod tail;
 mod tls;
 mod tls_commands;
 mod tls_upstream;

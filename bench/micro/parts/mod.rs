@@ -222,7 +222,7 @@ fn peer() -> ClientAddress {
 fn record(meters: &Meters) -> Record {
     let mut record = Record::new(RequestId(0xd602_5a22_7236_d22f), peer());
     let path = "/webhook/leases";
-    record.route = Some(RouteLabel { path: path.into(), slot: meters.slot(path) });
+    record.route = Some(RouteLabel { path: path.into(), slot: meters.slot(path), scheme: "propify".into() });
     record.status = 200;
     record.secret = Some(Arc::from("current"));
     record.received = 512;

@@ -35,6 +35,7 @@ use tokio::time::timeout;
 use super::time_limit::TimeLimit;
 use crate::admin::access::Asker;
 use crate::admin::json_content::{self, document};
+use crate::admin::recent_stream::Source;
 use crate::admin::response_content::Content;
 use crate::config::Role;
 use crate::queue::handle::Queue;
@@ -163,8 +164,10 @@ impl Api {
             if request.method() != Method::GET {
                 return Ok(not_allowed(&Method::GET));
             }
-            let (recent, query) = (self.control.recent(), target.query().unwrap_or_default());
-            return requests::answer(recent, &self.streams, call, query, fields, time_limit);
+            let recent = Arc::clone(self.control.recent());
+            let source = Source { recent, started: self.control.started_at() };
+            let query = target.query().unwrap_or_default();
+            return requests::answer(source, &self.streams, call, query, fields, time_limit);
         }
         let call = Call::of(request.uri().path());
         let needed = call.as_ref().map_or(Role::Read, Call::role);

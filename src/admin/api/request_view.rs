@@ -81,6 +81,7 @@ fn request(document: &mut Document, record: &Record) {
     document.set_if("would_refuse", record.observed.map(Reason::as_str));
     document.set_if("challenge", record.challenge);
     document.set_if("detail", record.detail.as_deref());
+    document.set_if("scheme", record.route.as_ref().map(|route| &*route.scheme));
     document.set_if("secret", record.secret.as_deref());
     document.set_if("client_certificate", record.client_certificate.as_deref());
     document.set_if("event", record.stored.map(|id| id.to_string()));

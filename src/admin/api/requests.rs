@@ -10,10 +10,9 @@ use super::path::RecentCall;
 use super::refusal::Refusal;
 use super::request_view::{document, kind};
 use crate::admin::json_content;
-use crate::admin::recent_stream::{self, Following};
+use crate::admin::recent_stream::{self, EntryId, Following, Source};
 use crate::admin::response_content::Content;
 use crate::admin::time_limit::TimeLimit;
-use crate::telemetry::recent::Recent;
 use crate::telemetry::recent::entry::Numbered;
 use crate::telemetry::recent::filter::Filter;
 
@@ -31,13 +30,14 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Answers a request about recent requests. A stream takes one of the places in `streams`.
 pub(super) fn answer(
-    recent: &Arc<Recent>,
+    source: Source,
     streams: &Arc<Semaphore>,
     call: RecentCall,
     query: &str,
     fields: &HeaderMap,
     time_limit: &TimeLimit,
 ) -> Result<Response<Content>, Refusal> {
+    let recent = &source.recent;
     if recent.places() == 0 {
         return Err(Refusal::nothing_recent());
     }
@@ -63,7 +63,7 @@ pub(super) fn answer(
             time_limit.extend(recent_stream::TIME_LIMIT);
             let following = Following { filter: query.filter, after, past };
             let document = |entry: &Numbered| (kind(&entry.entry), document(entry));
-            Ok(recent_stream::start(recent, following, place, document))
+            Ok(recent_stream::start(source, following, place, document))
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn answer(
 struct Query {
     filter: Filter,
     before: Option<u64>,
-    after: Option<u64>,
+    after: Option<EntryId>,
     limit: Option<usize>,
     past: Option<usize>,
 }
@@ -92,7 +92,7 @@ impl Query {
                 |least| value.parse().ok().filter(|number| (least..=MOST_ON_PAGE).contains(number));
             let is_read = match known {
                 Some("before") => Self::set(&mut query.before, number()),
-                Some("after") => Self::set(&mut query.after, number()),
+                Some("after") => Self::set(&mut query.after, value.parse().ok()),
                 Some("limit") => Self::set(&mut query.limit, up_to_most(1)),
                 Some("past") => Self::set(&mut query.past, up_to_most(0)),
                 Some(_) | None => {
@@ -103,7 +103,8 @@ impl Query {
             };
             if !is_read {
                 return Err(Refusal::bad(format!(
-                    "`{name}` is there once, and is a number; `limit` and `past` are at most {MOST_ON_PAGE}"
+                    "`{name}` is there once, and is a number; `after` is the id of an event in the stream, and `limit` and `past` \
+                     are at most {MOST_ON_PAGE}"
                 )));
             }
         }

@@ -1,4 +1,4 @@
-//! Shell. Requests of `hookgate events` to `/api/v1` of a running gateway.
+//! Shell. Requests of `hookgate events` and `hookgate tail` to `/api/v1` of a running gateway.
 
 use std::env;
 use std::io;
@@ -121,7 +121,7 @@ impl Api {
     }
 
     /// Requests lines. `take` gets them in pieces as they arrive. It returns whether it takes further pieces.
-    pub(super) async fn lines(
+    pub(crate) async fn lines(
         &self,
         target: &str,
         mut take: impl FnMut(&[u8]) -> bool,
@@ -213,7 +213,7 @@ impl Api {
         };
         let error = printable(error.as_bytes());
         match reason.as_deref() {
-            Some("no_queue") => Failure::config(error),
+            Some("no_queue" | "no_recent") => Failure::config(error),
             Some(_) | None if status == StatusCode::UNAUTHORIZED => {
                 Failure::failed(format!("the admin listener at {} refuses: {error}", self.listener))
                     .hint("name a token of its `[admin]` with --token-env or --token-file")

@@ -14,6 +14,7 @@ use crate::queue::delivery::attempt::Sent;
 use crate::queue::destination::{Deliveries, End, Now};
 use crate::queue::event::{Attempt, Upstream};
 use crate::queue::store::{DamagedDelivery, DeadCause, Destination, Next};
+use crate::telemetry;
 use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::log_line::beginning;
 use crate::telemetry::recent::Recent;
@@ -87,11 +88,11 @@ impl Teller {
             again_in,
             dead,
         };
-        if record.is_wanted(access) {
-            attempt(&record);
-        }
         let since = Duration::from_millis(now.clocks.wall.millis());
         let at = SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH);
+        if record.is_wanted(access) && !telemetry::emit_attempt(&record, at) {
+            attempt(&record);
+        }
         self.recent.delivery(at, record.outcome, || DeliveryAttempt::of(&record, &sent.address));
     }
 

@@ -20,7 +20,8 @@ fn at(number: u64) -> SystemTime {
 fn record(id: u64) -> Record {
     let mut record = Record::new(RequestId(id), ClientAddress::ip(Ipv4Addr::LOCALHOST.into()));
     record.set_method("POST");
-    record.route = Some(RouteLabel { path: "/hooks/{name}".into(), slot: Slot::NO_ROUTE });
+    record.route =
+        Some(RouteLabel { path: "/hooks/{name}".into(), slot: Slot::NO_ROUTE, scheme: "propify".into() });
     record.sent_path = Some(SentPath::new("/hooks/a"));
     record.status = 200;
     record
