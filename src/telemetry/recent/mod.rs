@@ -1,7 +1,7 @@
 //! Pure. Recent requests: what the console and `hookgate tail` show of requests and deliveries that have ended.
 //!
 //! A request never waits for a reader, and a reader never waits for a request for long. An entry that comes while a reader
-//! reads waits in a bounded channel. Under load, entries are left out and counted: [`Gate`] decides by the kind of the entry,
+//! reads waits in a bounded channel. Under load, entries are left out and counted: `Gate` decides by the kind of the entry,
 //! before anything is copied. What is kept has a bounded number of places, which the kinds share.
 
 pub mod entry;
