@@ -1,12 +1,13 @@
 //! Pure. Reads the addresses to listen on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
 use toml::de::DeValue;
 
 use super::Address;
 use super::problem::{Problem, Problems};
+use crate::config::placeholder::has_variable;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::upstream::origin::socket_path;
@@ -116,19 +117,51 @@ fn read(item: &Item<'_>, default: SocketAddr) -> Option<Listen> {
 
 /// The advice for a text that is not an address.
 fn instead(text: &str, default: SocketAddr) -> String {
+    if has_variable(text) {
+        return format!("gateway.toml has no variables: write the address itself, `\"{default}\"`");
+    }
+    if text.starts_with('/') && !text.contains('@') && socket_path(text).is_some() {
+        return format!("write `\"unix:{text}\"`");
+    }
+    if text.contains([',', ' ']) && !text.trim().contains(" ssl") && !text.trim().contains(" http2") {
+        let all: Vec<_> =
+            text.split([',', ' ']).filter_map(|one| one.trim().parse::<SocketAddr>().ok()).collect();
+        let all: Vec<_> = all.iter().map(|one| format!("\"{one}\"")).collect();
+        if all.len() > 1 {
+            return format!("write a list: `[{}]`", all.join(", "));
+        }
+    }
+    if text.starts_with("https://") || text.contains(" ssl") {
+        return "an address for https stands under `[tls]`: `listen = \"0.0.0.0:8443\"`, with `certificates`"
+            .to_owned();
+    }
     let bare = ["http://", "https://", "tcp://"].iter().find_map(|scheme| text.strip_prefix(scheme));
     let bare = bare.unwrap_or(text).trim().trim_end_matches('/');
     if let Ok(address) = bare.parse::<SocketAddr>() {
         return format!("write `\"{address}\"`");
     }
-    if let Ok(host) = bare.trim_matches(['[', ']']).parse::<IpAddr>() {
+    // `::1:8080` is an address, too, but nobody means it.
+    let is_v6_with_port = bare.rsplit_once(':').is_some_and(|(host, port)| {
+        port.len() >= 4 && port.parse::<u16>().is_ok() && host.parse::<Ipv6Addr>().is_ok()
+    });
+    if let (Ok(host), false) = (bare.trim_matches(['[', ']']).parse::<IpAddr>(), is_v6_with_port) {
         return format!("add a port: `\"{}\"`", SocketAddr::new(host, default.port()));
     }
     let (host, port) = bare.rsplit_once(':').unwrap_or(("", bare));
+    let v6 =
+        if host == "::" || host == ":" { Some(Ipv6Addr::UNSPECIFIED) } else { host.parse::<Ipv6Addr>().ok() };
+    if let (Some(v6), Ok(port)) = (v6, port.parse::<u16>()) {
+        return format!("write `\"[{v6}]:{port}\"`");
+    }
+    if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_err() {
+        return "a port is at most 65535".to_owned();
+    }
     match (host, port.parse::<u16>()) {
         ("" | "*", Ok(port)) => interfaces(port),
         ("localhost", Ok(port)) => format!("write the address: `\"127.0.0.1:{port}\"`"),
-        (_, Ok(port)) => format!("write an IP address, not a name: `\"127.0.0.1:{port}\"`"),
+        (_, Ok(port)) => {
+            format!("write an IP address, not a name: {}", interfaces(port).trim_start_matches("write "))
+        }
         (_, Err(_)) => format!("write an IP address and a port: `\"{default}\"`"),
     }
 }
@@ -154,7 +187,14 @@ mod tests {
             ("::1", "`\"[::1]:9901\"`"),
             ("[::1]", "`\"[::1]:9901\"`"),
             ("http://127.0.0.1:80/", "`\"127.0.0.1:80\"`"),
-            ("127.0.0.1:70000", "`\"127.0.0.1:9901\"`"),
+            ("127.0.0.1:70000", "65535"),
+            ("::1:8080", "`\"[::1]:8080\"`"),
+            (":::8080", "`\"[::]:8080\"`"),
+            ("0.0.0.0:${PORT}", "has no variables"),
+            ("/run/a.sock", "`\"unix:/run/a.sock\"`"),
+            ("0.0.0.0:443 ssl", "`[tls]`"),
+            ("https://0.0.0.0:443", "`[tls]`"),
+            ("0.0.0.0:80, [::]:80", "`[\"0.0.0.0:80\", \"[::]:80\"]`"),
             ("", "`\"127.0.0.1:9901\"`"),
         ] {
             assert!(instead(text, default).contains(want), "{text}: {}", instead(text, default));

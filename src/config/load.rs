@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::environment::{Environment, FileError, SecretFile, StoreFault};
 use super::problem::{Report, Style};
 use crate::config::bounded_read::{self, Content, ReadError};
+use crate::config::other_format::not_utf8;
 use crate::config::reader::{Loaded, read, read_admin};
 
 /// Reads a configuration file and the secrets that it names. The file may be a pipe. `-` is standard input.
@@ -82,7 +83,8 @@ fn certificate(path: &Path) -> Result<CertificateDer<'static>, LoadError> {
 
 fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, LoadError> {
     std::str::from_utf8(bytes).map_err(|error| {
-        let source = io::Error::new(io::ErrorKind::InvalidData, error);
+        let why = not_utf8(bytes, error.valid_up_to());
+        let source = io::Error::new(io::ErrorKind::InvalidData, why);
         LoadError::Unreadable { path: path.to_owned(), source }
     })
 }
@@ -355,6 +357,9 @@ mod tests {
         let path = folder.path().join("gateway.toml");
         std::fs::write(&path, b"\xff\xfe").unwrap();
         let text = load(&path).unwrap_err().to_string();
-        assert!(text.contains("utf-8"), "{text}");
+        assert!(text.contains("UTF-16"), "{text}");
+        std::fs::write(&path, b"# a\n# M\xfcller\n").unwrap();
+        let text = load(&path).unwrap_err().to_string();
+        assert!(text.contains("line 2") && text.contains("Latin-1"), "{text}");
     }
 }

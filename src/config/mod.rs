@@ -13,6 +13,7 @@ pub mod redact;
 
 mod address;
 mod bounds;
+mod brackets;
 mod choices;
 mod client_checks;
 mod cross_checks;
@@ -21,6 +22,10 @@ mod delivery_checks;
 mod json_pointer;
 mod key_description;
 mod keys;
+mod line_mistakes;
+mod other_format;
+mod other_words;
+mod placeholder;
 mod public_url;
 mod reader;
 mod sections;

@@ -51,7 +51,9 @@ pub fn read(
     // This copy of the text contains the secrets, so it is wiped on drop.
     let mut found = Vec::new();
     let sound = Zeroizing::new(toml_syntax::without_errors(text, &errors));
-    if let Ok(document) = DeTable::parse(&sound) {
+    if let Ok(document) = DeTable::parse(&sound)
+        && !toml_syntax::is_other_format(text)
+    {
         compile(document.get_ref(), &sound, context, &problems);
         // The rest of a broken file may be misread: a text that looks like a key may be a secret.
         let hidden = |problem: &Problem| {
@@ -62,7 +64,7 @@ pub fn read(
             problem.severity == Severity::Error && !OF_THE_WHOLE.contains(&problem.code) && !hidden(problem)
         });
     }
-    found.extend(toml_syntax::problems(&shown, document.get_ref(), &errors));
+    found.extend(toml_syntax::problems(text, &shown, document.get_ref(), &errors));
     Err(Report::new(name, shown, found))
 }
 
@@ -82,7 +84,7 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<AdminAddress>,
             return Ok(Some(admin));
         }
         let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
-        let problems = toml_syntax::problems(&shown, document.get_ref(), &errors);
+        let problems = toml_syntax::problems(text, &shown, document.get_ref(), &errors);
         return Err(Report::new(name, shown, problems));
     }
     admin_of(name, text, document.get_ref())

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::config::environment::is_variable_name;
 use crate::config::redact::url;
-use crate::config::{keys, suggest};
+use crate::config::{keys, other_words, suggest};
 
 /// Whether the whole text may be shown as the value of this key.
 pub(super) fn value(key: &str, content: &str) -> bool {
@@ -37,10 +37,11 @@ pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
 }
 
 /// Whether a key may be shown in a place where it may be a piece of a secret. It must be a known key, or
-/// differ from a known key by one typing error. With more errors allowed, pieces of secrets would look like
+/// differ from a known key by one typing error, or be the name of such a key in another program. With more errors allowed, pieces of secrets would look like
 /// keys.
 pub(super) fn key(key: &str) -> bool {
-    keys::all().any(|known| known == key || (key.len() >= 4 && suggest::is_slip(key, known)))
+    other_words::is_known(key)
+        || keys::all().any(|known| known == key || (key.len() >= 4 && suggest::is_slip(key, known)))
 }
 
 /// The known key of which this key may be a misspelling. If there is none, the key itself.

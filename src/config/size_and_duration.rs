@@ -95,7 +95,12 @@ struct Scale {
 
 fn read(text: &str, scale: &Scale) -> Result<u64, UnitError> {
     let form = || {
-        let help = meant(text, scale).map(|instead| format!("write `\"{instead}\"`"));
+        let meant = meant(text, scale).or_else(|| otherwise(text, scale));
+        let help = meant.map(|instead| format!("write `\"{instead}\"`"));
+        let help = help.or_else(|| {
+            let word = text.trim().to_ascii_lowercase();
+            UNLIMITED.contains(&word.as_str()).then(|| format!("there is always a limit: {}", scale.help))
+        });
         UnitError { message: scale.wrong, help: help.unwrap_or_else(|| scale.help.to_owned()) }
     };
     let too_large = || UnitError { message: scale.too_large, help: scale.help.to_owned() };
@@ -148,6 +153,43 @@ fn meant(text: &str, scale: &Scale) -> Option<String> {
     (!meant.is_empty()).then(|| meant.into_iter().map(|(_, part)| part).collect())
 }
 
+/// The text that the user probably meant, if it is in another notation: a fraction, digits in groups, ISO 8601, a clock.
+fn otherwise(text: &str, scale: &Scale) -> Option<String> {
+    let text = text.trim();
+    if scale.compound {
+        let iso = text.strip_prefix("PT").or_else(|| text.strip_prefix('P'));
+        if let Some(iso) = iso.map(|iso| iso.replace('T', "").to_ascii_lowercase()) {
+            return read(&iso, scale).ok().map(|number| write(number, scale.units));
+        }
+        let clock: Option<Vec<u64>> = text.split(':').map(|part| part.parse().ok()).collect();
+        if let Some([hours, minutes, seconds]) = clock.as_deref() {
+            let minutes = hours.checked_mul(60)?.checked_add(*minutes)?;
+            let seconds = minutes.checked_mul(60)?.checked_add(*seconds)?;
+            return Some(write(seconds.checked_mul(1000)?, scale.units));
+        }
+    }
+    let per_second = text.strip_suffix("/s").unwrap_or(text);
+    let grouped = per_second.replace(['_', ',', ' ', '\''], "");
+    let (number, unit) = split(&grouped, |c| !c.is_ascii_digit() && c != '.');
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.len() > 6 || whole.is_empty() {
+        return None;
+    }
+    let unit = unit.to_ascii_lowercase();
+    let (_, times, unit) = scale.nearly.iter().find(|(names, ..)| names.contains(&unit.as_str()))?;
+    let (_, factor) = scale.units.iter().find(|(name, _)| name == unit)?;
+    let factor = factor.checked_mul(*times)?;
+    let digits = u32::try_from(fraction.len()).ok()?;
+    let parts: u64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let part = parts.checked_mul(factor)?.checked_div(10_u64.checked_pow(digits)?)?;
+    let total = whole.parse::<u64>().ok()?.checked_mul(factor)?.checked_add(part)?;
+    Some(write(total, scale.units))
+}
+
+/// Words for the absence of a limit.
+const UNLIMITED: [&str; 10] =
+    ["off", "none", "never", "unlimited", "infinite", "infinity", "forever", "no", "false", "max"];
+
 fn write(number: u64, units: &[(&str, u64)]) -> String {
     let fits = |scale: u64| number.checked_rem(scale) == Some(0) && number >= scale;
     let best = units.iter().rev().find(|(_, scale)| fits(*scale));
@@ -182,6 +224,8 @@ const DURATIONS: Scale = Scale {
         (&["h", "hr", "hrs", "hour", "hours"], 1, "h"),
         (&["d", "day", "days"], 1, "d"),
         (&["w", "week", "weeks"], 7, "d"),
+        (&["month", "months"], 30, "d"),
+        (&["y", "year", "years"], 365, "d"),
     ],
     compound: true,
     wrong: "not a duration",
@@ -252,6 +296,10 @@ mod tests {
             ("64kib", "64KiB"),
             ("1MB", "1MiB"),
             ("1TiB", "1024GiB"),
+            ("1.5MiB", "1536KiB"),
+            ("1_000_000", "1000000B"),
+            ("1 000B", "1000B"),
+            ("100 KB/s", "100KiB"),
         ] {
             assert_eq!(parse_size(text).unwrap_err().help(), format!("write `\"{instead}\"`"), "{text}");
         }
@@ -266,6 +314,12 @@ mod tests {
             ("1m 30s", "1m30s"),
             ("1 min 30 sec", "1m30s"),
             ("30s1m", "1m30s"),
+            ("1.5s", "1500ms"),
+            ("0.5m", "30s"),
+            ("PT1M30S", "90s"),
+            ("P1D", "1d"),
+            ("00:01:30", "90s"),
+            ("1 month", "30d"),
         ] {
             assert_eq!(parse_duration(text).unwrap_err().help(), format!("write `\"{instead}\"`"), "{text}");
         }
@@ -273,11 +327,11 @@ mod tests {
 
     #[test]
     fn any_other_text_gets_the_accepted_forms() {
-        for text in ["", "KiB", "-1KiB", "1.5MiB", "1KiB1", "1MiB1KiB", "0x10B", "1e3B", "١KiB", "1 000B"] {
+        for text in ["", "KiB", "-1KiB", "1KiB1", "1MiB1KiB", "0x10B", "1e3B", "١KiB", "unlimited"] {
             let error = parse_size(text).unwrap_err();
             assert!(error.help().contains("B, KiB, MiB or GiB"), "{text}: {}", error.help());
         }
-        for text in ["", "s", "-1s", "1.5s", "1s1", "1h30", "1m1m", "2m1min", "1us", "1month"] {
+        for text in ["", "s", "-1s", "1s1", "1h30", "1m1m", "2m1min", "1us", "off"] {
             let error = parse_duration(text).unwrap_err();
             assert!(error.help().contains("ms, s, m, h or d"), "{text}: {}", error.help());
         }

@@ -2,27 +2,52 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
+use crate::config::brackets::{self, Unpaired};
+use crate::config::line_mistakes;
+use crate::config::other_format::OtherFormat;
 use crate::config::problem::Problem;
 
 /// The problems of a text with syntax errors. Only the first error of each line counts, because the others
 /// follow from it. `shown` is the text with its secrets redacted, and `document` is the parser's result.
-pub(super) fn problems(shown: &str, document: &DeTable<'_>, errors: &[Error]) -> Vec<Problem> {
+pub(super) fn problems(text: &str, shown: &str, document: &DeTable<'_>, errors: &[Error]) -> Vec<Problem> {
     let mut sorted: Vec<(Range<usize>, &str)> =
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
     sorted.sort_by_key(|(span, _)| span.start);
-    sorted.dedup_by_key(|(span, _)| line_start(shown, span.start));
-    let opened = errors
-        .iter()
-        .filter(|error| UNCLOSED.iter().any(|message| error.message().starts_with(message)))
-        .find_map(|error| opened(shown, document, error.span()?.start));
-    if let Some(opened) = opened {
-        sorted.retain(|(span, _)| span.start < opened);
+    if let Some(format) = OtherFormat::of(text) {
+        let at = sorted.first().map_or(0..0, |(span, _)| span.clone());
+        return vec![Problem::error("syntax", at, format.message()).help(format.help())];
     }
-    let others = sorted.into_iter().map(|(span, message)| problem(shown, document, span, message));
-    others.chain(opened.map(|at| unclosed(shown, at))).collect()
+    sorted.dedup_by_key(|(span, _)| line_start(shown, span.start));
+    let line = |at: usize| line_start(shown, at);
+    let mut problems: Vec<Problem> = Vec::new();
+    // The other problems of a line are worded by what is in it. A line that begins with a mistake hides brackets.
+    let unpaired = brackets::unpaired(text).filter(|_| {
+        sorted.iter().all(|(span, _)| {
+            mistake(text, shown, span, "").is_none_or(|problem| problem.span.start >= span.start)
+        })
+    });
+    match unpaired {
+        Some(Unpaired::Open(at)) => {
+            // What follows is read as a part of the array or the table.
+            sorted.retain(|(span, _)| line(span.start) < line(at));
+            problems.push(unclosed(shown, at));
+        }
+        Some(Unpaired::Close(at)) => {
+            sorted.retain(|(span, _)| line(span.start) != line(at));
+            let problem = Problem::error("syntax", at..at.saturating_add(1), "this bracket closes nothing");
+            problems.push(problem.help("remove it, or open it before"));
+        }
+        None => {}
+    }
+    problems.extend(sorted.into_iter().map(|(span, message)| problem(text, shown, document, span, message)));
+    problems
+}
+
+/// Whether the text is in another format, so that no part of it can be read.
+pub(super) fn is_other_format(text: &str) -> bool {
+    OtherFormat::of(text).is_some()
 }
 
 /// The text with every line that has an error blanked. If the header of a table has the error, the whole
@@ -54,27 +79,74 @@ pub(super) fn without_errors(text: &str, errors: &[Error]) -> String {
     rest
 }
 
-fn problem(shown: &str, document: &DeTable<'_>, span: Range<usize>, message: &str) -> Problem {
-    let text = shown.get(span.clone()).unwrap_or_default();
+fn problem(text: &str, shown: &str, document: &DeTable<'_>, span: Range<usize>, message: &str) -> Problem {
+    let part = shown.get(span.clone()).unwrap_or_default();
     if message == "duplicate key" {
-        let problem = Problem::error("duplicate_key", span.clone(), format!("`{text}` is there twice"))
+        let problem = Problem::error("duplicate_key", span.clone(), format!("`{part}` is there twice"))
             .help("remove one of them");
         return match earlier(shown, document, &span) {
             Some(earlier) => problem.related(earlier, "the first time"),
             None => problem,
         };
     }
-    if !NO_NUMBER.iter().any(|other| message.starts_with(other)) {
-        return Problem::error("syntax", span, message);
+    if let Some(problem) = mistake(text, shown, &span, message) {
+        return problem;
     }
-    if text.is_empty() {
-        return Problem::error("syntax", span, "a value is missing here");
+    if !NO_NUMBER.iter().any(|other| message.starts_with(other)) {
+        return match SAID_PLAINLY.iter().find(|(start, ..)| message.starts_with(start)) {
+            Some((_, message, help)) => Problem::error("syntax", span, *message).help(*help),
+            None => Problem::error("syntax", span, message),
+        };
+    }
+    if part.is_empty() {
+        return Problem::error("syntax", span, "a value is missing here")
+            .help("write a value, or remove the key");
     }
     let span = whole_word(shown, span);
-    let text = shown.get(span.clone()).unwrap_or_default();
-    let instead = if text.contains('*') { "..." } else { text };
+    let word = text.get(span.clone()).unwrap_or_default();
+    if let Some((message, help)) = line_mistakes::word(word) {
+        return Problem::error("syntax", span, message).help(help);
+    }
+    let word = shown.get(span.clone()).unwrap_or_default();
+    let instead = if word.contains('*') { "..." } else { word };
     Problem::error("syntax", span, "text must stand in quotes").help(format!("write `\"{instead}\"`"))
 }
+
+/// The mistake that the line of an error has. A missing quote or a missing value is none: the parser knows its place.
+fn mistake(text: &str, shown: &str, span: &Range<usize>, message: &str) -> Option<Problem> {
+    let start = line_start(text, span.start);
+    let range = start..line_end(text, start);
+    let error = span.start.saturating_sub(start);
+    let found = line_mistakes::of(text.get(range.clone())?, shown.get(range)?, error)?;
+    let at = start.saturating_add(found.at.start)..start.saturating_add(found.at.end);
+    let problem = Problem::error("syntax", at, found.message).help(found.help);
+    // A word without quotes may hold a character of a text processor, and nothing else is wrong with it.
+    (!message.starts_with("duplicate")).then_some(problem)
+}
+
+/// The parser's messages that need other words, each with advice.
+const SAID_PLAINLY: [(&str, &str, &str); 8] = [
+    ("invalid basic string", "this text has no closing quote", "write `\"` where it ends"),
+    ("invalid literal string", "this text has no closing quote", "write `'` where it ends"),
+    ("missing opening quote", "this text has no opening quote", "write `\"` where it begins"),
+    (
+        "missing comma between array elements",
+        "a `,` is missing before this",
+        "write `,` between two elements",
+    ),
+    ("missing comma between key-value pairs", "a `,` is missing before this", "write `,` between two keys"),
+    ("missing assignment between key-value pairs", "a key and its value have `=` between them", "write `=`"),
+    (
+        "carriage return must be followed by newline",
+        "this file has line ends of an old Mac",
+        "save it with the line ends of Unix (LF)",
+    ),
+    (
+        "unexpected key or value, expected newline",
+        "something stands behind the value",
+        "write one key with one value on each line",
+    ),
+];
 
 fn unclosed(shown: &str, at: usize) -> Problem {
     let bracket = at..at.saturating_add(1);
@@ -82,30 +154,9 @@ fn unclosed(shown: &str, at: usize) -> Problem {
     Problem::error("syntax", bracket, "this is never closed").help(format!("write `{closing}` where it ends"))
 }
 
-/// The parser's messages at the end of an unclosed array or table. The errors after the opening bracket
-/// follow from this error.
-const UNCLOSED: [&str; 2] = ["unclosed array, ", "unclosed inline table"];
-
 /// The parser's messages for text without quotes. The first character of the text decides which message
 /// appears.
 const NO_NUMBER: [&str; 3] = ["string values must be quoted", "invalid float", "invalid boolean"];
-
-/// The start of the outermost array or inline table that reaches to the place `at`.
-fn opened(text: &str, table: &DeTable<'_>, at: usize) -> Option<usize> {
-    table.values().find_map(|value| opened_in(text, value, at))
-}
-
-fn opened_in(text: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<usize> {
-    let span = value.span();
-    let bracket = text.get(span.start..).is_some_and(|text| text.starts_with(['[', '{']));
-    if bracket && !starts_line(text, span.start) {
-        return (span.start <= at && at <= span.end).then_some(span.start);
-    }
-    match value.get_ref().as_table() {
-        Some(table) => opened(text, table, at),
-        None => value.get_ref().as_array()?.iter().find_map(|element| opened_in(text, element, at)),
-    }
-}
 
 /// The place where a duplicate key occurs first.
 fn earlier(shown: &str, document: &DeTable<'_>, key: &Range<usize>) -> Option<Range<usize>> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use crate::config::key_description::{self, Key};
+use crate::config::other_words::{self, Instead};
 use crate::config::problem::{Problem, Problems};
 use crate::config::toml_value::Item;
 use crate::config::{keys, showable, size_and_duration, suggest};
@@ -99,11 +100,10 @@ impl<'t> Table<'t> {
     }
 
     /// Whether an unknown key was reported for which this name was suggested.
-    fn misspells(&self, name: &str) -> bool {
+    fn misspells(&self, name: &'static str) -> bool {
         self.entries.into_iter().flat_map(|entries| entries.keys()).any(|key| {
             let key: &str = key.get_ref();
-            !key_description::has(self.known, key)
-                && suggest::nearest(key, key_description::names(self.known)) == Some(name)
+            !key_description::has(self.known, key) && meant(self.known, key) == Some(Instead::Key(name))
         })
     }
 
@@ -154,6 +154,12 @@ impl<'t> Table<'t> {
     }
 }
 
+/// What a table has instead of an unknown key: by the list of other programs' words, or else by its letters.
+fn meant(known: &'static [Key], key: &str) -> Option<Instead> {
+    let nearest = || suggest::nearest(key, key_description::names(known)).map(Instead::Key);
+    other_words::instead(known, key).or_else(nearest)
+}
+
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
     // In the tables of secrets, an unknown key may be a secret, unless it is a misspelling of a known key.
     let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN, keys::TOKEN, keys::ASSERTION_KEY]
@@ -164,8 +170,10 @@ fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) ->
         if shown { format!("{title} has no key {key:?}") } else { format!("{title} has no such key") };
     let problem = Problem::error("unknown_key", span, message)
         .help(format!("its keys are {}", suggest::list(key_description::names(known))));
-    if let Some(meant) = suggest::nearest(key, key_description::names(known)) {
-        return problem.label(format!("did you mean `{meant}`?"));
+    match meant(known, key) {
+        Some(Instead::Key(meant)) => return problem.label(format!("did you mean `{meant}`?")),
+        Some(Instead::Advice(advice)) => return problem.help(advice),
+        None => {}
     }
     match keys::TABLES.iter().find(|(_, keys)| key_description::has(keys, key)) {
         Some((other, _)) => problem.label(format!("this belongs to {other}")),

@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::config::bounds::{Durations, TIMEOUT};
 use crate::config::problem::{Problem, Problems};
-use crate::config::{showable, size_and_duration, suggest};
+use crate::config::{line_mistakes, showable, size_and_duration, suggest};
 
 /// A wrong word is shown only if it is at most this many bytes longer than the longest right word.
 const LONGER: usize = 3;
@@ -33,7 +33,20 @@ pub(super) struct Item<'t> {
 impl<'t> Item<'t> {
     /// Reads a string. `example` is a value that the user can copy, with its quotes.
     pub(super) fn text(&self, example: &str) -> Option<&'t str> {
-        self.value.as_str().or_else(|| self.wrong_type("a string", &self.write(example)))
+        let Some(text) = self.value.as_str() else {
+            return self.wrong_type("a string", &self.write(example));
+        };
+        // A secret may have any character.
+        match line_mistakes::invisible(text).filter(|_| self.name != "value") {
+            Some((c, name)) => {
+                let message =
+                    format!("an invisible character stands in this text: U+{:04X}, {name}", u32::from(c));
+                let help =
+                    "delete the text, and type it again: such characters come from web pages and chats";
+                self.error("invisible_character", message).help(help).refuse(self.problems)
+            }
+            None => Some(text),
+        }
     }
 
     /// Reads a table. `help` says how to write it.
@@ -79,13 +92,31 @@ impl<'t> Item<'t> {
     /// Reads a number that is not negative. `example` is a number that the user can copy.
     pub(super) fn number(&self, example: &str) -> Option<u64> {
         let Some(integer) = self.value.as_integer() else {
-            return self.wrong_type("an integer", &self.write(example));
+            return self.wrong_type("an integer", &self.number_meant(example));
         };
         u64::from_str_radix(integer.as_str(), integer.radix()).ok().or_else(|| {
             let fault = if integer.as_str().starts_with('-') { "negative" } else { "as large as this" };
             let message = format!("`{}` cannot be {fault}", self.name);
             self.error("out_of_range", message).help(self.write(example)).refuse(self.problems)
         })
+    }
+
+    /// The advice for a value that should be a number.
+    fn number_meant(&self, example: &str) -> String {
+        let text = self.value.as_str().unwrap_or_default().trim();
+        let (digits, thousands) = match text.strip_suffix(['k', 'K']) {
+            Some(digits) => (digits, "000"),
+            None => (text, ""),
+        };
+        if !digits.is_empty() && digits.len() < 12 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return self.write_this(&format!("{digits}{thousands}"));
+        }
+        match text.to_ascii_lowercase().as_str() {
+            "auto" | "default" | "unlimited" | "infinite" | "max" | "none" => {
+                format!("remove it for the default, or {}", self.write(example))
+            }
+            _ => self.write(example),
+        }
     }
 
     /// Reads a number of bytes, as an integer or with a unit.
@@ -121,7 +152,24 @@ impl<'t> Item<'t> {
                 Some(_) => "a duration with its unit, as a string",
                 None => "a duration, as a string",
             };
-            let help = number.map_or_else(|| self.write_this(&example), |error| error.help().to_owned());
+            let help = match self.value {
+                DeValue::Float(number) => size_and_duration::parse_duration(&format!("{}s", number.as_str()))
+                    .map_or_else(|error| error.help().to_owned(), |_duration| self.write_this(&example)),
+                DeValue::Boolean(_) if bounds.hint == TIMEOUT.hint => {
+                    format!("there is always a limit: {}", self.write_this(&example))
+                }
+                DeValue::Integer(number) if number.as_str() == "0" => {
+                    format!("there is always a limit: {}", self.write_this(&example))
+                }
+                DeValue::Integer(_) => {
+                    number.map_or_else(|| self.write_this(&example), |error| error.help().to_owned())
+                }
+                DeValue::Boolean(_)
+                | DeValue::String(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)
+                | DeValue::Table(_) => self.write_this(&example),
+            };
             return self.wrong_type(expected, &help);
         };
         let message = match size_and_duration::parse_duration(text) {

@@ -103,6 +103,10 @@ impl Host {
         if bare.is_empty() {
             return Err(OriginError::NotUrl);
         }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if bare.parse::<IpAddr>().is_err() && !bare.chars().all(is_name) {
+            return Err(OriginError::Host);
+        }
         let host = Self { name: bare.to_ascii_lowercase(), port, address: bare.parse().ok() };
         if matches!(scheme, Scheme::Https) && ServerName::try_from(host.name()).is_err() {
             return Err(OriginError::ServerName);
@@ -161,6 +165,9 @@ pub enum OriginError {
     /// The port is not a number from 1 to 65535.
     #[error("a port is a number from 1 to 65535")]
     Port,
+    /// The host has characters that no name of a host has.
+    #[error("the name of a host has letters, digits, `-`, `.` and `_`")]
+    Host,
     /// No certificate can have the name of the host.
     #[error("no certificate is for such a name, so `https://` cannot be verified")]
     ServerName,
@@ -223,6 +230,8 @@ mod tests {
             ("http://a:0", OriginError::Port),
             ("http://a:65536", OriginError::Port),
             ("http://a:", OriginError::Port),
+            ("http://*:3000", OriginError::Host),
+            ("http://$HOST:3000", OriginError::Host),
         ] {
             assert_eq!(Origin::parse(text), Err(want), "{text}");
         }

@@ -95,6 +95,22 @@ fn every_invalid_file_gets_its_exact_report() {
     }
 }
 
+/// What users of other programs write, one mistake in each file. Nobody has to know TOML, or hookgate, to understand the
+/// message.
+#[test]
+fn every_mistaken_file_gets_its_exact_report() {
+    let files = files("tests/config/mistaken");
+    assert!(files.len() >= 72, "{}", files.len());
+    for path in files {
+        let report = read(&path).expect_err(&path.display().to_string());
+        assert!(report.has_errors(), "{}", path.display());
+        let helped =
+            report.errors().filter(|problem| problem.help.is_some() || problem.label.is_some()).count();
+        assert!(helped > 0, "{}: no error says what to do", path.display());
+        expect(&path, &report.render(Style::Plain));
+    }
+}
+
 #[test]
 fn every_valid_file_is_read_with_its_exact_warnings() {
     for path in files("tests/config/valid") {
@@ -128,7 +144,7 @@ fn both_renderings_agree_on_the_place() {
 #[test]
 fn no_report_shows_a_secret() {
     let mut reports = Vec::new();
-    for path in files("tests/config/invalid") {
+    for path in files("tests/config/invalid").into_iter().chain(files("tests/config/mistaken")) {
         reports.push(read(&path).unwrap_err());
     }
     for path in files("tests/config/valid") {

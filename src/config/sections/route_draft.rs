@@ -9,6 +9,7 @@ use crate::admission::client::Network;
 use crate::config::address::Listen;
 use crate::config::bounds::MOST_MEMORY;
 use crate::config::choices::{CONSOLE_CONTENTS, MODES};
+use crate::config::placeholder::has_variable;
 use crate::config::problem::Problem;
 use crate::config::sections::client_certificate;
 use crate::config::sections::delivery::{self, Delivery};
@@ -210,8 +211,23 @@ fn path(item: &Item<'_>) -> Option<Pattern> {
 /// The advice for an invalid path.
 fn path_help(text: &str, error: &PatternError) -> String {
     match error.fault {
-        PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", showable::quote(text)),
+        PatternFault::NoLeadingSlash => match path_within(text) {
+            Some(path) => format!("write `path = \"{}\"`", showable::quote(&path)),
+            None => {
+                "write the path of the URL that the sender calls, from its first `/`: `path = \"/webhook\"`"
+                    .to_owned()
+            }
+        },
+        PatternFault::NotPath if has_variable(text) => NO_VARIABLES.to_owned(),
+        PatternFault::NotWholeSegment if has_variable(text) => NO_VARIABLES.to_owned(),
         PatternFault::NotPath => match text.get(error.at.clone()).unwrap_or_default() {
+            " " if text.trim_end().len() <= error.at.start => "remove the white space at the end".to_owned(),
+            "?" if text.get(..error.at.start).is_some_and(|before| {
+                before.rsplit('/').next().is_some_and(|part| part.starts_with('{'))
+            }) =>
+            {
+                "no segment is optional: write one route for each path, or `{*rest}` at the end".to_owned()
+            }
             "?" | "#" => {
                 let path = showable::quote(text.get(..error.at.start).unwrap_or_default());
                 format!("the query plays no part: write `path = \"{path}\"`")
@@ -232,13 +248,48 @@ fn path_help(text: &str, error: &PatternError) -> String {
                 "write `{parameter}`: `{{name}}` is any one segment, `{{*rest}}` at the end all that are left"
             )
         }
-        PatternFault::NotWholeSegment | PatternFault::BadName => {
+        PatternFault::BadName => {
+            let parameter = parameter_like(text, &error.at);
+            format!(
+                "write `{parameter}`: `{{name}}` is any one segment, `{{*rest}}` at the end all that are left"
+            )
+        }
+        PatternFault::NotWholeSegment => {
             "write `{name}` for any one segment, `{*rest}` for all that are left".to_owned()
         }
         PatternFault::RepeatedName => "give each its own name".to_owned(),
         PatternFault::RestNotLast => "write `{name}` for a single segment".to_owned(),
         PatternFault::ModelIsOneSegment => "write `{model}`".to_owned(),
     }
+}
+
+const NO_VARIABLES: &str =
+    "gateway.toml has no variables: write `{name}` for any one segment, `{*rest}` for all that are left";
+
+/// The path that a text without a leading slash contains: of a URL, after a method, behind a host.
+fn path_within(text: &str) -> Option<String> {
+    let text = text.trim();
+    // The text before an `@` may be a credential, and its end cannot be found.
+    if text.contains('@') {
+        return None;
+    }
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let path = match (bare.len() < text.len(), bare.find('/')) {
+        (true, None) => "/",
+        (true, Some(at)) => bare.get(at..)?,
+        (false, _) if bare.starts_with('/') => bare,
+        (false, _) => match bare.split_once([' ', '/']) {
+            // `POST /webhook`, or `hooks.example.com/webhook`
+            Some((before, rest))
+                if before.contains('.') || before.chars().all(|c| c.is_ascii_uppercase()) =>
+            {
+                return path_within(&format!("/{}", rest.trim_start_matches('/')));
+            }
+            Some(_) | None => return path_within(&format!("/{bare}")),
+        },
+    };
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    Pattern::parse(path).is_ok().then(|| path.to_owned())
 }
 
 /// The parameter that the notation of another router means. The parameter keeps its name if the name is valid
@@ -254,10 +305,14 @@ fn parameter_like(text: &str, at: &Range<usize>) -> String {
         return format!("{prefix}/{{*rest}}");
     }
     // A type before the name is not part of the name, as in `<int:id>`.
-    let name = segment.rsplit(':').next().unwrap_or_default();
+    let name = match segment.starts_with('{') {
+        true => segment.split(':').next().unwrap_or_default(),
+        false => segment.rsplit(':').next().unwrap_or_default(),
+    };
     let name =
         name.trim_start_matches(|c| !is_of_name(c)).split(|c| !is_of_name(c)).next().unwrap_or_default();
-    let takes_all = segment.contains('*') || segment.contains("...") || segment.starts_with("<path:");
+    let takes_all = ["*", "...", "+}"].iter().any(|sign| segment.contains(sign)) && !segment.contains("[");
+    let takes_all = takes_all || segment.starts_with("<path:") || segment.starts_with("[...");
     match (takes_all && at.end == text.len(), name) {
         (true, "") => "{*rest}".to_owned(),
         (true, name) => format!("{{*{name}}}"),
@@ -277,6 +332,12 @@ fn model(table: &Table<'_>, path: Option<&Pattern>) -> Option<ModelRule> {
         return item
             .error("bad_model", "no event names such a model")
             .help("a model is called as the sender calls it: `model = \"leases\"`")
+            .refuse(table.problems);
+    }
+    if text.trim_matches(['*', '.', '?', '^', '$', '(', ')']).is_empty() {
+        return item
+            .error("bad_model", "a model is compared as it is: this is no pattern")
+            .help("remove `model`: a route without it takes every event")
             .refuse(table.problems);
     }
     if bound {
@@ -323,6 +384,10 @@ fn method(item: &Item<'_>) -> Option<Method> {
     let upper = text.trim().to_ascii_uppercase();
     let problem = |message: &str| item.error("bad_method", message);
     item.problems.push(match Method::from_bytes(text.as_bytes()) {
+        Ok(_) if matches!(upper.as_str(), "*" | "ANY" | "ALL") => {
+            problem("a route names each of its methods")
+                .help("write `methods = [\"POST\"]`, or all that the sender uses")
+        }
         Ok(Method::CONNECT) => problem("CONNECT asks for a tunnel, and a gateway makes none"),
         Ok(method) if method.as_str() == upper => return Some(method),
         _ if Method::from_bytes(upper.as_bytes()).is_ok() => {

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::config::date::{self, DateError};
 use crate::config::environment::{Environment, FileError, is_variable_name};
+use crate::config::placeholder::{has_variable, is_reference};
 use crate::config::problem::Problem;
 use crate::config::sections::schemes::Declared;
 use crate::config::toml_table::Table;
@@ -203,9 +204,16 @@ fn variable(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
     if !is_variable_name(name) {
         // The value is not repeated in the message: a user who misunderstands `env` writes the secret itself
         // here.
+        let bare = name.trim_start_matches('$').trim_start_matches('{').trim_end_matches('}');
+        let is_upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let help = match bare.chars().all(is_upper) && is_variable_name(bare) && bare.len() < name.len() {
+            true => format!("write the name alone: `env = \"{bare}\"`"),
+            false => "`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`"
+                .to_owned(),
+        };
         return item
             .error("bad_variable", "not the name of an environment variable")
-            .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`")
+            .help(help)
             .refuse(item.problems);
     }
     let value = context.environment.variable(name).map(OsString::into_encoded_bytes).map(Zeroizing::new);
@@ -225,7 +233,8 @@ fn file(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
         Ok(file) => file,
         Err(error) => {
             let message = format!("the secret's file {shown} cannot be read: {error}");
-            let help = unreadable_help(&error, &shown);
+            let help =
+                unexpanded(&error, name).map_or_else(|| unreadable_help(&error, &shown), str::to_owned);
             return item.error("secret_unreadable", message).help(help).refuse(item.problems);
         }
     };
@@ -245,6 +254,23 @@ fn file(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
         Problem::note("secret_newline", item.span.clone(), message).report(item.problems);
     }
     Some(bytes)
+}
+
+/// The advice for a missing file whose name has what only a shell replaces.
+fn unexpanded(error: &FileError, name: &str) -> Option<&'static str> {
+    if *error != FileError::Missing {
+        return None;
+    }
+    if name.starts_with('~') {
+        return Some("`~` is not replaced: write the whole path");
+    }
+    if name.starts_with("file:") {
+        return Some("write the path alone, without `file:`");
+    }
+    has_variable(name).then_some(
+        "variables are not replaced: write the whole path. Under systemd, `LoadCredential=propify:PATH` puts a secret into \
+         /run/credentials/hookgate.service/propify",
+    )
 }
 
 /// The advice for a file that cannot be read.
@@ -270,6 +296,9 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
             Kind::File | Kind::Inline => "put the secret there that the sender gave you".to_owned(),
         };
         return item.error("secret_empty", "this secret is empty").help(help).refuse(source.item.problems);
+    }
+    if let Some((message, help)) = no_secret(source, text) {
+        return item.error("secret_placeholder", message).help(help).refuse(source.item.problems);
     }
     let stray = text.trim_ascii().len() != text.len();
     let key = match encoding.decode(text) {
@@ -302,6 +331,36 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
         None => {}
     }
     Some(key)
+}
+
+/// Why a text is not a secret but says where the secret is: nothing would ever verify with it.
+fn no_secret(source: &Source<'_>, text: &[u8]) -> Option<(&'static str, &'static str)> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    if is_reference(text) {
+        let help = match source.kind {
+            Kind::Inline => "name the variable or the file: `env = \"NAME\"` or `file = \"PATH\"`",
+            Kind::Variable | Kind::File => "put the secret itself there: nothing has replaced this reference",
+        };
+        return Some(("this is a reference to a secret, and not the secret itself", help));
+    }
+    if source.kind != Kind::Inline {
+        return None;
+    }
+    let is_name =
+        text.len() >= 8 && text.contains('_') && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let is_path = ["/run/", "/etc/", "/var/", "/home/", "/secrets/", "./", "~/"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    if is_name {
+        return Some((
+            "this is the name of a variable, and not a secret",
+            "write `env = \"NAME\"` and not `value`",
+        ));
+    }
+    is_path.then_some((
+        "this is the path of a file, and not a secret",
+        "write `file = \"PATH\"` and not `value`",
+    ))
 }
 
 /// The advice for a text that is not in its encoding.

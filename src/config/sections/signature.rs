@@ -196,10 +196,12 @@ fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {
         let own = context.schemes.iter().map(|(name, _)| name.as_str());
         let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
         let message = format!("there is no scheme {:?}", showable::quote(text));
-        let problem = item
-            .error("unknown_scheme", message)
-            .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
-        problem.meant(suggest::nearest(text, names())).report(item.problems);
+        let help = scheme_advice(text).unwrap_or_else(|| {
+            format!("`hookgate schemes` shows those that ship with it{}", others(own.clone()))
+        });
+        let problem = item.error("unknown_scheme", message).help(help);
+        let meant = scheme_advice(text).is_none().then(|| suggest::nearest(text, names())).flatten();
+        problem.meant(meant).report(item.problems);
     }
     scheme.map(|scheme| Arc::new(scheme.clone()))
 }
@@ -248,6 +250,44 @@ fn secrets(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> 
         all.push(named);
     }
     sound.then(|| all.into_iter().filter_map(|named| Some((named.secret?, named.slips))).collect())
+}
+
+/// The advice for a word that names no sender: an algorithm, the absence of one, or a field.
+fn scheme_advice(text: &str) -> Option<String> {
+    let word = text.trim().to_ascii_lowercase();
+    let of_field = PRESETS.iter().filter(|scheme| scheme.field == word);
+    let of_field: Vec<_> = of_field.map(|scheme| &*scheme.name).collect();
+    if !of_field.is_empty() {
+        return Some(format!(
+            "this is the field of {}: write the name of the sender",
+            suggest::list(of_field)
+        ));
+    }
+    let is = |words: &[&str]| words.contains(&word.as_str());
+    if is(&["none", "off", "no", "false", "disabled", "unsigned", "open", "any", "anonymous"]) {
+        return Some("each event is verified; while a secret is not known, `mode = \"observe\"` on a route forwards events and reports".to_owned());
+    }
+    let is_algorithm = ["hmac", "sha1", "sha256", "sha384", "sha512", "sha-", "ed25519", "ecdsa", "rsa"]
+        .iter()
+        .any(|start| word.starts_with(start));
+    let is_kind = is(&[
+        "custom",
+        "generic",
+        "default",
+        "own",
+        "bearer",
+        "basic",
+        "token",
+        "api-key",
+        "apikey",
+        "jwt",
+        "signature",
+    ]);
+    (is_algorithm || is_kind).then(|| {
+        "a scheme is a sender's whole rule: write the sender's name (`hookgate schemes`), or define the rule under \
+         `[schemes.NAME]`: `header = \"x-signature\"`, `algorithm = \"hmac-sha256\"`, `format = \"hex\"`"
+            .to_owned()
+    })
 }
 
 fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {

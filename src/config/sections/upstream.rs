@@ -1,17 +1,21 @@
 //! Pure. Reads a route's upstream, with the settings of `[upstream]` and of the route.
 
 use std::cell::{OnceCell, RefCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use crate::config::address::Listen;
 use crate::config::bounds::MOST_IDLE;
+use crate::config::placeholder::has_variable;
+use crate::config::problem::Problem;
 use crate::config::sections::pem_file;
 use crate::config::sections::secret::Context;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::{Address, Upstream, keys};
+use crate::config::{Address, Upstream, keys, suggest};
 use crate::tls::authorities::Authorities;
 use crate::tls::client_config::Connector;
 use crate::tls::key_pair::KeyPair;
@@ -106,16 +110,22 @@ impl Settings {
 /// Reads a route's `upstream`, or one of its `copies`. The gateway's own addresses are refused.
 pub(crate) fn origin(item: &Item<'_>, listen: &[Listen]) -> Option<Origin> {
     let example = if item.whole { EXAMPLE } else { "[\"http://127.0.0.1:3000\"]" };
+    if let Some(problem) = not_text(item) {
+        return problem.refuse(item.problems);
+    }
     let text = item.text(example)?;
     let origin = match Origin::parse(text) {
         Ok(origin) => origin,
         Err(error) => {
             return item
                 .error("bad_upstream", error.to_string())
-                .help(item.write_this(&instead(text, error)))
+                .help(advice(item, text, error))
                 .refuse(item.problems);
         }
     };
+    if let Some((message, help)) = odd_port(&origin) {
+        item.warning("odd_port", message).help(help).report(item.problems);
+    }
     let own = listen.iter().find(|listen| reaches(&origin, listen));
     if let Some(own) = own {
         let message =
@@ -148,27 +158,162 @@ fn reaches(origin: &Origin, listen: &Listen) -> bool {
     host.port() == own.port() && (ip == own.ip() || loopback)
 }
 
+/// The problem of a value that is no text, if it is known what it means.
+fn not_text(item: &Item<'_>) -> Option<Problem> {
+    let error = |message| item.error("wrong_type", message);
+    match item.value {
+        DeValue::Integer(port) if port.as_str().parse().is_ok_and(|port: u16| port > 0) => {
+            let url = format!("\"http://127.0.0.1:{}\"", port.as_str());
+            Some(error("an upstream has a scheme, a host and a port").help(item.write_this(&url)))
+        }
+        DeValue::Array(all) if item.whole => {
+            let first = all.iter().find_map(|first| first.get_ref().as_str());
+            let first =
+                first.filter(|first| Origin::parse(first).is_ok()).map(|first| format!("\"{first}\""));
+            let message = "a route has one upstream: hookgate does not balance load";
+            Some(error(message).help(item.write(first.as_deref().unwrap_or(EXAMPLE))))
+        }
+        DeValue::Table(table) if table.contains_key("env") => {
+            Some(error("an upstream stands in gateway.toml itself, and not in a variable").help(NO_VARIABLES))
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => None,
+    }
+}
+
+/// What is odd about the port of an upstream: the usual port of the other scheme.
+fn odd_port(origin: &Origin) -> Option<(&'static str, &'static str)> {
+    match origin {
+        Origin::Tcp(host) if host.port() == 443 => Some((
+            "`http://` speaks without TLS to port 443, which usually speaks TLS",
+            "write `https://`, unless the app speaks plain HTTP there",
+        )),
+        Origin::Tls(host) if host.port() == 80 => Some((
+            "`https://` speaks TLS to port 80, which usually does not",
+            "write `http://`, unless the app speaks TLS there",
+        )),
+        Origin::Tcp(_) | Origin::Tls(_) | Origin::Unix(_) => None,
+    }
+}
+
+/// The advice for a text that is no upstream.
+fn advice(item: &Item<'_>, text: &str, error: OriginError) -> String {
+    if has_variable(text) {
+        return NO_VARIABLES.to_owned();
+    }
+    if !text.is_ascii() {
+        return "write the host's name in ASCII, as DNS has it: `xn--...`".to_owned();
+    }
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if scheme.is_some_and(|scheme| OTHER_PROTOCOLS.contains(&scheme.as_str())) {
+        return format!(
+            "hookgate speaks HTTP to apps: name the HTTP server that runs the app, for example `{EXAMPLE}`"
+        );
+    }
+    item.write_this(&instead(text, error))
+}
+
+/// Protocols of apps that hookgate does not speak.
+const OTHER_PROTOCOLS: [&str; 7] = ["fastcgi", "fcgi", "uwsgi", "scgi", "ajp", "grpc", "grpcs"];
+
+const NO_VARIABLES: &str = "gateway.toml has no variables: write the address itself, or let a program such as envsubst fill in the \
+                            file before hookgate starts";
+
 /// The URL that the operator probably meant, in quotes.
 fn instead(text: &str, error: OriginError) -> String {
+    // If a password contains a slash that is not encoded, the start of the password looks like a host.
+    if text.contains('@') && !matches!(error, OriginError::UserInformation | OriginError::SocketPath) {
+        return EXAMPLE.to_owned();
+    }
+    let text = text.trim().trim_matches(['\'', '"', ',', ';']);
+    if let Some(socket) = socket(text) {
+        return socket;
+    }
     if error == OriginError::SocketPath {
         return "\"unix:/run/app.sock\"".to_owned();
     }
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let rest = rest.trim_start_matches('/');
+    // The first of several.
+    let text = text.split([',', ' ']).next().unwrap_or_default();
+    let (scheme, rest) = scheme_of(text);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // If a password contains a slash that is not encoded, the start of the password looks like a host.
     let is_whole = !rest.get(authority.len()..).is_some_and(|rest| rest.contains('@'));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).trim();
-    let meant = format!("{}://{host}", if scheme == "https" { scheme } else { "http" });
-    let likely = match error {
-        OriginError::Path | OriginError::UserInformation => true,
-        OriginError::NotUrl => matches!(scheme, "" | "http" | "https" | "tcp"),
-        OriginError::Port | OriginError::SocketPath | OriginError::ServerName => false,
+    let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    let host = match host.strip_prefix(':').unwrap_or(host) {
+        port if is_port(port) => format!("127.0.0.1:{port}"),
+        _ if host.parse::<Ipv6Addr>().is_ok()
+            && host
+                .rsplit_once(':')
+                .is_none_or(|(before, port)| !(is_port(port) && before.parse::<Ipv6Addr>().is_ok())) =>
+        {
+            format!("[{host}]")
+        }
+        _ => match host.rsplit_once(':') {
+            Some((before, port)) if is_port(port) && before.parse::<Ipv6Addr>().is_ok() => {
+                format!("[{before}]:{port}")
+            }
+            // A port that is none: the usual port, or an example.
+            Some((_, port)) if is_port(port) => host.to_owned(),
+            // What is no number may be a password.
+            Some((before, "" | "http" | "https")) if error == OriginError::Port => before.to_owned(),
+            Some((before, port))
+                if error == OriginError::Port && port.bytes().all(|digit| digit.is_ascii_digit()) =>
+            {
+                format!("{before}:3000")
+            }
+            Some(_) | None => host.to_owned(),
+        },
     };
-    if likely && is_whole && Origin::parse(&meant).is_ok() {
+    let meant = format!("{scheme}://{host}");
+    if is_whole && !host.is_empty() && Origin::parse(&meant).is_ok() {
         format!("\"{meant}\"")
     } else {
         EXAMPLE.to_owned()
+    }
+}
+
+/// The unix socket that a text means, in quotes: `/run/app.sock`, `http://unix:/run/app.sock`, `http+unix://%2Frun%2Fapp.sock`.
+fn socket(text: &str) -> Option<String> {
+    if text.starts_with("//") || text.contains('@') {
+        return None;
+    }
+    let decoded = text.replace("%2F", "/").replace("%2f", "/");
+    let path = match decoded.split_once("unix:") {
+        Some((_, path)) => path,
+        None => decoded.strip_prefix("http+unix:").unwrap_or(&decoded),
+    };
+    let path = if path.starts_with("//") { path.trim_start_matches('/') } else { path };
+    let path = match path.starts_with('/') || path.len() == decoded.len() {
+        true => path.to_owned(),
+        false => format!("/{path}"),
+    };
+    let origin = Origin::parse(&format!("unix:{path}")).ok()?;
+    Some(format!("\"{origin}\""))
+}
+
+/// The scheme that a text means, and what follows it. TLS is never left out.
+fn scheme_of(text: &str) -> (&'static str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(end).unwrap_or(("", text));
+    let bare = rest.trim_start_matches(':').trim_start_matches('/');
+    // `https//app` lacks a colon, and `app:3000` has no scheme.
+    if !rest.contains("//") && !rest.starts_with(":/") {
+        return ("http", text.trim_start_matches('/'));
+    }
+    match word.to_ascii_lowercase().as_str() {
+        "https" | "wss" | "h2" | "tls" | "ssl" => ("https", bare),
+        "http" | "ws" | "h2c" | "tcp" | "" => ("http", bare),
+        other => match suggest::nearest(other, ["http", "https"]) {
+            Some("https") => ("https", bare),
+            Some(_) if other.ends_with('s') => ("https", bare),
+            Some(_) => ("http", bare),
+            None => ("http", ""),
+        },
     }
 }
 
@@ -190,10 +335,27 @@ mod tests {
             ("//app", "http://app"),
             ("tcp://app:1", "http://app:1"),
             ("ftp://app:1", "http://127.0.0.1:3000"),
-            ("http://app:0", "http://127.0.0.1:3000"),
+            ("http://app:0", "http://app:3000"),
+            ("http://app:70000", "http://app:3000"),
+            ("https://app:https", "https://app"),
+            ("https//app", "https://app"),
+            ("htps://app", "https://app"),
+            ("https:/app/x", "https://app"),
+            ("http//127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("wss://app:1", "https://app:1"),
+            ("h2c://app:3000", "http://app:3000"),
+            ("3000", "http://127.0.0.1:3000"),
+            (":4000", "http://127.0.0.1:4000"),
+            ("::1", "http://[::1]"),
+            ("http://::1:3000", "http://[::1]:3000"),
+            ("http://a:1,http://b:2", "http://a:1"),
+            ("http://a:1;", "http://a:1"),
+            ("/run/app.sock", "unix:/run/app.sock"),
+            ("http://unix:/run/app.sock", "unix:/run/app.sock"),
+            ("http+unix://%2Frun%2Fapp.sock", "unix:/run/app.sock"),
             ("http:///", "http://127.0.0.1:3000"),
             ("", "http://127.0.0.1:3000"),
-            ("unix:app.sock", "unix:/run/app.sock"),
+            ("unix:app.sock", "unix:/app.sock"),
         ] {
             let error = Origin::parse(text).unwrap_err();
             assert_eq!(instead(text, error), format!("\"{want}\""), "{text}");
