@@ -140,6 +140,9 @@ pub(super) struct Check {
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
+    /// Fail if this user may not read a file of the configuration. Root may read every file, and the service's user may not
+    #[arg(long, value_name = "NAME", conflicts_with = "live")]
+    pub(super) user: Option<String>,
     /// Ask the running gateway's admin listener whether the gateway is ready. Only `[admin]` of the configuration is read
     #[arg(long, conflicts_with = "strict", help_heading = LIVE)]
     pub(super) live: bool,
@@ -484,6 +487,7 @@ Signals:
 const CHECK_EXAMPLES: &str = "\
 Examples:
   hookgate check --strict
+  hookgate check --user hookgate              as root: may the service's user read the secrets?
   hookgate check --live                       for the HEALTHCHECK of a container
   hookgate check --live --admin http://127.0.0.1:9901 --timeout 1s";
 

@@ -6,7 +6,7 @@ use super::args::Check;
 use super::configuration::ConfigFile;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
-use super::{assertion, configuration, issued_certificates, listeners, table};
+use super::{assertion, configuration, file_access, issued_certificates, listeners, table};
 use crate::admission::memory_bound::{Footprint, in_mib};
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
@@ -18,8 +18,12 @@ use crate::queue::postgres;
 /// # Errors
 /// A [`Failure`] if the configuration has errors.
 pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Result<Exit, Failure> {
+    let denied = match &asked.user {
+        Some(user) => file_access::denied(file.path(), user)?,
+        None => Vec::new(),
+    };
     if asked.json {
-        return Ok(as_json(terminal, file, asked));
+        return Ok(as_json(terminal, file, asked, denied));
     }
     let loaded = configuration::load(terminal, file)?;
     configuration::render(terminal, &loaded.report);
@@ -41,6 +45,17 @@ pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -
     }
     let memory = terminal.out.paint(Paint::Faint, memory(&Footprint::of(&loaded.config)));
     terminal.out.line(memory);
+    for what in &denied {
+        let error = terminal.err.paint(Paint::Bad, "error");
+        terminal.err.line(format_args!("{error}: {what}"));
+    }
+    if !denied.is_empty() {
+        let what = configuration::counted(denied.len(), "file");
+        return Err(Failure::config(format!("{what} cannot be read by the user of --user")).hint(LET_READ));
+    }
+    if asked.user.is_none() && file_access::is_root_alone(file.path()) {
+        terminal.note("root may read every file: --user NAME says whether the service's user may, too");
+    }
     if asked.strict && (is_doubtful(&loaded.report) || !doubts.is_empty()) {
         let failure = Failure::config(configuration::summary(file, &loaded.report));
         return Err(failure.hint("--strict makes warnings fail"));
@@ -50,7 +65,11 @@ pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -
     Ok(Exit::Done)
 }
 
-fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Exit {
+/// The advice for files that the service's user may not read.
+const LET_READ: &str =
+    "chown them to this user and chmod 400; under systemd, `LoadCredential=` passes a secret on without that";
+
+fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check, denied: Vec<String>) -> Exit {
     let (ok, parts, problems) = match load::load(file.path()) {
         Ok(Loaded { config, report }) => {
             let doubts = store_doubts(&config);
@@ -88,6 +107,14 @@ fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -> Exit {
             (false, Parts::default(), Value::Array(vec![problem]))
         }
     };
+    let ok = ok && denied.is_empty();
+    let mut problems = problems;
+    if let Value::Array(problems) = &mut problems {
+        let file = file.to_string();
+        problems.extend(denied.into_iter().map(
+            |message| json!({ "severity": "error", "code": "file_denied", "file": file, "message": message, "help": LET_READ }),
+        ));
+    }
     let Parts { listeners, certificates, acme, routes, assertion, memory } = parts;
     let document = json!({
         "ok": ok,

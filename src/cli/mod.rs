@@ -16,6 +16,7 @@ mod demo;
 mod doctor;
 mod events;
 mod exit;
+mod file_access;
 pub mod health;
 pub mod http_exchange;
 mod init;

@@ -161,3 +161,28 @@ fn send_says_verified_only_if_the_gateway_has_counted_the_event() {
         assert!(says.contains(words), "{args:?}: {says}");
     }
 }
+
+/// Root may read every file, so only the permissions say what the service's user may read.
+#[test]
+fn a_secret_that_the_services_user_may_not_read_is_an_error_of_check() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let text = std::fs::read_to_string(folder.path().join("gateway.toml")).unwrap();
+    let text = text.replace("env = \"KEY\"", "file = \"secret\"");
+    std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
+    std::fs::write(folder.path().join("secret"), "a secret that is long enough").unwrap();
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("secret", 0o644);
+    mode("", 0o700);
+    let says = refusal(&ask(&folder, &["check", "--user", "nobody"]), 78);
+    assert!(says.contains("nobody may not read") && says.contains("may not enter"), "{says}");
+    mode("", 0o755);
+    assert_eq!(ask(&folder, &["check", "--user", "nobody"]).status.code(), Some(0));
+    mode("secret", 0o600);
+    let says = refusal(&ask(&folder, &["check", "--user", "nobody"]), 78);
+    assert!(says.contains("nobody may not read secret"), "{says}");
+    assert_eq!(ask(&folder, &["check", "--user", "nobody", "--json"]).status.code(), Some(78));
+    refusal(&ask(&folder, &["check", "--user", "no-such-user"]), 2);
+}

@@ -121,7 +121,9 @@ fn order_by(item: &Item<'_>) -> Option<OrderBy> {
         return Some(OrderBy::Route);
     }
     if !text.starts_with('/') {
-        let pointer = if text.is_empty() { "record_id".into() } else { showable::quote(text) };
+        // `$.a.b` and `.a.b` are paths of other languages.
+        let path = text.trim_start_matches('$').trim_start_matches('.').replace('.', "/");
+        let pointer = if path.is_empty() { "record_id".into() } else { showable::quote(&path) };
         let message = "`order_by` is a JSON pointer, which begins with `/`, or `\"route\"`";
         let help = format!("write `order_by = \"/{pointer}\"`, or `\"route\"` for all events of the route");
         return item.error("bad_pointer", message).help(help).refuse(item.problems);
