@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::event::event;
 use crate::support::gateway::{OPERATOR, VIEWER};
 use crate::support::shelf::{Shelf, complete, put};
-use crate::support::{Gateway, PATIENCE, Upstream, gateway};
+use crate::support::{Client, Gateway, PATIENCE, Upstream, gateway, post};
 
 const PATH: &str = "/webhook/leases";
 const JSON: &str = "content-type: application/json\r\n";
@@ -512,4 +512,87 @@ fn dead_letters_are_grouped_and_a_group_is_sent_again() {
         assert!(std::time::Instant::now() < end, "{}", queued(&shelf));
     }
     assert!(browser.get("/queue?state=dead&failure=404").text.contains("No event matches."));
+}
+
+/// Waits for a page with this text.
+#[track_caller]
+fn await_text(browser: &Browser<'_>, target: &str, want: &str) -> String {
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        let page = browser.get(target).text;
+        if page.contains(want) {
+            return page;
+        }
+        assert!(std::time::Instant::now() < end, "no {want} in {page}");
+    }
+}
+
+#[test]
+fn requests_appear_live_and_refusals_with_what_to_do() {
+    let upstream = Upstream::ok();
+    let gateway = gateway().admin_with("console = true").route(PATH, &upstream.url()).start();
+    let browser = open(&gateway, "");
+    assert!(browser.get("/live").text.contains("hookgate send"));
+    Client::to(&gateway).send(post("{}").bytes()).response().assert_answer("ok");
+    Client::to(&gateway).send(post("{}").forged("[]").bytes()).response();
+    Client::to(&gateway).send("POST /<script>alert(1)</script> HTTP/1.1\r\nhost: a\r\n\r\n").response();
+    Client::to(&gateway)
+        .send("POST /no/route'&quot; HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+        .response();
+    let page = await_text(&browser, "/live", "no_route");
+    for want in ["✓ verified", "signature_mismatch", "malformed", "POST /no/route&#39;"] {
+        assert!(page.replace('\'', "&#39;").contains(want), "{want} in {page}");
+    }
+    assert!(!page.contains("<script>alert"), "{page}");
+    let refused = browser.get("/live?state=refused&status=4xx&path=").text;
+    assert!(refused.contains("no_route") && !refused.contains("✓ verified"), "{refused}");
+    let wrong = browser.get("/live?status=many");
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.text.contains("no status code") && wrong.text.contains("value=\"many\""), "{}", wrong.text);
+    let grouped = browser.get("/refused").text;
+    assert!(
+        grouped.contains("Compare the secret") && grouped.contains("No route has the path."),
+        "{grouped}"
+    );
+    let link = page.split('"').find(|part| part.starts_with("/requests/")).unwrap();
+    assert!(browser.get(link).text.contains("Verdict"));
+    assert_eq!(browser.get("/requests/999999").status, 404);
+    let now = browser.get("/").text;
+    assert!(now.contains("signature_mismatch") && now.contains("Secrets"), "{now}");
+}
+
+#[test]
+fn the_stream_is_only_for_pages_of_the_console() {
+    let upstream = Upstream::ok();
+    let gateway = gateway().admin_with("console = true").route(PATH, &upstream.url()).start();
+    let cookie = open(&gateway, "").cookie;
+    for (lines, want) in [
+        (cookie.clone(), 403),
+        (format!("{cookie}sec-fetch-site: same-site\r\n"), 403),
+        (format!("{cookie}sec-fetch-site: cross-site\r\n"), 403),
+        (format!("{cookie}origin: http://evil.example\r\n"), 403),
+        (SAME.to_owned(), 401),
+        (format!("{cookie}{SAME}host: evil.example\r\n"), 403),
+    ] {
+        assert_eq!(ask(gateway.admin(), "GET", "/live/stream", &lines, "").status, want, "{lines}");
+    }
+    let mut stream = TcpStream::connect_timeout(&gateway.admin(), PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("GET /live/stream HTTP/1.1\r\nhost: {}\r\n{cookie}{SAME}\r\n", gateway.admin());
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut read = String::new();
+    let mut read_until = |want: &str| {
+        let mut piece = [0; 4096];
+        while !read.contains(want) {
+            let length = stream.read(&mut piece).unwrap();
+            assert!(length > 0, "{read}");
+            read.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+        }
+        read.clone()
+    };
+    let begun = read_until("event: start");
+    assert!(begun.contains("text/event-stream") && begun.contains("no-store"), "{begun}");
+    Client::to(&gateway).send(post("{}").bytes()).response().assert_answer("ok");
+    let row = read_until("event: row");
+    assert!(read_until("✓ verified").contains("/requests/"), "{row}");
 }

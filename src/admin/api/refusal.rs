@@ -49,7 +49,7 @@ impl Refusal {
     }
 
     /// The gateway keeps no recent requests.
-    pub(super) fn nothing_recent() -> Self {
+    pub(crate) fn nothing_recent() -> Self {
         Self { reason: Some("no_recent"), ..Self::not_found(NOTHING_RECENT) }
     }
 

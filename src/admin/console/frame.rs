@@ -13,17 +13,21 @@ use crate::admin::console::place;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tab {
     Now,
+    Live,
+    Refused,
     Queue,
     Dead,
     Replays,
 }
 
 impl Tab {
-    const ALL: [Self; 4] = [Self::Now, Self::Queue, Self::Dead, Self::Replays];
+    const ALL: [Self; 6] = [Self::Now, Self::Live, Self::Refused, Self::Queue, Self::Dead, Self::Replays];
 
     const fn link(self) -> (&'static str, &'static str) {
         match self {
             Self::Now => ("/", "Now"),
+            Self::Live => ("/live", "Live"),
+            Self::Refused => ("/refused", "Refused"),
             Self::Queue => ("/queue", "Queue"),
             Self::Dead => ("/dead", "Dead"),
             Self::Replays => ("/replays", "Replays"),

@@ -13,7 +13,11 @@ pub mod guard;
 mod history;
 mod pages;
 mod place;
+mod recent_pages;
+mod recent_row;
 mod render;
+#[cfg(test)]
+mod sample;
 mod selection;
 mod session;
 mod text;
@@ -30,6 +34,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::info;
 
@@ -53,6 +58,9 @@ use session::{CODE, LINK_LIFE, Operator, SESSION_LIFE, Sessions};
 /// The most bytes of a form. A hundred ids fit.
 const MAX_FORM: usize = 16 * 1024;
 
+/// The most pages that follow the stream at the same time. They leave connections of the listener for others.
+const MOST_STREAMS: usize = 16;
+
 /// The console of a gateway.
 #[derive(Debug)]
 pub(crate) struct Console {
@@ -60,6 +68,8 @@ pub(crate) struct Console {
     api: Arc<Api>,
     sessions: Mutex<Sessions>,
     history: Mutex<History>,
+    /// The places of pages that follow the stream.
+    streams: Arc<Semaphore>,
 }
 
 /// The connection of a request.
@@ -95,6 +105,7 @@ impl Console {
             api: Arc::clone(api),
             sessions: Mutex::default(),
             history: Mutex::default(),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         }
     }
 
@@ -162,6 +173,7 @@ impl Console {
         let asked = Asked::of(&head.method, head.uri.path()).ok_or(missing)?;
         let purpose = match &asked {
             Asked::Read(Place::Asset(_)) => Purpose::Asset,
+            Asked::Read(Place::LiveStream) => Purpose::SameOrigin,
             Asked::Read(_) | Asked::OtherMethod(_) => Purpose::Page,
             Asked::Change(_) => Purpose::SameOrigin,
         };

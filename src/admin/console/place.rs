@@ -9,6 +9,12 @@ use crate::queue::id::EventId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Now,
+    Live,
+    /// The stream that the page *Live* follows.
+    LiveStream,
+    Refused,
+    /// A recent request, by its number.
+    Request(u64),
     Queue,
     Dead,
     /// An event.
@@ -74,6 +80,10 @@ impl Place {
         let parts = (parts.next()?, parts.next(), parts.next());
         match parts {
             ("", None, None) => Some(Self::Now),
+            ("live", None, None) => Some(Self::Live),
+            ("live", Some("stream"), None) => Some(Self::LiveStream),
+            ("refused", None, None) => Some(Self::Refused),
+            ("requests", Some(number), None) => number.parse().ok().map(Self::Request),
             ("queue", None, None) => Some(Self::Queue),
             ("dead", None, None) => Some(Self::Dead),
             ("events", Some(id), None) => id.parse().ok().map(Self::Event),
@@ -165,7 +175,9 @@ pub(crate) fn back(named: Option<&str>) -> String {
         let path = url.split('?').next().unwrap_or_default();
         url.bytes().all(|byte| byte.is_ascii_graphic())
             && match Place::of(path) {
-                Some(Place::Login(_) | Place::Asset(_) | Place::Download(_)) | None => false,
+                Some(Place::Login(_) | Place::Asset(_) | Place::Download(_) | Place::LiveStream) | None => {
+                    false
+                }
                 Some(_) => true,
             }
     };

@@ -73,11 +73,44 @@ impl Console {
                 Err(refusal) => self.framed(person, wrong(&refusal)),
             };
         }
+        if *place == Place::LiveStream {
+            let stream = self.live_stream(query.unwrap_or_default(), time_limit);
+            return stream.unwrap_or_else(|refusal| self.framed(person, wrong(&refusal)));
+        }
+        if let Some(body) = self.recent_body(place, query.unwrap_or_default()) {
+            return self.framed(person, body.unwrap_or_else(|refusal| wrong(&refusal)));
+        }
         let body = match Query::read(query.unwrap_or_default()) {
             Ok(query) => self.body(place, &query, person, time_limit).await,
             Err(error) => Err(Refusal::bad(error.to_string())),
         };
         self.framed(person, body.unwrap_or_else(|refusal| wrong(&refusal)))
+    }
+
+    /// The pages of recent requests, which need no queue. `None` for other places.
+    fn recent_body(&self, place: &Place, query: &str) -> Option<Result<Body, Refusal>> {
+        match place {
+            Place::Live => {
+                let page = self.live_page(query);
+                Some(page.map(|(status, body)| Body { status, ..Body::new("Live", Tab::Live, body) }))
+            }
+            Place::Refused => Some(self.refused_page().map(|body| Body::new("Refused", Tab::Refused, body))),
+            Place::Request(number) => {
+                Some(self.request_page(*number).map(|body| Body::new("Request", Tab::Live, body)))
+            }
+            Place::Now
+            | Place::LiveStream
+            | Place::Queue
+            | Place::Dead
+            | Place::Event(_)
+            | Place::Download(_)
+            | Place::Replay
+            | Place::Discard
+            | Place::Replays
+            | Place::OneReplay(_)
+            | Place::Login(_)
+            | Place::Asset(_) => None,
+        }
     }
 
     async fn body(
@@ -110,9 +143,14 @@ impl Console {
                 let one: Replay = read(asking.replay(*id)?)?;
                 Ok(Body::new("Replay", Tab::Replays, replay::one(&one, person.viewer.access)))
             }
-            Place::Now | Place::Download(_) | Place::Login(_) | Place::Asset(_) => {
-                Err(Refusal::not_found("there is no such page"))
-            }
+            Place::Now
+            | Place::Live
+            | Place::LiveStream
+            | Place::Refused
+            | Place::Request(_)
+            | Place::Download(_)
+            | Place::Login(_)
+            | Place::Asset(_) => Err(Refusal::not_found("there is no such page")),
         }
     }
 

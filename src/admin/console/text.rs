@@ -3,6 +3,8 @@
 
 use maud::{Markup, html};
 
+use crate::telemetry::hidden_characters::is_hidden;
+
 /// Whether line feeds and tabs are shown as such.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
@@ -35,6 +37,20 @@ pub(crate) fn bytes(bytes: &[u8], lines: Lines) -> Markup {
     shown(&parts)
 }
 
+/// A text of one line as pieces for the script: each piece, and whether it is a code.
+pub(crate) fn pieces(text: &str, most: usize) -> Vec<(String, bool)> {
+    let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+    let mut parts = Vec::new();
+    split(text.get(..end).unwrap_or_default(), Lines::One, &mut parts);
+    let piece = |part: &Part<'_>| match part {
+        Part::Plain(text) => ((*text).to_owned(), false),
+        Part::Hidden(character) => (code(*character), true),
+        Part::Bytes(_) => (String::new(), true),
+    };
+    let cut = (end < text.len()).then(|| ("…".to_owned(), false));
+    parts.iter().map(piece).chain(cut).collect()
+}
+
 /// Shows a text of one line.
 pub(crate) fn line(text: &str) -> Markup {
     bytes(text.as_bytes(), Lines::One)
@@ -50,8 +66,7 @@ pub(crate) fn beginning(text: &str, most: usize) -> Markup {
 
 fn split<'t>(text: &'t str, lines: Lines, parts: &mut Vec<Part<'t>>) {
     let mut rest = text;
-    while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_hidden(*character, lines))
-    {
+    while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_coded(*character, lines)) {
         let (before, after) = rest.split_at(at);
         if !before.is_empty() {
             parts.push(Part::Plain(before));
@@ -64,24 +79,13 @@ fn split<'t>(text: &'t str, lines: Lines, parts: &mut Vec<Part<'t>>) {
     }
 }
 
-/// Whether a character would not be seen, or would change the order in which others are seen (Unicode TR 36).
-fn is_hidden(character: char, lines: Lines) -> bool {
+/// Whether a character is shown as its code: one that would not be seen, or would change the order in which others are
+/// seen (Unicode TR 36), and one of private use, which fonts show as they like.
+fn is_coded(character: char, lines: Lines) -> bool {
     match character {
         '\n' | '\t' => lines == Lines::One,
-        // Soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul and Khmer fillers.
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => true,
-        // Mongolian separators, zero-width characters and marks of direction, line and paragraph separators,
-        // embeddings, overrides and isolates, invisible operators.
-        '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' => true,
-        // Fillers, variation selectors, the byte order mark, interlinear annotations.
-        '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => true,
-        // Tags and variation selectors beyond the first plane, private use, no characters.
-        '\u{e0000}'..='\u{10ffff}' => true,
-        // Unicode calls C0, DEL and C1 control characters. Terminals read escapes in them.
-        character => character.is_control() || (0xe000..=0xf8ff).contains(&u32::from(character)),
+        '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}' => true,
+        character => is_hidden(character),
     }
 }
 

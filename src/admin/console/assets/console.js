@@ -72,6 +72,83 @@
     request.send();
   };
 
+  // The page Live: rows come with the stream, at most four times a second. A paused page counts them and shows them later.
+  const cellOf = (name, label, parts) => {
+    const cell = document.createElement(name);
+    cell.dataset.label = label;
+    if (name === "th") cell.scope = "row";
+    parts.forEach((part, index) => {
+      if (index > 0) cell.append(" ");
+      const element = document.createElement(part.link ? "a" : "span");
+      if (part.link) element.href = part.link;
+      if (part.class) element.className = part.class;
+      for (const [text, isCode] of part.pieces) {
+        if (!isCode) { element.append(text); continue; }
+        const code = document.createElement("span");
+        code.className = "code";
+        code.textContent = text;
+        element.append(code);
+      }
+      cell.append(element);
+    });
+    return cell;
+  };
+  const live = document.getElementById("live");
+  if (live && live.dataset.stream && window.EventSource) {
+    const labels = [...live.closest("table").querySelectorAll("thead th")].map((cell) => cell.textContent);
+    const most = Number(live.dataset.most) || 200;
+    const state = document.getElementById("live-state");
+    const button = document.getElementById("live-pause");
+    let waiting = [], missed = 0, paused = false, last = "", drawing = false;
+    const say = () => {
+      const lost = missed > 0 ? ` ${missed} were left out because of the load.` : "";
+      const now = paused ? `Paused. ${waiting.length} more.` : "Live. The newest are first.";
+      if (last !== now + lost) state.textContent = last = now + lost;
+    };
+    const rowOf = (entry) => {
+      const row = document.createElement("tr");
+      row.dataset.number = entry.number;
+      const time = document.createElement("time");
+      time.dateTime = entry.at;
+      const at = document.createElement("td");
+      at.dataset.label = labels[0];
+      at.append(time);
+      row.append(at, ...entry.cells.map((parts, index) => cellOf(index === 0 ? "th" : "td", labels[index + 1], parts)));
+      localise(row);
+      return row;
+    };
+    const draw = () => {
+      drawing = false;
+      if (paused) return say();
+      for (const entry of waiting.splice(0)) {
+        const known = live.querySelector(`tr[data-number="${Number(entry.number)}"]`);
+        if (!known) live.prepend(rowOf(entry));
+        else if (!known.contains(document.activeElement)) known.replaceWith(rowOf(entry));
+      }
+      while (live.rows.length > most && !live.lastElementChild.contains(document.activeElement)) live.lastElementChild.remove();
+      const empty = document.getElementById("live-empty");
+      if (empty && live.rows.length > 0) empty.remove();
+      say();
+    };
+    const source = new EventSource(live.dataset.stream);
+    source.addEventListener("row", (event) => {
+      waiting.push(JSON.parse(event.data));
+      if (waiting.length > most) waiting = waiting.slice(-most);
+      if (!drawing) { drawing = true; setTimeout(draw, 50); }
+    });
+    source.addEventListener("missed", (event) => { missed += JSON.parse(event.data).missed; say(); });
+    source.onopen = say;
+    source.onerror = () => {
+      state.textContent = last = source.readyState === EventSource.CLOSED ? "The stream has ended: load the page again." : "Connecting again…";
+    };
+    button.hidden = false;
+    button.onclick = () => {
+      paused = !paused;
+      button.textContent = paused ? "Go on" : "Pause";
+      draw();
+    };
+  }
+
   // Keys: j and k move through the rows of a list, Enter opens the row, / goes to the filter, ? shows the keys.
   const rows = () => [...document.querySelectorAll("table.rows tbody tr")];
   const move = (step) => {

@@ -2,7 +2,10 @@
 
 pub(crate) mod dead;
 pub(crate) mod event;
+pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod now;
 pub(crate) mod queue;
+pub(crate) mod refused;
 pub(crate) mod replay;
+pub(crate) mod request;

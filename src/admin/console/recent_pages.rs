@@ -1,0 +1,127 @@
+//! Shell. The pages of recent requests, and the stream that the page *Live* follows.
+
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
+use maud::Markup;
+
+use super::pages::live::{Asked, Live};
+use super::pages::{refused, request};
+use super::recent_row::Row;
+use super::{Console, MOST_STREAMS};
+use crate::admin::api::refusal::Refusal;
+use crate::admin::recent_stream::{self, Following};
+use crate::admin::response_content::Content;
+use crate::admin::time_limit::TimeLimit;
+use crate::telemetry::recent::Recent;
+use crate::telemetry::recent::entry::Numbered;
+use crate::telemetry::recent::filter::{Filter, FilterError, State};
+
+/// The entries on a page.
+const ON_PAGE: usize = 100;
+
+/// A query of the page *Live*.
+#[derive(Debug)]
+struct Query {
+    asked: Asked,
+    filter: Result<Filter, FilterError>,
+    before: Option<u64>,
+    after: Option<u64>,
+}
+
+impl Query {
+    fn read(text: &str) -> Self {
+        let mut query =
+            Self { asked: Asked::default(), filter: Ok(Filter::default()), before: None, after: None };
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let value = value.trim();
+            match &*name {
+                "before" => query.before = value.parse().ok(),
+                "after" => query.after = value.parse().ok(),
+                name => query.take(name, value),
+            }
+        }
+        query
+    }
+
+    fn take(&mut self, name: &str, value: &str) {
+        let place = match name {
+            "state" => &mut self.asked.state,
+            "route" => &mut self.asked.route,
+            "reason" => &mut self.asked.reason,
+            "status" => &mut self.asked.status,
+            "path" => &mut self.asked.path,
+            _ => return,
+        };
+        value.clone_into(place);
+        if let Ok(filter) = &mut self.filter
+            && let Err(error) = filter.take(name, value)
+        {
+            self.filter = Err(error);
+        }
+    }
+}
+
+impl Console {
+    /// The page *Live*, with its status.
+    pub(super) fn live_page(&self, query: &str) -> Result<(StatusCode, Markup), Refusal> {
+        let recent = self.kept()?;
+        let query = Query::read(query);
+        // The stream continues behind this number, so no entry is missed.
+        let last = recent.end().number;
+        let filter = query.filter.map_err(|error| error.to_string());
+        let page = filter.map(|filter| recent.page(&filter, query.before, ON_PAGE));
+        let live = Live {
+            asked: &query.asked,
+            page: page.as_ref().map_err(String::as_str),
+            is_first: query.before.is_none(),
+            last,
+            kept: recent.places(),
+            left_out: recent.left_out(),
+        };
+        let status = if page.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+        Ok((status, live.body()))
+    }
+
+    /// The page *Refused*.
+    pub(super) fn refused_page(&self) -> Result<Markup, Refusal> {
+        let recent = self.kept()?;
+        let in_state = |state| {
+            let filter = Filter { state: Some(state), ..Filter::default() };
+            recent.page(&filter, None, recent.places()).entries
+        };
+        let mut entries = in_state(State::Refused);
+        entries.extend(in_state(State::Observed));
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.number));
+        Ok(refused::body(&entries, recent.places(), recent.left_out()))
+    }
+
+    /// The page *Request*.
+    pub(super) fn request_page(&self, number: u64) -> Result<Markup, Refusal> {
+        let gone = || Refusal::not_found("this request is no longer kept: only the latest are");
+        self.kept()?.get(number).map(|entry| request::body(&entry)).ok_or_else(gone)
+    }
+
+    /// The stream of rows. It ends with its connection, after a quarter of an hour; the browser then asks again.
+    pub(super) fn live_stream(
+        &self,
+        query: &str,
+        time_limit: &TimeLimit,
+    ) -> Result<Response<Content>, Refusal> {
+        let recent = self.kept()?;
+        let query = Query::read(query);
+        let filter = query.filter.map_err(|error| Refusal::bad(error.to_string()))?;
+        let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_taken| {
+            Refusal::unavailable(format!("{MOST_STREAMS} pages follow the stream already"))
+        })?;
+        time_limit.extend(recent_stream::TIME_LIMIT);
+        let following = Following { filter, after: query.after, past: 0 };
+        let row = |entry: &Numbered| ("row", Row::of(entry).document());
+        Ok(recent_stream::start(recent, following, place, row))
+    }
+
+    fn kept(&self) -> Result<&Arc<Recent>, Refusal> {
+        let recent = self.control.recent();
+        if recent.places() == 0 { Err(Refusal::nothing_recent()) } else { Ok(recent) }
+    }
+}
