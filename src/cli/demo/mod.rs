@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 use http::uri::PathAndQuery;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
@@ -25,7 +26,7 @@ use crate::cli::request_args::{Lines, RequestArgs};
 use crate::cli::sample_event::{self, Forgery};
 use crate::config::environment::Fixed;
 use crate::config::problem::{Report, Style};
-use crate::config::{self, Config};
+use crate::config::{self, Address, Config};
 use crate::runtime::{self, Handle};
 use crate::signature::Verifier;
 use crate::signature::public_url::PublicUrls;
@@ -48,7 +49,8 @@ pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failur
     introduce(out, &gateway, upstream.address);
     let shown = show(out, &runtime, &gateway, &mut upstream);
     if let (Ok(true), false) = (&shown, asked.once) {
-        invite(out, &gateway, &secret);
+        let link = gateway.console_link(&runtime);
+        invite(out, &gateway, &secret, link.as_deref());
         runtime.block_on(serve(out, &mut signals, &mut upstream));
     }
     // The app is stopped at the same time, so it cannot delay the gateway's drain.
@@ -62,37 +64,64 @@ pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failur
 struct Gateway {
     handle: Handle,
     origin: Origin,
+    /// The admin listener.
+    admin: Origin,
     verifier: Arc<Verifier>,
 }
 
 impl Gateway {
     /// Listens on the usual port. If that port is taken, listens on a free port.
     fn start(upstream: SocketAddr, secret: &str) -> Result<Self, Failure> {
-        let config = configuration(USUAL, upstream, secret)?;
+        let config = configuration([USUAL, USUAL_ADMIN], upstream, secret)?;
         telemetry::init(&config.log);
         let verifier = config.routes.first().map(|route| Arc::clone(&route.verifier));
         let verifier = verifier.ok_or_else(|| Failure::failed("the demo has no route"))?;
         let handle = match runtime::start(&config) {
             Ok(handle) => Ok(handle),
-            Err(_taken) => runtime::start(&configuration(FREE, upstream, secret)?),
+            Err(_taken) => match runtime::start(&configuration([USUAL, FREE], upstream, secret)?) {
+                Ok(handle) => Ok(handle),
+                Err(_taken) => runtime::start(&configuration([FREE, FREE], upstream, secret)?),
+            },
         };
         let handle = handle.map_err(|error| Failure::failed("cannot start the gateway").because(error))?;
-        let address = handle.addresses().first().map(|address| format!("http://{address}"));
-        let origin = address.and_then(|address| Origin::parse(&address).ok());
-        let origin = origin.ok_or_else(|| Failure::failed("the gateway does not listen"))?;
+        let origin = origin_of(handle.addresses())?;
+        let admin = origin_of(handle.admin_addresses())?;
         // This verifier has the same secret as the verifier of the first configuration.
-        Ok(Self { handle, origin, verifier })
+        Ok(Self { handle, origin, admin, verifier })
+    }
+
+    /// A link to the console. `None` if there is none: the demo goes on without it.
+    fn console_link(&self, runtime: &Runtime) -> Option<String> {
+        let target = PathAndQuery::from_static("/api/v1/console/links");
+        let request = Outgoing {
+            method: Method::POST,
+            content: b"{}".to_vec(),
+            ..Outgoing::get(&self.admin, target, Patience::of(PATIENCE))
+        };
+        let answer = runtime.block_on(http_exchange::exchange(request)).ok()?;
+        let made: Value = serde_json::from_slice(&answer.content).ok()?;
+        Some(format!("{}{}", self.admin, made.get("path")?.as_str()?))
     }
 }
 
+fn origin_of(addresses: &[Address]) -> Result<Origin, Failure> {
+    let address = addresses.first().map(|address| format!("http://{address}"));
+    let origin = address.and_then(|address| Origin::parse(&address).ok());
+    origin.ok_or_else(|| Failure::failed("the gateway does not listen"))
+}
+
 /// The configuration that a user would write. The secret is in the environment.
-fn configuration(listen: &str, upstream: SocketAddr, secret: &str) -> Result<Config, Failure> {
+fn configuration([listen, admin]: [&str; 2], upstream: SocketAddr, secret: &str) -> Result<Config, Failure> {
     let text = format!(
         r#"
         [server]
         listen = "{listen}"
         workers = 1
         shutdown_grace = "2s"
+
+        [admin]
+        listen = "{admin}"
+        console = true
 
         [log]
         level = "error"
@@ -221,7 +250,7 @@ fn detail(out: &mut Stream, label: &str, text: &str) {
 
 /// Prints commands that the user can paste. The commands need only the secret of this process. They have no
 /// comments, because an interactive zsh would run comments as commands.
-fn invite(out: &mut Stream, gateway: &Gateway, secret: &str) {
+fn invite(out: &mut Stream, gateway: &Gateway, secret: &str, link: Option<&str>) {
     let (origin, field) = (&gateway.origin, &gateway.verifier.scheme().field);
     let this = std::env::current_exe().ok().map(|path| quoted(&path.display().to_string()));
     let this = this.unwrap_or_else(|| "hookgate".to_owned());
@@ -232,6 +261,11 @@ fn invite(out: &mut Stream, gateway: &Gateway, secret: &str) {
         let text = out.paint(Paint::Strong, text);
         out.line(format_args!("\n{text}"));
     };
+    if let Some(link) = link {
+        heading(out, "See both events in a browser (the link works once, within 5 minutes):");
+        out.line(format_args!("  {link}"));
+        out.line(format_args!("  {this} console --admin {}   prints another link", gateway.admin));
+    }
     heading(out, "Try it yourself, in another terminal:");
     out.line(format_args!("  export {VARIABLE}={secret}"));
     out.line("  BODY='{\"meta\":{\"object\":\"leases\"},\"record_id\":\"mine\"}'");
@@ -257,6 +291,9 @@ fn quoted(word: &str) -> String {
 
 /// The gateway's usual address.
 const USUAL: &str = "127.0.0.1:8080";
+
+/// The usual address of the admin listener.
+const USUAL_ADMIN: &str = "127.0.0.1:9901";
 
 /// The address that is used if the usual address is taken.
 const FREE: &str = "127.0.0.1:0";
