@@ -124,7 +124,7 @@ pub(super) fn sample_fields(scheme: &Scheme, id: &str) -> Vec<(HeaderName, Heade
 pub(super) fn media_type(scheme: &Scheme) -> &'static str {
     match scheme.content.content() {
         Body::Form => "application/x-www-form-urlencoded",
-        Body::Whole | Body::Digest(_) | Body::Jwt(_) => "application/json",
+        Body::Whole | Body::Digest(_) | Body::Sha256(_) | Body::Jwt(_) => "application/json",
     }
 }
 

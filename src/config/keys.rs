@@ -306,9 +306,9 @@ pub(super) const SCHEME: &[Key] = &[
     Key::new("secret_encoding", Value::Word(|| words(&SecretEncoding::ALL)))
         .or("\"utf8\"")
         .about("The encoding of the key's bytes in a secret's text. A secret may set its own encoding."),
-    Key::new("content", Value::Text("\\{(body|form|digest:[^}]+|jwt:[^}]+)\\}")).or("\"{body}\"").about(
+    Key::new("content", Value::Text("\\{(body|form|digest:[^}]+|sha256:[^}]+|jwt:[^}]+)\\}")).or("\"{body}\"").about(
         "The signed text: a template of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and \
-         {header:x}. Instead of {body}: {form} if a form is signed, {digest:name} if a digest is signed, {jwt:name} if a JWT has the digest.",
+         {header:x}. Instead of {body}: {form} if a form is signed, {digest:name} if the query has a signed digest, {sha256:hex} if the digest is a part of the signed text, {jwt:name} if a JWT has the digest.",
     ),
     Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key", "entry", "claim", "pointer"] })
         .about("The place of the signed time."),

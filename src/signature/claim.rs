@@ -147,7 +147,7 @@ impl Claim {
             Some(name) => Some(one(context.fields, name)?),
         };
         let digest = match scheme.content.content() {
-            Body::Whole | Body::Form | Body::Jwt(_) => None,
+            Body::Whole | Body::Form | Body::Sha256(_) | Body::Jwt(_) => None,
             Body::Digest(name) => Some(digest(context.target, name).ok_or(ClaimError::Malformed)?),
         };
         let of_url = |tags, url| {

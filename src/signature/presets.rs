@@ -61,7 +61,7 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         names: &["adyen"],
         sender: "Adyen (payments)",
         documentation: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
-        reason: "signs values out of the JSON body; Adyen's other webhooks are the scheme adyen-platform",
+        reason: "signs eight values out of the JSON body, which leaves the others to a forger; Adyen's other webhooks are the scheme adyen-platform",
     },
     Inexpressible {
         names: &["apple", "app-store", "apple-app-store"],
@@ -86,6 +86,36 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         sender: "Google Cloud Pub/Sub",
         documentation: "https://docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
         reason: "sends a JWT that does not cover the body, and whose key has to be fetched",
+    },
+    Inexpressible {
+        names: &["bridge"],
+        sender: "Bridge",
+        documentation: "https://apidocs.bridge.xyz/platform/additional-information/webhooks/signature",
+        reason: "signs the SHA-256 of time and body, and hashes the digest once more",
+    },
+    Inexpressible {
+        names: &["figma"],
+        sender: "Figma",
+        documentation: "https://developers.figma.com/docs/rest-api/webhooks-security",
+        reason: "signs nothing, and sends a passcode within the JSON body",
+    },
+    Inexpressible {
+        names: &["mailgun"],
+        sender: "Mailgun",
+        documentation: "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
+        reason: "signs a time and a random token that stand beside the event in the JSON body, and nothing of the event",
+    },
+    Inexpressible {
+        names: &["plivo"],
+        sender: "Plivo",
+        documentation: "https://github.com/plivo/plivo-python/blob/master/plivo/utils/signature_v3.py",
+        reason: "signs query and form with their parameters sorted, and a nonce whose border with the form a forger could move",
+    },
+    Inexpressible {
+        names: &["vonage-sms", "nexmo"],
+        sender: "Vonage SMS",
+        documentation: "https://github.com/Vonage/vonage-ruby-sdk/pull/291",
+        reason: "signs the sorted parameters without the one that has the signature; Vonage's other webhooks are the scheme vonage",
     },
     Inexpressible {
         names: &["mailchimp"],

@@ -40,6 +40,8 @@ enum Signed {
     Hashing(Box<Sha256>, usize),
     /// The content's digest is signed, and it is right.
     Digest,
+    /// This text is signed instead of the content: its digest.
+    Text(String),
 }
 
 /// The secret that is being tried.
@@ -80,7 +82,7 @@ impl<'v> Trial<'v> {
         let signed = match verifier.scheme.content.content() {
             Body::Whole => Signed::Whole,
             Body::Form => Signed::Form,
-            Body::Digest(_) | Body::Jwt(_) => Signed::Hashing(Box::default(), 0),
+            Body::Digest(_) | Body::Sha256(_) | Body::Jwt(_) => Signed::Hashing(Box::default(), 0),
         };
         let mut trial = Self { verifier, claim, now, except, next: 0, signed, under_way: None };
         (trial.key_from(0).is_some() || trial.goes_on()).then_some(trial)
@@ -142,7 +144,12 @@ impl<'v> Trial<'v> {
                 running.update(&decoded);
                 read.saturating_mul(running.passes().max(1))
             }
-            Signed::Digest | Signed::Form | Signed::Hashing(..) => 0,
+            Signed::Text(text) if *hashed == 0 => {
+                running.update(text.as_bytes());
+                *hashed = text.len();
+                text.len().saturating_mul(running.passes().max(1))
+            }
+            Signed::Digest | Signed::Text(_) | Signed::Form | Signed::Hashing(..) => 0,
         };
         if work > 0 {
             return (work, go_on);
@@ -169,14 +176,20 @@ impl<'v> Trial<'v> {
                 if piece.is_empty() {
                     // The digest is not secret, because the query contains it.
                     let digest: [u8; 32] = std::mem::take(&mut **hash).finalize().into();
-                    if self.claim.besides.as_ref().and_then(|besides| besides.digest) != Some(digest) {
-                        return (0, fails);
-                    }
-                    self.signed = Signed::Digest;
+                    self.signed = match self.verifier.scheme.content.content() {
+                        Body::Sha256(encoding) => Signed::Text(encoding.write(&digest)),
+                        Body::Whole | Body::Form | Body::Digest(_) | Body::Jwt(_) => {
+                            if self.claim.besides.as_ref().and_then(|besides| besides.digest) != Some(digest)
+                            {
+                                return (0, fails);
+                            }
+                            Signed::Digest
+                        }
+                    };
                 }
                 (piece.len(), ControlFlow::Continue(()))
             }
-            Signed::Whole | Signed::Pairs(_) | Signed::Digest => {
+            Signed::Whole | Signed::Pairs(_) | Signed::Digest | Signed::Text(_) => {
                 let Some((number, key)) = self.key_from(self.next) else {
                     return if self.goes_on() { (BEGINNING, ControlFlow::Continue(())) } else { (0, fails) };
                 };

@@ -105,7 +105,9 @@ impl Verifier {
             Body::Digest(name) if form::parameter(form::query(target.as_bytes()), name).is_none() => {
                 Cow::Owned(form::with_parameter(target, name, &digest_of(content)))
             }
-            Body::Whole | Body::Form | Body::Digest(_) | Body::Jwt(_) => Cow::Borrowed(target),
+            Body::Whole | Body::Form | Body::Digest(_) | Body::Sha256(_) | Body::Jwt(_) => {
+                Cow::Borrowed(target)
+            }
         }
     }
 
@@ -143,7 +145,7 @@ impl Verifier {
         let signed = Signed { context, timestamp: text, id: id_text, url };
         let (mut before, after) = scheme.content.splice(&signed).ok_or(CannotSign::NotSignable)?;
         let form = match scheme.content.content() {
-            Body::Whole => None,
+            Body::Whole | Body::Sha256(_) => None,
             Body::Form => Some(Form::read(content).ok_or(CannotSign::NotForm)?),
             Body::Digest(name) => {
                 let digest = form::parameter(form::query(context.target), name);
@@ -159,6 +161,12 @@ impl Verifier {
                 Some(Form::default())
             }
         };
+        let digest = match scheme.content.content() {
+            Body::Sha256(encoding) => Some(encoding.write(&Sha256::digest(content))),
+            Body::Whole | Body::Form | Body::Digest(_) | Body::Jwt(_) => None,
+        };
+        // What is signed instead of the content: its digest.
+        let content = digest.as_ref().map_or(content, |digest| digest.as_bytes());
         let mut inside = None;
         let mut others: Vec<_> = id.iter().map(|(name, id)| (name.to_string(), (*id).to_owned())).collect();
         match &time {

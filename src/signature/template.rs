@@ -30,6 +30,8 @@ pub enum Body {
     Form,
     /// `{digest:NAME}`: only the content's SHA-256. The signed query has it under this name, in hexadecimal.
     Digest(String),
+    /// `{sha256:ENCODING}`: the content's SHA-256, as a text in this encoding.
+    Sha256(Encoding),
     /// `{jwt:NAME}`: only a JWT, whose claim of this name has the content's SHA-256. Nothing else is signed.
     Jwt(DigestClaim),
 }
@@ -245,6 +247,10 @@ fn variable(text: &str) -> Result<Piece, TemplateFault> {
             false => Err(TemplateFault::Unknown),
         };
     }
+    if let Some(encoding) = name.strip_prefix("sha256:") {
+        let known = Encoding::ALL.into_iter().find(|(known, _)| *known == encoding);
+        return known.map(|(_, known)| Piece::Body(Body::Sha256(known))).ok_or(TemplateFault::Unknown);
+    }
     if let Some(claim) = name.strip_prefix("jwt:") {
         let (name, encoding) = claim.split_once(':').unwrap_or((claim, Encoding::Hex.name()));
         let encoding = Encoding::ALL.into_iter().find(|(known, _)| *known == encoding);
@@ -325,7 +331,7 @@ pub enum TemplateFault {
 const BODY: &str = "{body}";
 
 /// The variables of a template, as a text for people.
-pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`, `{jwt:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
+pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`, `{sha256:hex}`, `{jwt:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
      `{url:decoded}`, `{url:variants}`, `{header:NAME}`";
 
 #[cfg(test)]
@@ -356,6 +362,7 @@ mod tests {
     fn parts_are_spliced_before_and_behind_the_content() {
         for (template, want) in [
             ("{body}", "|"),
+            ("{timestamp}.{url}.{sha256:hex}", "17.https://h/p?q.|"),
             ("{jwt:sha256}", "|"),
             ("{jwt:sha256:base64}", "|"),
             ("{timestamp}.{body}", "17.|"),
@@ -428,6 +435,9 @@ mod tests {
             ("{jwt:a}.", 0..7, NotAlone),
             ("{jwt:}", 0..6, Unknown),
             ("{jwt:a:sha1}", 0..12, Unknown),
+            ("{sha256}", 0..8, Unknown),
+            ("{sha256:text}", 0..13, Unknown),
+            ("{id}{sha256:hex}", 4..16, NothingBetween),
             ("{id}{form}", 4..10, NothingBetween),
             ("{body", 0..5, Brace),
             ("a}{body}", 1..8, Brace),

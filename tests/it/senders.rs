@@ -24,6 +24,7 @@ use hookgate::signature::template::{Body, Part};
 use hookgate::signature::window::{Place, Unit};
 use hookgate::signature::{ClaimError, Context, Fields, Unverified, Verifier};
 use serde::Deserialize;
+use sha2::Digest as _;
 
 const BODY: &[u8] = b"{\"type\":\"event\",\"n\":1,\"bytes\":\"\xff\xfe\"}";
 const ID: &str = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W";
@@ -33,7 +34,7 @@ pub(crate) const ORIGIN: &str = "https://hooks.example.com";
 /// A body that this sender could send.
 pub(crate) fn body(scheme: &Scheme) -> &'static [u8] {
     match scheme.content.content() {
-        Body::Whole | Body::Digest(_) | Body::Jwt(_) => BODY,
+        Body::Whole | Body::Digest(_) | Body::Sha256(_) | Body::Jwt(_) => BODY,
         Body::Form => b"CallSid=CA1&From=%2B14158675309&Body=a%20b",
     }
 }
@@ -167,8 +168,13 @@ impl Sender {
         let timestamp = scheme.timestamp.as_ref();
         let text = timestamp.map(|timestamp| timestamp.unit.write(moment)).unwrap_or_default();
         let template = scheme.content.as_str().replace("{timestamp}", &text).replace("{id}", ID);
-        let (before, after) = template.split_once("{body}").unwrap();
-        let message = [before.as_bytes(), &request.body, after.as_bytes()].concat();
+        let url = format!("{}{}", request.origin, request.target);
+        let template = template.replace("{url}", &url);
+        let template = template.replace("{sha256:hex}", &hex::encode(sha2::Sha256::digest(&request.body)));
+        let message = match template.split_once("{body}") {
+            Some((before, after)) => [before.as_bytes(), &request.body, after.as_bytes()].concat(),
+            None => template.into_bytes(),
+        };
         let signature = match scheme.algorithm {
             Algorithm::Ed25519 => ed25519_key(seed).sign(&message).to_bytes().to_vec(),
             Algorithm::EcdsaP256 => {

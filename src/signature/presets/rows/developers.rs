@@ -7,6 +7,7 @@ use crate::signature::presets::row::{
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
+use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
 /// These senders, by name.
@@ -224,6 +225,20 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://docs.logto.io/developers/webhooks/secure-webhooks",
             note: "The secret is the signing key, on the webhook's page in the Logto Console.",
             origin: Given("the signing key on the page of the webhook (Logto Console)"),
+            ..usual()
+        },
+        Row {
+            name: "manus",
+            sender: "Manus",
+            field: "x-webhook-signature",
+            algorithm: Algorithm::RsaSha256,
+            encoding: Encoding::Base64,
+            secret: SecretEncoding::Base64,
+            content: "{timestamp}.{url}.{sha256:hex}",
+            time: field_time("x-webhook-timestamp", Unit::Seconds, 300),
+            documentation: "https://open.manus.ai/docs/v2/webhooks-security",
+            note: "The secret is Manus's public key, in PEM or base64. The URL must be exactly the URL that is registered at Manus.",
+            origin: Given("the public key at `/v2/webhook.publicKey` of the API"),
             ..usual()
         },
         Row {

@@ -70,6 +70,18 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "chip",
+            sender: "CHIP",
+            field: "x-signature",
+            algorithm: Algorithm::RsaSha256,
+            encoding: Encoding::Base64,
+            secret: SecretEncoding::Base64,
+            documentation: "https://docs.chip-in.asia/chip-collect/overview/webhook-signatures",
+            note: "For CHIP Collect. The secret is the webhook's public key, in PEM or base64. Success callbacks have another key. CHIP signs no time.",
+            origin: Given("`public_key` of the webhook, or of the account for success callbacks (the API)"),
+            ..usual()
+        },
+        Row {
             name: "coinbase-commerce",
             sender: "Coinbase Commerce",
             field: "x-cc-webhook-signature",
