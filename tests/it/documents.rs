@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use hookgate::admission::memory_bound::Footprint;
@@ -416,5 +417,26 @@ fn figures_of_speed_in_prose_are_those_of_a_table() {
         // A table's columns are padded.
         assert!(text(document).contains(words), "{document} does not say: {words}");
         assert!(text(of_table).contains(row), "{of_table} has no such row: {row}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let help = Command::new(env!("CARGO_BIN_EXE_hookgate")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(names.len() > 10, "{help}");
+    let readme = text("README.md");
+    for name in names {
+        assert!(
+            readme.contains(&format!("| `hookgate {name}")) || name == "run",
+            "README.md has no row for {name}"
+        );
     }
 }
