@@ -197,6 +197,11 @@ impl Collector for Exposition {
         let help = "From the end of a request's head to the end of its answer";
         to.histograms("hookgate_request_duration_seconds", help, [(own([]), &sum.took)])?;
 
+        let help = "From the end of a request's head to the end of its answer, by route";
+        let of_routes = routes().filter(|((_, path), _)| !path.is_empty());
+        let of_routes = of_routes.map(|(path, route)| (own([path]), &route.took));
+        to.histograms("hookgate_route_request_duration_seconds", help, of_routes)?;
+
         let help = "From the forwarding of a request to the head of the upstream's response, or the failure to get one";
         let upstream = routes().filter(|((_, path), _)| !path.is_empty());
         let upstream = upstream.map(|(path, route)| (own([path]), &route.upstream));

@@ -107,9 +107,9 @@ impl Meters {
         for shard in lock(&self.shards).iter() {
             sum.connections = sum.connections.wrapping_add(shard.connections.load(Ordering::Relaxed));
             let counts = lock(&shard.counts);
-            sum.took.add(&counts.took);
             for (slot, route) in &counts.routes {
                 let Some(path) = paths.get(slot.0) else { continue };
+                sum.took.add(&route.took);
                 sum.routes.entry(Arc::clone(path)).or_default().add(route);
             }
         }
@@ -127,7 +127,6 @@ struct Shard {
 
 #[derive(Debug, Default)]
 struct Counts {
-    took: Distribution,
     routes: BTreeMap<Slot, RouteSum>,
 }
 
@@ -139,9 +138,9 @@ impl Tally {
     /// Counts a request that has ended at `now`.
     pub fn count(&self, record: &Record, now: SystemTime) {
         let mut counts = lock(&self.0.counts);
-        counts.took.observe(record.took);
         let slot = record.route.as_ref().map_or(Slot::NO_ROUTE, |route| route.slot);
         let route = counts.routes.entry(slot).or_default();
+        route.took.observe(record.took);
         count(&mut route.outcomes, Outcome::of(record), 1);
         if let Some(reason) = record.observed {
             count(&mut route.would_refuse, reason, 1);
@@ -246,6 +245,8 @@ pub struct RouteSum {
     pub verified: BTreeMap<Arc<str>, Seen>,
     /// Requests by the name in the client's certificate that the route requires.
     pub clients: BTreeMap<Arc<str>, u64>,
+    /// The durations of requests.
+    pub took: Distribution,
     /// How long the upstream took.
     pub upstream: Distribution,
 }
@@ -260,6 +261,7 @@ impl RouteSum {
             self.verified.entry(Arc::clone(secret)).or_default().add(*seen);
         }
         other.clients.iter().for_each(|(name, n)| count(&mut self.clients, Arc::clone(name), *n));
+        self.took.add(&other.took);
         self.upstream.add(&other.upstream);
     }
 }
@@ -321,7 +323,7 @@ mod tests {
         assert_eq!(a.upstream.count(), 3);
         assert_eq!(b.outcomes[&Outcome { status: 401, reason: Some(Reason::SignatureMismatch) }], 1);
         assert_eq!((b.upstream.count(), b.verified.len(), none.outcomes.len()), (0, 0, 1));
-        assert_eq!(sum.took.count(), 5);
+        assert_eq!((sum.took.count(), a.took.count(), none.took.count()), (5, 3, 1));
     }
 
     /// The number of series is bounded. Neither an upstream's answers nor reloads can raise it above the
