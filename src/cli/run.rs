@@ -140,12 +140,14 @@ fn tell(terminal: &mut Terminal, report: &Report) {
     }
     let documents = report.to_json();
     for (problem, place) in report.problems.iter().zip(documents.as_array().into_iter().flatten()) {
-        let (code, text, help) = (problem.code, &problem.message, problem.help.as_deref());
+        let (code, text, label) = (problem.code, &problem.message, problem.label.as_deref());
+        // A help of several lines is an example, for a person at a terminal.
+        let help = problem.help.as_deref().filter(|help| !help.contains('\n'));
         let (file, line) = (&report.name, place.get("line").and_then(serde_json::Value::as_u64));
         match problem.severity {
-            Severity::Error => error!(code, problem = text, file, line, help, "configuration"),
-            Severity::Warning => warn!(code, problem = text, file, line, help, "configuration"),
-            Severity::Note => info!(code, problem = text, file, line, help, "configuration"),
+            Severity::Error => error!(code, problem = text, file, line, label, help, "configuration"),
+            Severity::Warning => warn!(code, problem = text, file, line, label, help, "configuration"),
+            Severity::Note => info!(code, problem = text, file, line, label, help, "configuration"),
         }
     }
 }

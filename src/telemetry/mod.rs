@@ -28,8 +28,9 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 use jiff::tz::TimeZone;
-use tracing::{Level, info, warn};
+use tracing::{Level, Metadata, info, warn};
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{AccessLog, Log, LogFormat};
 use crate::gateway::reason::Reason;
@@ -49,6 +50,40 @@ struct Output {
     sink: Sink,
     form: Form,
     level: Level,
+    /// Whether standard output is the journal of systemd.
+    is_journal: bool,
+}
+
+impl Output {
+    /// Writes lines that belong together. The journal gets each line with its priority (sd-daemon(3)).
+    fn push(&self, level: Level, lines: &[u8]) {
+        if !self.is_journal {
+            return self.sink.push(lines);
+        }
+        let mut out = Vec::with_capacity(lines.len().saturating_add(8));
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            out.extend_from_slice(priority(level).as_bytes());
+            out.extend_from_slice(line);
+        }
+        self.sink.push(&out);
+    }
+}
+
+/// The priority of a level, as the journal reads it at the beginning of a line.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+/// Whether standard output is the journal. systemd names its device and its inode in `JOURNAL_STREAM` (systemd.exec(5)), so a
+/// program whose output was redirected since then can tell.
+fn is_journal() -> bool {
+    let Some(named) = std::env::var_os("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stdout()).is_ok_and(|stat| named == *format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// The form of the log.
@@ -74,8 +109,8 @@ pub fn init(log: &Log) {
     let Ok(sink) = Sink::start(io::stdout()) else { return };
     let colours = terminal && wants_colours();
     let form = if json { Form::Json } else { Form::Pretty(Manner { colours, zone: TimeZone::system() }) };
-    let output = OUTPUT.get_or_init(|| Output { sink, form, level: log.level });
-    let lines = fmt().with_max_level(log.level).with_target(false).with_writer(|| Lines(output));
+    let output = OUTPUT.get_or_init(|| Output { sink, form, level: log.level, is_journal: is_journal() });
+    let lines = fmt().with_max_level(log.level).with_target(false).with_writer(Writers(output));
     let installed = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
@@ -86,8 +121,23 @@ pub fn init(log: &Log) {
     }
 }
 
-/// The interface for `tracing-subscriber`. Each write is one log line with its parts.
-struct Lines(&'static Output);
+/// The interface for `tracing-subscriber`: makes a writer for each log line.
+struct Writers(&'static Output);
+
+impl MakeWriter<'_> for Writers {
+    type Writer = Lines;
+
+    fn make_writer(&self) -> Lines {
+        Lines(self.0, Level::INFO)
+    }
+
+    fn make_writer_for(&self, line: &Metadata<'_>) -> Lines {
+        Lines(self.0, *line.level())
+    }
+}
+
+/// The writer of a log line with this level. Each write is one line with its parts.
+struct Lines(&'static Output, Level);
 
 impl io::Write for Lines {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
@@ -95,7 +145,7 @@ impl io::Write for Lines {
             Form::Json => Notation::Json,
             Form::Pretty(_) => Notation::Braces,
         };
-        self.0.sink.push(&without_hidden(lines, notation));
+        self.0.push(self.1, &without_hidden(lines, notation));
         Ok(lines.len())
     }
 
@@ -148,12 +198,12 @@ pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Ve
         Form::Json => {
             buffer.clear();
             log_line::write(buffer, record, now);
-            output.sink.push(buffer);
+            output.push(record.level(), buffer);
         }
         Form::Pretty(manner) => {
             let mut text = String::new();
             person_line::write(&mut text, &PersonLine::of_request(record, now), manner);
-            output.sink.push(text.as_bytes());
+            output.push(record.level(), text.as_bytes());
         }
     }
 }
@@ -161,10 +211,10 @@ pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Ve
 /// Writes the line of an attempt that ended at `now`, if the log is for people and has such lines. Returns whether it is.
 pub fn emit_attempt(record: &AttemptRecord<'_>, now: SystemTime) -> bool {
     match OUTPUT.get() {
-        Some(Output { sink, form: Form::Pretty(manner), level }) if Level::INFO <= *level => {
+        Some(output @ Output { form: Form::Pretty(manner), level, .. }) if Level::INFO <= *level => {
             let mut text = String::new();
             person_line::write(&mut text, &PersonLine::of_attempt(record, now), manner);
-            sink.push(text.as_bytes());
+            output.push(Level::INFO, text.as_bytes());
             true
         }
         Some(_) | None => false,
@@ -174,10 +224,10 @@ pub fn emit_attempt(record: &AttemptRecord<'_>, now: SystemTime) -> bool {
 /// Writes the likely cause of a request, if the log is for people and has such lines. Returns whether it is.
 pub fn emit_cause(request: &str, detail: &str, advice: &str) -> bool {
     match OUTPUT.get() {
-        Some(Output { sink, form: Form::Pretty(manner), level }) if Level::INFO <= *level => {
+        Some(output @ Output { form: Form::Pretty(manner), level, .. }) if Level::INFO <= *level => {
             let mut text = String::new();
             person_line::beneath(&mut text, &person_line::cause(request, detail, advice), manner);
-            sink.push(text.as_bytes());
+            output.push(Level::INFO, text.as_bytes());
             true
         }
         Some(_) | None => false,

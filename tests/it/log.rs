@@ -1,6 +1,6 @@
 //! The log of a running gateway: the content of each line. No request waits until the log is read.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -175,6 +175,50 @@ fn the_access_log_can_be_refusals_only_or_off() {
         Client::connect(address).send(post(FIXTURE).bytes()).response().assert_answer("ok");
         assert_eq!(Client::connect(address).send(unsigned(FIXTURE).bytes()).response().status, 401);
         assert_eq!(access_lines(running).len(), want, "{access}");
+    }
+}
+
+/// A gateway whose standard output is a pipe that `JOURNAL_STREAM` names, or another one. Returns its lines, of a request that
+/// its app does not answer, and of one that no route serves.
+fn lines_for_the_journal(is_named: bool) -> Vec<String> {
+    let setup = Setup::new("http://127.0.0.1:9", "");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let stat = rustix::fs::fstat(&writer).unwrap();
+    let inode = if is_named { stat.st_ino } else { stat.st_ino + 1 };
+    let mut command = setup.command();
+    command.env("JOURNAL_STREAM", format!("{}:{inode}", stat.st_dev)).stdout(writer).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut lines = Vec::new();
+    let mut reader = std::io::BufReader::new(reader).lines().map_while(Result::ok);
+    for line in reader.by_ref() {
+        lines.push(line);
+        if lines.last().unwrap().contains("\"listening\"") {
+            break;
+        }
+    }
+    let address = address_in(lines.last().unwrap());
+    assert_eq!(Client::connect(address).send(post(FIXTURE).bytes()).response().status, 502);
+    assert_eq!(Client::connect(address).send(unsigned("{}").target("/lost").bytes()).response().status, 404);
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    lines.extend(reader);
+    child.wait().unwrap();
+    lines
+}
+
+#[test]
+fn each_line_for_the_journal_has_its_priority_and_no_other_line_has_one() {
+    for is_named in [true, false] {
+        let lines = lines_for_the_journal(is_named);
+        for (mark, priority) in
+            [("listening", "<6>"), ("upstream_unreachable", "<4>"), ("no_route", "<6>"), ("drained", "<6>")]
+        {
+            let line =
+                lines.iter().find(|line| line.contains(mark)).unwrap_or_else(|| panic!("{mark}: {lines:?}"));
+            let json = if is_named { line.strip_prefix(priority) } else { Some(line.as_str()) };
+            let json = json.unwrap_or_else(|| panic!("no {priority}: {line}"));
+            assert!(serde_json::from_str::<Value>(json).unwrap().is_object());
+        }
     }
 }
 

@@ -231,10 +231,15 @@ fn a_bad_configuration_changes_nothing_and_is_reported_as_by_check() {
     let (mut running, address) = mounted.start();
     mounted.configure("workerz = 3");
     let problem = running.wait_for("unknown_key");
-    assert!(problem.contains("did you mean") || problem.contains("workerz"), "{problem}");
+    assert!(problem.contains("did you mean `workers`?") && problem.contains("workerz"), "{problem}");
     assert!(problem.contains("\"ERROR\""), "{problem}");
-    running.wait_for("the configuration in force stays");
+    let stays = running.wait_for("the configuration in force stays");
+    assert!(stays.contains("gateway.toml has changed"), "{stays}");
     assert_eq!(send(address, FIRST).status, 200);
+    fs::write(mounted.path("gateway.toml"), "routes = []").unwrap();
+    let problem = running.wait_for("missing_routes");
+    assert!(!problem.contains("help"), "an example belongs on a terminal: {problem}");
+    running.wait_for("the configuration in force stays");
     fs::remove_file(mounted.path("gateway.toml")).unwrap();
     running.wait_for("the configuration in force stays");
     assert_eq!(send(address, FIRST).status, 200);
@@ -242,6 +247,8 @@ fn a_bad_configuration_changes_nothing_and_is_reported_as_by_check() {
     running.wait_for("\"reloaded\"");
     mounted.swap(" ");
     running.wait_for("secret_empty");
+    let stays = running.wait_for("the configuration in force stays");
+    assert!(!stays.contains("gateway.toml has changed") && stays.contains(" has changed"), "{stays}");
     assert_eq!(send(address, FIRST).status, 200);
     running.signal("-TERM");
     assert_eq!(running.ended(), Some(0), "{}", running.seen);

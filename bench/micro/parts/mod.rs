@@ -18,6 +18,7 @@ use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
 use hookgate::telemetry::log_line;
 use hookgate::telemetry::metric::{Meters, Tally};
+use hookgate::telemetry::recent::Recent;
 use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
 use hookgate::upstream::origin::Origin;
 use hookgate::upstream::request::{Channel, ForwardOptions, RequestInfo, compose};
@@ -30,7 +31,7 @@ pub(crate) type Part = Box<dyn FnMut()>;
 pub(crate) type Make = fn() -> Part;
 
 /// All parts by name.
-pub(crate) const PARTS: [(&str, Make); 30] = [
+pub(crate) const PARTS: [(&str, Make); 32] = [
     ("head/typical", head_typical),
     ("head/absolute form", head_absolute),
     ("head/100 lines", head_100_lines),
@@ -66,6 +67,8 @@ pub(crate) const PARTS: [(&str, Make); 30] = [
     ("fields/x-forwarded", || composed("", XForwarded::Append)),
     ("telemetry/line", log_line),
     ("telemetry/count", count),
+    ("telemetry/recent, kept", || recent(Duration::from_secs(1))),
+    ("telemetry/recent, left out", || recent(Duration::ZERO)),
 ];
 
 const TYPICAL: &str = "POST /webhook/leases?source=propify HTTP/1.1\r\n\
@@ -249,4 +252,19 @@ fn count() -> Part {
     let meters = Meters::default();
     let (tally, record): (Tally, Record) = (meters.tally(), record(&meters));
     warm(move || tally.count(black_box(&record), MOMENT))
+}
+
+/// Ends a request with the recent requests on, this long after the one before. More places are taken than there are.
+fn recent(between: Duration) -> Part {
+    let recent = Recent::new(1000);
+    let Record { route, secret, .. } = record(&Meters::default());
+    let mut now = MOMENT;
+    let mut end = move || {
+        now += between;
+        let (route, secret) = (route.clone(), secret.clone());
+        let mut record = Record { route, secret, status: 200, ..Record::new(RequestId(1), peer()) };
+        recent.request(black_box(&mut record), now);
+    };
+    (0..1100).for_each(|_| end());
+    warm(end)
 }

@@ -86,25 +86,28 @@ impl<T: FnMut(&Report)> Reloading<T> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let look = self.watch.look();
-                    let finds = matches!(look, Look::Changed);
                     tell_unreadable(&look, &mut unreadable);
-                    if finds && found_before {
-                        self.reload("a file has changed");
-                    }
-                    found_before = finds && !found_before;
+                    found_before = match look {
+                        Look::Changed(file) if found_before => {
+                            self.reload(&format!("{} has changed", file.display()));
+                            false
+                        }
+                        Look::Changed(_) => true,
+                        Look::Same | Look::Unreadable(..) => false,
+                    };
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn reload(&mut self, cause: &'static str) {
+    fn reload(&mut self, cause: &str) {
         systemd::reloading();
         self.load(cause);
         systemd::ready();
     }
 
-    fn load(&mut self, cause: &'static str) {
+    fn load(&mut self, cause: &str) {
         let loaded = match self.watch.load(&self.file, Source::File) {
             Ok(loaded) => loaded,
             Err(wrong) => {
@@ -163,6 +166,6 @@ fn tell_unreadable(look: &Look, before: &mut bool) {
             info!("every file can be read again");
             *before = false;
         }
-        Look::Unreadable(..) | Look::Same | Look::Changed => {}
+        Look::Unreadable(..) | Look::Same | Look::Changed(_) => {}
     }
 }

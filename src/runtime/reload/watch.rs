@@ -44,8 +44,8 @@ enum Sight {
 pub enum Look {
     /// No file has changed.
     Same,
-    /// A file has changed.
-    Changed,
+    /// This file has changed.
+    Changed(PathBuf),
     /// No readable file has changed, but this file cannot be read.
     Unreadable(PathBuf, ReadError),
 }
@@ -95,7 +95,7 @@ impl Watch {
                 Err(error) if sight == Sight::Unknown => {
                     unreadable = Some(Look::Unreadable(path.clone(), error));
                 }
-                Ok(_) | Err(_) if sight != known.sight => return Look::Changed,
+                Ok(_) | Err(_) if sight != known.sight => return Look::Changed(path.clone()),
                 Ok(_) | Err(_) => {}
             }
         }
@@ -129,7 +129,7 @@ mod tests {
 
     impl Watch {
         fn has_changed(&self) -> bool {
-            matches!(self.look(), Look::Changed)
+            matches!(self.look(), Look::Changed(_))
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
             let path = folder.path().join(name);
             let before = fs::read(&path).unwrap();
             fs::write(&path, content).unwrap();
-            assert!(watch.has_changed(), "{name}");
+            assert!(matches!(watch.look(), Look::Changed(changed) if changed == path), "{name}");
             fs::remove_file(&path).unwrap();
             assert!(watch.has_changed(), "{name}");
             fs::write(&path, before).unwrap();

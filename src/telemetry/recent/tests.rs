@@ -262,7 +262,7 @@ fn entries_of_many_threads_get_a_number_each() {
         for thread in 0..4 {
             let recent = &recent;
             scope.spawn(move || {
-                (0..500).for_each(|id| recent.request(&mut record(id), at(thread * 500 + id)))
+                (0..500).for_each(|id| recent.request(&mut record(id), at(thread * 500 + id)));
             });
         }
         for _ in 0..1000 {
