@@ -221,6 +221,29 @@ fn an_expired_secret_verifies_nothing_from_its_last_moment_on() {
     }
 }
 
+/// The tags were computed with Python's hmac and hashlib.
+#[test]
+fn the_digest_of_the_content_is_signed_as_the_template_writes_it() {
+    let content = b"{\"id\":1}";
+    for (template, tag) in [
+        ("v1.{sha256:hex}.end", "d53706b8e6eac9033fd0ba0e1570e780a854bbbfac284f17ed71d77ae373f766"),
+        ("v1.{sha256:base64}.end", "153d450234780448a0023710f16fde1e94547a48d53e6d42f1e4e244950b52da"),
+        ("v1.{sha256:base64url}.end", "4ffd963db3775203644c48fb1974375e1a178466326724dad9fe6758062724f6"),
+    ] {
+        let content_of = template::Template::parse(template).unwrap();
+        let scheme = Scheme { content: content_of, ..Scheme::preset("propify").unwrap().clone() };
+        let verifier = Verifier::new(scheme, vec![secret("other", "other"), secret("right", "key")]).unwrap();
+        let fields = line("propify-signature", tag);
+        assert_eq!(verify(&verifier, &fields, content, NOW).as_deref(), Some("right"), "{template}");
+        for forged in [&b"{\"id\":2}"[..], b"", &content[1..]] {
+            assert_eq!(verify(&verifier, &fields, forged, NOW), None, "{template}");
+        }
+        let context = Context::of(&fields, NOW);
+        let made = verifier.signature(Some("right"), &context, Stamp::default(), content).unwrap();
+        assert_eq!(made.field.1, tag, "{template}");
+    }
+}
+
 #[test]
 fn without_any_secret_that_counts_nothing_verifies() {
     let none = verifier("propify", vec![]);

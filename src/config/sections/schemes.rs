@@ -179,6 +179,8 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
             "content",
             "write `format = \"jwt\"`, and as `content` the claim with the digest: `\"{jwt:payload_hash}\"`",
         ),
+        SchemeFault::ClaimWithoutJwt => ("timestamp", "write `format = \"jwt\"`, or name another place"),
+        SchemeFault::PointerAndPart => ("content", "remove `{timestamp}`"),
         SchemeFault::JwtAlgorithm => ("algorithm", "write `algorithm = \"hmac-sha256\"`, or remove it"),
         SchemeFault::PointerUnsigned => {
             ("timestamp", "write `content = \"{body}\"`, or `timestamp = { header = \"x-acme-timestamp\" }`")

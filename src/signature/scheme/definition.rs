@@ -170,7 +170,8 @@ impl Scheme {
             (by_entry && has_names == Some(true), SchemeFault::EntryWithNames),
             (signs_basic, SchemeFault::BasicSigns),
             (key_is_tag, SchemeFault::KeyIsTag),
-            (is_jwt != signs_jwt || (in_claims && !is_jwt), SchemeFault::JwtUnsigned),
+            (is_jwt != signs_jwt, SchemeFault::JwtUnsigned),
+            (in_claims && !is_jwt, SchemeFault::ClaimWithoutJwt),
             (is_jwt && self.algorithm.jws_name().is_none(), SchemeFault::JwtAlgorithm),
             (is_jwt && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
             (
@@ -178,7 +179,8 @@ impl Scheme {
                 SchemeFault::TimestampUnsigned,
             ),
             (in_content && !signs_json, SchemeFault::PointerUnsigned),
-            ((self.timestamp.is_none() || in_content) && signs_time, SchemeFault::NoTimestamp),
+            (in_content && signs_time, SchemeFault::PointerAndPart),
+            (self.timestamp.is_none() && signs_time, SchemeFault::NoTimestamp),
             (self.id.is_some() && !signs_id, SchemeFault::IdUnsigned),
             (self.id.is_none() && signs_id, SchemeFault::NoId),
             (self.algorithm == Algorithm::Token && signs_more, SchemeFault::TokenSignsNothing),
@@ -215,14 +217,20 @@ pub enum SchemeFault {
     #[error("the timestamp is not signed, so a forger could set it")]
     TimestampUnsigned,
     /// The format is a JWT, but the JWT is not what is signed; or the reverse.
-    #[error("a JWT is a format, a signed text, and perhaps the place of the timestamp, all at once")]
+    #[error("only one of the format and the signed text is a JWT")]
     JwtUnsigned,
+    /// The timestamp is a claim, but there is no JWT.
+    #[error("the timestamp is a claim, but there is no JWT")]
+    ClaimWithoutJwt,
     /// A JWT cannot have this algorithm.
     #[error("no JWT has this algorithm")]
     JwtAlgorithm,
     /// The timestamp is at a JSON pointer, but the scheme signs no JSON.
     #[error("the timestamp is in the content, but no JSON is signed")]
     PointerUnsigned,
+    /// The timestamp is in the content, and also a part of the signed text beside the content.
+    #[error("the timestamp is in the content, so it cannot be another part of the signed text")]
+    PointerAndPart,
     /// A timestamp is signed, but the scheme does not say where it is.
     #[error("`{{timestamp}}` is signed, but nothing says where it stands")]
     NoTimestamp,
