@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::support::event::event;
 use crate::support::gateway::{OPERATOR, VIEWER};
 use crate::support::shelf::{Shelf, complete, put};
+use crate::support::tls::{Authority, TlsClient};
 use crate::support::{Client, Gateway, PATIENCE, Upstream, gateway, post};
 
 const PATH: &str = "/webhook/leases";
@@ -30,6 +31,13 @@ struct Answer {
 }
 
 impl Answer {
+    fn read(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let (head, text) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_owned(), text: text.to_owned() }
+    }
+
     /// A field of the answer. The name is in lower case.
     fn field(&self, name: &str) -> Option<&str> {
         let name = format!("{name}: ");
@@ -53,10 +61,7 @@ fn ask(address: SocketAddr, method: &str, target: &str, lines: &str, content: &s
     stream.write_all(format!("{head}{content}").as_bytes()).unwrap();
     let mut text = Vec::new();
     stream.read_to_end(&mut text).unwrap();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let (head, text) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), text: text.to_owned() }
+    Answer::read(&text)
 }
 
 /// A browser with a session.
@@ -238,7 +243,11 @@ fn changes_are_made_only_by_pages_of_the_console() {
     assert_eq!((without.status, paused()), (401, 0), "without a session");
     assert_eq!(browser.get("/pause").status, 405);
     assert_eq!(ask(gateway.admin(), "PUT", "/queue", &format!("{cookie}{SAME}"), "").status, 405);
-    let page = browser.submit("/pause", &format!("{form}&back=/queue"));
+    assert_eq!(browser.post("/pause", &format!("{form}&back=/queue")).status, 303);
+    let refresh = format!("{cookie}{SAME}sec-fetch-mode: cors\r\n");
+    let refreshed = ask(gateway.admin(), "GET", "/queue", &refresh, "");
+    assert!(!refreshed.text.contains("are paused"), "a refresh takes no notice from the session");
+    let page = browser.get("/queue");
     assert_eq!(paused(), 1);
     assert!(page.text.contains("are paused") && page.text.contains("action=\"/resume\""), "{}", page.text);
     assert!(!browser.get("/queue").text.contains("are paused"), "it is told once");
@@ -500,7 +509,7 @@ fn dead_letters_are_grouped_and_a_group_is_sent_again() {
     let (gateway, shelf, _upstream) = four("");
     let browser = open(&gateway, "");
     let page = browser.get("/dead").text;
-    assert!(page.contains("1 event</strong> in 1 groups") && page.contains("the app answered 500"), "{page}");
+    assert!(page.contains("1 event</strong> in 1 group") && page.contains("the app answered 500"), "{page}");
     let link = page.split('"').find(|part| part.starts_with("/replay?state=dead&amp;failure=500")).unwrap();
     let page = browser.get(&link.replace("&amp;", "&")).text;
     assert!(page.contains("1 event</strong> match"), "{page}");
@@ -595,4 +604,38 @@ fn the_stream_is_only_for_pages_of_the_console() {
     Client::to(&gateway).send(post("{}").bytes()).response().assert_answer("ok");
     let row = read_until("event: row");
     assert!(read_until("✓ verified").contains("/requests/"), "{row}");
+}
+
+#[test]
+fn over_tls_the_cookie_is_secure_and_the_certificate_names_the_hosts() {
+    let (authority, upstream) = (Authority::new("us"), Upstream::ok());
+    let certificate = authority.issue(&["console.example", "localhost"]);
+    let gateway = gateway()
+        .route(PATH, &upstream.url())
+        .file("admin.crt", certificate.cert.clone())
+        .file("admin.key", certificate.key.clone())
+        .admin_with(&format!(
+            "console = true\ntls = {{ cert = \"admin.crt\", key = \"admin.key\" }}\n{TOKENS}"
+        ))
+        .start();
+    let config = authority.client().config();
+    let ask = |method: &str, target: &str, host: &str, lines: &str, content: &str| {
+        let mut client = TlsClient::connect(gateway.admin(), "localhost", &config).unwrap();
+        let length = content.len();
+        let head =
+            format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: {length}\r\n\r\n");
+        client.stream.write_all(format!("{head}{content}").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        client.stream.read_to_end(&mut answer).unwrap();
+        Answer::read(&answer)
+    };
+    let authorization = format!("{JSON}authorization: Bearer {OPERATOR}\r\n");
+    let made = ask("POST", "/api/v1/console/links", "console.example", &authorization, "{}");
+    let opened = ask("GET", &path_of(&made), "console.example", "", "");
+    assert_eq!(opened.status, 303, "{}", opened.text);
+    let cookie = opened.field("set-cookie").unwrap().to_owned();
+    assert!(cookie.starts_with("__Host-hookgate=") && cookie.ends_with("; Secure"), "{cookie}");
+    let cookie = opened.cookie();
+    assert_eq!(ask("GET", "/live", "console.example", &cookie, "").status, 200);
+    assert_eq!(ask("GET", "/live", "evil.example", &cookie, "").status, 403);
 }

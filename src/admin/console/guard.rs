@@ -170,6 +170,11 @@ pub(crate) fn is_from_elsewhere(fields: &HeaderMap) -> bool {
     fields.get_all(SEC_FETCH_SITE).iter().any(|site| site == "cross-site" || site == "same-site")
 }
 
+/// Whether a person goes to the page, and not the script, which refreshes parts of it.
+pub(crate) fn is_navigation(fields: &HeaderMap) -> bool {
+    fields.get(SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate")
+}
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");

@@ -85,6 +85,8 @@ struct Person {
     session: String,
     operator: Operator,
     viewer: Viewer,
+    /// Whether the person goes to the page. The script's requests take no notice from the session.
+    is_navigation: bool,
 }
 
 impl Person {
@@ -225,7 +227,7 @@ impl Console {
             (ConsoleMode::ReadOnly | ConsoleMode::Off, Role::Operate | Role::Read) => Access::ReadOnly,
         };
         let viewer = Viewer { name: operator.name.to_string(), access };
-        Some(Person { session, operator, viewer })
+        Some(Person { session, operator, viewer, is_navigation: guard::is_navigation(fields) })
     }
 
     /// Makes a link, for a program that may use the API.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::frame::time;
+use super::frame::{duration, time};
 use super::text;
 use crate::admin::api::filter::{millis, written};
 use crate::gateway::reason::Reason;
@@ -118,10 +118,10 @@ fn request(number: u64, record: &Record, entry: &Entry) -> Vec<Cell> {
     let model = record.model.as_deref().map(|model| part(model, "badge"));
     vec![
         [Some(link), event].into_iter().flatten().collect(),
-        vec![part(record.client.to_string(), "")],
+        vec![part(record.client.to_string(), "nowrap")],
         route.into_iter().chain(model).collect(),
         result(record, entry),
-        vec![part(took(record.took), "")],
+        vec![part(took(record.took), "nowrap")],
     ]
 }
 
@@ -176,12 +176,12 @@ fn delivery(attempt: &DeliveryAttempt) -> Vec<Cell> {
         vec![part(format!("to {}", attempt.upstream), "detail")],
         std::iter::once(part(&*attempt.route.path, "id")).chain(model).collect(),
         [Some(word), dead, again, detail].into_iter().flatten().collect(),
-        vec![part(took(attempt.took), "")],
+        vec![part(took(attempt.took), "nowrap")],
     ]
 }
 
 fn wait_of(wait: Duration) -> String {
-    super::frame::duration(wait.as_secs())
+    if wait < Duration::from_secs(1) { took(wait) } else { duration(wait.as_secs()) }
 }
 
 /// A duration in milliseconds, in more detail if it is short.

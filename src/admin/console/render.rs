@@ -185,7 +185,7 @@ impl Console {
     }
 
     fn framed(&self, person: &Person, page: Body) -> Response<Content> {
-        let notice = self.sessions().told(&person.session);
+        let notice = if person.is_navigation { self.sessions().told(&person.session) } else { None };
         let Body { title, tab, status, body } = page;
         let frame = Frame { title, tab, viewer: Some(&person.viewer), notice: notice.as_ref() };
         html(status, frame.page(&body))

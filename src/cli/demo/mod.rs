@@ -264,7 +264,8 @@ fn invite(out: &mut Stream, gateway: &Gateway, secret: &str, link: Option<&str>)
     if let Some(link) = link {
         heading(out, "See both events in a browser (the link works once, within 5 minutes):");
         out.line(format_args!("  {link}"));
-        out.line(format_args!("  {this} console --admin {}   prints another link", gateway.admin));
+        heading(out, "For another link:");
+        out.line(format_args!("  {this} console --admin {}", gateway.admin));
     }
     heading(out, "Try it yourself, in another terminal:");
     out.line(format_args!("  export {VARIABLE}={secret}"));

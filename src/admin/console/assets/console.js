@@ -7,6 +7,7 @@
 
   // Times in local time; the title has the time in UTC, and how long ago it was.
   const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const today = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
   const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
   const ago = (date) => {
     const seconds = (date - Date.now()) / 1000;
@@ -19,7 +20,8 @@
     const date = new Date(element.dateTime);
     if (isNaN(date)) return;
     if (!element.title) element.title = element.dateTime.replace("T", " ").replace("Z", " UTC");
-    const text = element.hasAttribute("data-relative") ? ago(date) : clock.format(date);
+    const isToday = date.toDateString() === new Date().toDateString();
+    const text = element.hasAttribute("data-relative") ? ago(date) : (isToday ? today : clock).format(date);
     if (element.textContent !== text) element.textContent = text;
   });
 

@@ -85,7 +85,7 @@ impl Groups {
         html! {
             p.count {
                 strong { (events(self.events, self.is_capped)) } " in " (number(u64::try_from(groups.len()).unwrap_or(u64::MAX)))
-                " groups of equal failures. " a href=(url("/queue", &all, &[])) { "Show them one by one" }
+                @if groups.len() == 1 { " group" } @else { " groups" } " of equal failures. " a href=(url("/queue", &all, &[])) { "Show them one by one" }
             }
             @if self.is_capped { p.detail { "The groups count the latest " (number(self.events)) " dead letters." } }
             div.scroll role="region" aria-label="Dead letters" tabindex="0" {
@@ -108,7 +108,7 @@ impl Groups {
                 p.actions {
                     a.button href=(url("/replay", &all, &[])) { "Send all dead letters again…" }
                     " "
-                    a.button href=(url("/discard", &all, &[])) { "Discard all dead letters…" }
+                    a.button.quiet href=(url("/discard", &all, &[])) { "Discard all dead letters…" }
                 }
             }
             (command("dead-command", "As a command", &format!("hookgate events list{}", arguments(&all))))

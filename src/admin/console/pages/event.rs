@@ -67,15 +67,20 @@ impl EventPage<'_> {
     /// The page.
     pub(crate) fn body(&self) -> Markup {
         let event = self.event;
+        // A page with content is not refreshed: each look at content is logged.
+        let refresh = match self.content {
+            Shown::NotAsked | Shown::Never => Some("5"),
+            Shown::Failed(_) | Shown::Content(..) => None,
+        };
         html! {
-            p #state data-refresh="5" {
+            p #state data-refresh=[refresh] {
                 (state(&event.state, event.held.as_deref(), event.cause.as_deref()))
                 " · received " (time(&event.received)) " · " (route(&event.route))
             }
             (self.actions())
             section aria-labelledby="deliveries" {
                 h2 #deliveries { "Deliveries" }
-                div #timeline data-refresh="5" { @for delivery in &event.deliveries { (self::delivery(delivery)) } }
+                div #timeline data-refresh=[refresh] { @for delivery in &event.deliveries { (self::delivery(delivery)) } }
             }
             section aria-labelledby="content" {
                 h2 #content { "Content" }
@@ -116,7 +121,7 @@ impl EventPage<'_> {
                             button { "Send again" }
                         }
                     }
-                    a.button href={ "/discard?id=" (id) } { "Discard…" }
+                    a.button.quiet href={ "/discard?id=" (id) } { "Discard…" }
                 }
             }
             @if !self.event.content_kept {
@@ -401,6 +406,8 @@ mod tests {
             assert!(!page.contains("<script>"), "{page}");
         }
         let text = page(document(), Shown::Content(Form::Text, hostile), Access::Operate);
+        assert!(!text.contains("data-refresh"), "a refresh would be another look");
+        assert!(page(document(), Shown::NotAsked, Access::Operate).contains("data-refresh"));
         assert!(
             text.contains("&lt;script&gt;") && text.contains("\\xFF") && text.contains("\\x1B"),
             "{text}"

@@ -85,7 +85,7 @@ impl Queue<'_> {
                 p.actions {
                     a.button href=(url("/replay", self.filter, &[])) { "Send all of them again…" }
                     " "
-                    a.button href=(url("/discard", self.filter, &[])) { "Discard all of them…" }
+                    a.button.quiet href=(url("/discard", self.filter, &[])) { "Discard all of them…" }
                 }
             }
             (command("list-command", "As a command", &format!("hookgate events list{selection}")))
