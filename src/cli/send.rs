@@ -40,7 +40,8 @@ use crate::upstream::origin::Origin;
 /// A [`Failure`] if the event cannot be made, or gets no answer.
 pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> Result<Exit, Failure> {
     let target = target(&asked.target)?;
-    let plan = plan(terminal, file, asked, &target)?;
+    let mut plan = plan(terminal, file, asked, &target)?;
+    plan.verifier = Verifier::with_secret(&plan.verifier, asked.secret.as_deref());
     credentials::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);
     let content = match &asked.body {
         Some(file) => input::body(terminal, Some(file))?,

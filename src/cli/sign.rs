@@ -8,13 +8,15 @@ use super::terminal::Terminal;
 use crate::cli::configuration::ConfigFile;
 use crate::cli::request_args::{Lines, RequestArgs};
 use crate::cli::{credentials, input};
+use crate::signature::Verifier;
 
 /// Signs a body.
 ///
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn sign(terminal: &mut Terminal, file: &ConfigFile, asked: &Sign) -> Result<Exit, Failure> {
-    let identity = credentials::resolve(terminal, file, &asked.whose)?;
+    let mut identity = credentials::resolve(terminal, file, &asked.whose)?;
+    identity.verifier = Verifier::with_secret(&identity.verifier, asked.secret.as_deref());
     let besides = &asked.besides;
     let (url, method) = (besides.url.is_some(), besides.method.is_some());
     credentials::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);

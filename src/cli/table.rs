@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::config::size_and_duration::write_size;
 use crate::config::{DeliveryMode, Mode, Route};
 use crate::routing::router::ModelRule;
+use crate::signature::Verifier;
 
 /// The lines of the table: a heading, and a line for each route.
 pub(super) fn lines(routes: &[Route]) -> Vec<String> {
@@ -27,7 +28,7 @@ fn row(route: &Route) -> [String; 8] {
             ModelRule::Named(model) => model.clone(),
             ModelRule::Segment => "{model}".to_owned(),
         },
-        route.verifier.scheme().name.to_string(),
+        schemes(route).join(", "),
         secrets(route).join(", "),
         methods.join(", "),
         write_size(route.max_body),
@@ -51,6 +52,7 @@ fn document(route: &Route) -> Value {
             ModelRule::Segment => json!("{model}"),
         },
         "scheme": route.verifier.scheme().name,
+        "schemes": schemes(route),
         "secrets": secrets(route),
         "methods": methods,
         "max_body": route.max_body,
@@ -61,7 +63,12 @@ fn document(route: &Route) -> Value {
 }
 
 fn secrets(route: &Route) -> Vec<&str> {
-    route.verifier.secret_names().map(|name| &**name).collect()
+    route.verifier.all().flat_map(Verifier::secret_names).map(|name| &**name).collect()
+}
+
+/// The schemes of the route's signatures, in the order of the configuration.
+fn schemes(route: &Route) -> Vec<&str> {
+    route.verifier.all().map(|one| &*one.scheme().name).collect()
 }
 
 fn mode(mode: Mode) -> &'static str {

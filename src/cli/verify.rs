@@ -22,11 +22,12 @@ use crate::signature::{ClaimError, Context, Fields, Verifier};
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn verify(terminal: &mut Terminal, file: &ConfigFile, asked: &Verify) -> Result<Exit, Failure> {
-    let identity = credentials::resolve(terminal, file, &asked.whose)?;
+    let mut identity = credentials::resolve(terminal, file, &asked.whose)?;
+    let mut lines = Lines::given(&asked.fields);
+    identity.verifier = Verifier::shared_judge(&identity.verifier, &lines);
     let (besides, scheme) = (&asked.besides, identity.verifier.scheme());
     let (url, method) = (besides.url.is_some(), besides.method.is_some());
     credentials::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
-    let mut lines = Lines::given(&asked.fields);
     lines.push_stamp(scheme, &besides.stamp);
     let in_query = asked.signature.as_ref().zip(scheme.parameter.as_ref());
     if let (Some(value), None) = (&asked.signature, in_query) {
@@ -76,7 +77,8 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
             None => ("signature_mismatch", not_signed_with(verifier)),
         },
         Err(ClaimError::Missing) => {
-            let missing = scheme.fields().find(|name| context.fields.values(name).next().is_none());
+            let is_there = |name: &str| context.fields.values(name).next().is_some();
+            let missing = scheme.fields().find(|name| !scheme.names_of(name).any(is_there));
             let why = match &scheme.parameter {
                 Some(name) => format!("the query has no parameter `{name}`"),
                 None => format!("there is no field `{}`", missing.unwrap_or(&scheme.field)),

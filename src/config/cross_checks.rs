@@ -62,47 +62,54 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
 /// challenge.
 fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &Problems) {
     for draft in drafts {
-        let Some(signature) = effective(draft, whole) else { continue };
-        let (table, scheme, name) = (&draft.table, signature.scheme(), &signature.scheme().name);
-        let asks_for_model = draft.model.as_ref().is_some_and(|model| *model != ModelRule::Any);
-        if asks_for_model && scheme.model_pointers.is_empty() {
-            let message = format!("the events of scheme `{name}` name no model");
-            Problem::error("no_model", draft.model_place(), message)
-                .help("tell these events apart by their path, or forward all of them to one upstream")
-                .report(problems);
+        let signatures = effective(draft, whole).into_iter().flat_map(Signature::all);
+        for signature in signatures {
+            of_signature(draft, signature, problems);
         }
-        if scheme.signs_url() && table.get("public_url").is_none() {
-            let message = format!("scheme `{name}` signs the URL, and this route does not say its own");
-            Problem::error("missing_key", table.span(), message)
-                .help("add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`")
-                .report(problems);
-        }
-        let takes = |method: &str| draft.methods.iter().any(|taken: &Method| taken == method);
-        if let Some(method) = signature.unsigned_methods().find(|method| !takes(method)) {
-            let message =
-                format!("the challenge of scheme `{name}` is a {method}, which this route does not take");
-            Problem::error("missing_method", table.place("methods"), message)
-                .help(format!("write `methods = [\"POST\", \"{method}\"]`"))
-                .report(problems);
-        }
-        if let Some(requests) = signature.unsaid() {
-            let message = format!(
-                "the sender of scheme `{name}` sends unsigned requests to set a webhook up, which are refused: \
-                 {requests}"
-            );
-            let help = match signature.has_answer() {
-                true => {
-                    "add `challenge = \"answer\"`, or `\"forward-unsigned\"` for the app to answer, to `signature`; \
-                         `\"forward\"` if they should be refused"
-                }
-                false => {
-                    "add `challenge = \"forward-unsigned\"` to `signature` while you set the webhook up, so that \
-                          the app answers; `\"forward\"` if they should be refused"
-                }
-            };
-            let place = table.place("path");
-            Problem::note("unanswered_setup", place, message).help(help).report(problems);
-        }
+    }
+}
+
+/// Reports what one signature of a route lacks.
+fn of_signature(draft: &Draft<'_>, signature: &Signature, problems: &Problems) {
+    let (table, scheme, name) = (&draft.table, signature.scheme(), &signature.scheme().name);
+    let asks_for_model = draft.model.as_ref().is_some_and(|model| *model != ModelRule::Any);
+    if asks_for_model && scheme.model_pointers.is_empty() {
+        let message = format!("the events of scheme `{name}` name no model");
+        Problem::error("no_model", draft.model_place(), message)
+            .help("tell these events apart by their path, or forward all of them to one upstream")
+            .report(problems);
+    }
+    if scheme.signs_url() && table.get("public_url").is_none() {
+        let message = format!("scheme `{name}` signs the URL, and this route does not say its own");
+        Problem::error("missing_key", table.span(), message)
+            .help("add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`")
+            .report(problems);
+    }
+    let takes = |method: &str| draft.methods.iter().any(|taken: &Method| taken == method);
+    if let Some(method) = signature.unsigned_methods().find(|method| !takes(method)) {
+        let message =
+            format!("the challenge of scheme `{name}` is a {method}, which this route does not take");
+        Problem::error("missing_method", table.place("methods"), message)
+            .help(format!("write `methods = [\"POST\", \"{method}\"]`"))
+            .report(problems);
+    }
+    if let Some(requests) = signature.unsaid() {
+        let message = format!(
+            "the sender of scheme `{name}` sends unsigned requests to set a webhook up, which are refused: \
+             {requests}"
+        );
+        let help = match signature.has_answer() {
+            true => {
+                "add `challenge = \"answer\"`, or `\"forward-unsigned\"` for the app to answer, to `signature`; \
+                     `\"forward\"` if they should be refused"
+            }
+            false => {
+                "add `challenge = \"forward-unsigned\"` to `signature` while you set the webhook up, so that \
+                      the app answers; `\"forward\"` if they should be refused"
+            }
+        };
+        let place = table.place("path");
+        Problem::note("unanswered_setup", place, message).help(help).report(problems);
     }
 }
 

@@ -14,8 +14,9 @@ pub(super) fn check(drafts: &[Draft<'_>], common: &Common<'_>, root: &Table<'_>)
         store(draft, root);
         keys_that_do_nothing(draft);
         sizes(draft, common);
-        if let Some(scheme) = cross_checks::effective(draft, &common.signature).map(Signature::scheme) {
-            sender(draft, scheme, root);
+        let signatures = cross_checks::effective(draft, &common.signature).into_iter();
+        for signature in signatures.flat_map(Signature::all) {
+            sender(draft, signature.scheme(), root);
         }
         if delivers_late(draft) && matches!(draft.mode, Mode::Observe(_)) {
             let message =

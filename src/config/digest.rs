@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Config, Queue, Route, Server, StoreAddress};
 use crate::routing::router::ModelRule;
+use crate::signature::Verifier;
 
 /// A part of a configuration: a table, or a route.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -92,10 +93,10 @@ fn of_route(route: &Route) -> Part {
         ModelRule::Named(model) => format!("route {path} ({model})"),
         ModelRule::Any | ModelRule::Segment => format!("route {path}"),
     };
-    let secrets: Vec<_> = verifier.secrets().collect();
+    let secrets: Vec<_> = verifier.all().flat_map(Verifier::secrets).collect();
+    let schemes: Vec<_> = verifier.all().map(Verifier::scheme).collect();
     let text = format!(
-        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {allow:?} {client_names:?} {delivery:?} {console_content}",
-        verifier.scheme()
+        "{model:?} {requirements:?} {upstream:?} {schemes:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {allow:?} {client_names:?} {delivery:?} {console_content}"
     );
     Part { name, digest: digest(&text) }
 }

@@ -282,6 +282,16 @@ pub(super) const SCHEME: &[Key] = &[
         .about("The field with the signature, or a list of fields. A valid signature in one of them is enough."),
     Key::new("parameter", Value::Text("^[A-Za-z0-9_.-]+$"))
         .about("The parameter of the query with the signature, instead of a field."),
+    Key::new("named_fields", Value::Table(NAMED_FIELDS))
+        .about("The signed fields that the signature field names, as {names} and {values} of content."),
+    Key::new("aliases", Value::Named { name: "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$", value: &FIELD }).about(
+        "Other names of the scheme's fields: a request has a field under one of its names. Under two: 401, \
+         signature_duplicate.",
+    ),
+    Key::new("marked_by", FIELD).about(
+        "A field that the scheme's requests have, if a route has several signatures and another one has the same \
+         signature field.",
+    ),
     Key::new("format", Value::Word(|| words(&FORMATS)))
         .or("\"plain\"")
         .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; list: ab,cd; basic: Basic and the base64 of the secret user:password; jwt: a JWT with the content's digest."),
@@ -381,6 +391,18 @@ const TEXT_OR_NUMBER: Value = Value::Either(&[Value::Text(""), Value::Count { le
 
 const TAG: Value = Value::Text("^[!-~]+$");
 
+/// A scheme's `named_fields`.
+pub(super) const NAMED_FIELDS: &[Key] = &[
+    Key::new("key", Value::Text(".")).required().about("The name of the list in the signature field."),
+    Key::new("fields", Value::List { of: &FIELD, empty: false })
+        .required()
+        .about("The fields that the list may name. A request with another name is refused."),
+    Key::new("any", FIELD).about(
+        "The field whose value may have the character that joins the values. The body must then be a JSON object \
+         or array.",
+    ),
+];
+
 /// A scheme's `timestamp`.
 pub(super) const TIMESTAMP: &[Key] = &[
     Key::new("header", FIELD).about("The field with the time."),
@@ -459,7 +481,8 @@ pub(super) const ROUTE: &[Key] = &[
         .about("Further values that the signed JSON must have, by JSON pointer (RFC 6901). Others: 403, model_mismatch."),
     Key::new("integration", Value::Text(""))
         .about("The sender's integration whose events the route accepts. Others: 403, model_mismatch."),
-    Key::new("signature", SIGNED).about("The scheme and secrets of this route. Default: [signature]."),
+    Key::new("signature", SIGNED).about("The scheme and secrets of this route, or a list: the first whose field a request has verifies it. Default: \
+         [signature]."),
     Key::new("public_url", Value::Either(&[PUBLIC_URL, Value::List { of: &PUBLIC_URL, empty: false }])).about(
         "The origin that the sender sends to, or several such origins. Needed if the scheme signs the URL.",
     ),
@@ -499,7 +522,7 @@ pub(super) const ROUTE: &[Key] = &[
 
 /// The tables, with their titles and keys. The reader uses them to name the table that a misplaced key
 /// belongs to.
-pub(super) const TABLES: [(&str, &[Key]); 31] = [
+pub(super) const TABLES: [(&str, &[Key]); 32] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
@@ -518,6 +541,7 @@ pub(super) const TABLES: [(&str, &[Key]); 31] = [
     ("`[queue]`", QUEUE),
     ("`[retry]`", RETRY),
     ("`[schemes.NAME]`", SCHEME),
+    ("a scheme's `named_fields`", NAMED_FIELDS),
     ("a scheme's `timestamp`", TIMESTAMP),
     ("a scheme's `tolerance`", TOLERANCE),
     ("a scheme's `challenge`", CHALLENGE),
@@ -536,7 +560,8 @@ pub(super) const TABLES: [(&str, &[Key]); 31] = [
 /// An origin, which may have credentials.
 const PUBLIC_URL: Value = Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#\\s]+/?$");
 
-const SIGNED: Value = Value::Table(SIGNATURE);
+const SIGNED: Value =
+    Value::Either(&[Value::Table(SIGNATURE), Value::List { of: &Value::Table(SIGNATURE), empty: false }]);
 const TOLERATED: Value = Value::Either(&[Value::Duration, Value::Table(TOLERANCE)]);
 const POINTER: Value = Value::Text("^/");
 
@@ -591,6 +616,7 @@ pub(super) fn is_public(key: &str) -> bool {
         QUEUE,
         RETRY,
         SCHEME,
+        NAMED_FIELDS,
         TIMESTAMP,
         TOLERANCE,
         ROUTE,

@@ -57,8 +57,13 @@ impl RouteContexts {
             public_url: route.public_url.clone(),
             allowance: Allowance::of(tokens, ROUTE_PERIOD),
         });
-        let schemes = config.routes.iter().map(|route| route.verifier.scheme()).chain(PRESETS.iter());
-        let mut fields: Vec<_> = schemes.flat_map(|scheme| scheme.fields().map(str::to_owned)).collect();
+        let schemes = config
+            .routes
+            .iter()
+            .flat_map(|route| route.verifier.all())
+            .map(Verifier::scheme)
+            .chain(PRESETS.iter());
+        let mut fields: Vec<_> = schemes.flat_map(|scheme| scheme.names().map(str::to_owned)).collect();
         fields.push("content-encoding".to_owned());
         fields.sort_unstable();
         fields.dedup();
@@ -158,9 +163,12 @@ impl Sample {
                 others.push(other);
             }
         }
-        let others = others.iter().map(|other| (&*other.path, &*other.verifier));
+        let judge = entry.verifier.judge(&self.fields);
+        let own = entry.verifier.all().filter(|one| !std::ptr::eq(*one, judge));
+        let own = own.map(|one| (&*entry.path, one));
+        let others = others.iter().flat_map(|other| other.verifier.all().map(|one| (&*other.path, one)));
         let mut work = Work::new(MOST_WORK, goes_on);
-        likely_cause(&entry.verifier, &context, self.content.as_deref(), others, &mut work)
+        likely_cause(judge, &context, self.content.as_deref(), own.chain(others), &mut work)
     }
 
     /// The number of the request.

@@ -65,12 +65,13 @@ impl Route {
         let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let fields = HyperFields(&head.headers);
         let context = self.context_of(head.method.as_str(), target.as_bytes(), &fields, now);
-        let claim = self.verifier.claim(&context).map_err(Rejection::Unsigned)?;
+        let verifier = self.verifier.judge(&fields);
+        let claim = verifier.claim(&context).map_err(Rejection::Unsigned)?;
         let length = u64::try_from(content.len()).ok();
         if length.is_some_and(|length| length > self.max_body) {
             return Err(Rejection::BodyTooLarge { declared: length, most: self.max_body });
         }
-        let mut verification = self.verifier.begin(claim, now);
+        let mut verification = verifier.begin(claim, now);
         verification.push(content);
         let authentic = verification.finish().map_err(|refused| Rejection::from(refused.why))?;
         Ok(Arc::clone(authentic.secret()))

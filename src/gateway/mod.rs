@@ -210,8 +210,8 @@ async fn walk<R: Resources, C: Content>(
     let candidates = matched.candidates();
     let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());
-    *refusal = route.verifier.scheme().refusal;
-    *authentication = route.verifier.scheme().authentication();
+    let scheme = route.verifier.judge(&head).scheme();
+    (*refusal, *authentication) = (scheme.refusal, scheme.authentication());
     route.takes(client)?;
     if let Some(failures) = gateway.failures_of(client) {
         failures.check(client, at).map_err(Rejection::TooManyFailures)?;
@@ -256,12 +256,12 @@ async fn walk<R: Resources, C: Content>(
     may_stay.map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(verified.saturating_duration_since(at));
     record.secret = request.secret().map(Arc::clone);
-    if let Some(answer) = route.answer(&request) {
+    if let Some(answer) = Route::answer(&request) {
         return Ok(Served::Challenge(answer));
     }
     let route = gateway.select(candidates, route, &request, record)?;
     let request = match request {
-        Deliverable::Authentic(request) if route.stores() && !route.verifier.is_challenge(&request) => {
+        Deliverable::Authentic(request) if route.stores() && !request.verifier().is_challenge(&request) => {
             let origin = gateway.origin(route)?;
             let arrived =
                 storing::Arrived { request, client, channel, origin, memory, received: now, verified };
@@ -327,9 +327,9 @@ impl Gateway {
                 target: Target {
                     upstream: route.upstream.origin.to_string().into(),
                     slot: upstream,
-                    forward: ForwardOptions::new(&config.forward, route.verifier.scheme()),
+                    forward: ForwardOptions::of_route(&config.forward, &route.verifier),
                 },
-                signed_fields: Guarded::new(route.verifier.scheme().fields()),
+                signed_fields: Guarded::new(route.verifier.all().flat_map(|one| one.scheme().names())),
                 questions: questions(if number == 0 { siblings } else { &[] }),
                 number,
                 clients: route.allow.clone(),
@@ -398,7 +398,7 @@ impl Gateway {
         for route in &self.routes {
             if !probed.iter().any(|other| Arc::ptr_eq(other, &route.verifier)) {
                 let fault = |fault| Unfit { route: Arc::clone(&route.label.path), fault };
-                route.verifier.probe(now).map_err(fault)?;
+                route.verifier.all().try_for_each(|one| one.probe(now)).map_err(fault)?;
                 probed.push(&route.verifier);
             }
         }

@@ -128,10 +128,13 @@ impl Route {
         now: SystemTime,
         record: &mut Record,
     ) -> Option<challenge::Answer> {
-        if !self.verifier.answers() || !matches!(head.facts().framing, Framing::None | Framing::Length(0)) {
+        if !self.verifier.all().any(Verifier::answers)
+            || !matches!(head.facts().framing, Framing::None | Framing::Length(0))
+        {
             return None;
         }
-        match self.verifier.answer_unsigned(&self.context(head, now))? {
+        let context = self.context(head, now);
+        match self.verifier.all().find_map(|one| one.answer_unsigned(&context))? {
             Ok(answer) => Some(answer),
             Err(wrong) => {
                 record.detail = Some(wrong.as_str().to_owned());
@@ -146,15 +149,15 @@ impl Route {
         if record.detail.is_none() {
             // An unsigned request has no signed time to check.
             let context = self.context(head, SystemTime::UNIX_EPOCH);
-            record.detail = self.verifier.explain_unsigned(&context);
+            record.detail = self.verifier.all().find_map(|one| one.explain_unsigned(&context));
         }
     }
 
     /// The answer to an authentic challenge, if the request is a challenge that the gateway answers.
-    pub(super) fn answer(&self, deliverable: &Deliverable<'_, RequestHead>) -> Option<challenge::Answer> {
+    pub(super) fn answer(deliverable: &Deliverable<'_, RequestHead>) -> Option<challenge::Answer> {
         match deliverable {
-            Deliverable::Authentic(request) => self.verifier.answer(request),
-            Deliverable::Kept(request) => self.verifier.answer(request),
+            Deliverable::Authentic(request) => request.verifier().answer(request),
+            Deliverable::Kept(request) => request.verifier().answer(request),
             Deliverable::Observed(_) => None,
         }
     }
@@ -176,7 +179,7 @@ impl Route {
             Mode::Enforce
                 if error == ClaimError::Missing
                     && is_small(&head)
-                    && self.verifier.may_set_up(&self.context(&head, now)) =>
+                    && self.verifier.all().any(|one| one.may_set_up(&self.context(&head, now))) =>
             {
                 Ok(self.verifier.receive_without_claim(head, now))
             }
@@ -237,7 +240,8 @@ impl Route {
             Ok(authentic) => return Ok(Verified::Deliverable(Deliverable::Authentic(authentic))),
             Err(mismatch) => mismatch,
         };
-        match self.verifier.set_up(&self.context(&mismatch.head, mismatch.now), &mismatch.content) {
+        let context = self.context(&mismatch.head, mismatch.now);
+        match self.verifier.all().find_map(|one| one.set_up(&context, &mismatch.content)) {
             None => {}
             Some(Handled::Answered(answer)) => {
                 record.observed = None;
@@ -249,7 +253,8 @@ impl Route {
                 return Ok(Verified::Deliverable(Deliverable::Observed(mismatch.observe(permit))));
             }
         }
-        let rejection = match self.verifier.is_unsigned(&mismatch.head, mismatch.head.target()) {
+        let target = mismatch.head.target();
+        let rejection = match self.verifier.all().all(|one| one.is_unsigned(&mismatch.head, target)) {
             true => Rejection::Unsigned(ClaimError::Missing),
             false => mismatch.why.into(),
         };

@@ -255,6 +255,7 @@ async fn store<R: Resources>(
         id,
         received,
         route: &route.name,
+        verifier: &route.verifier,
         model,
         client,
         channel: &channel,
@@ -298,7 +299,8 @@ fn order_key(route: &Route, content: &[u8]) -> Option<OrderKey> {
 fn duplicate_key(arrived: &Arrived<'_>, window: Duration) -> DuplicateKey {
     let request = &arrived.request;
     let scheme = request.verifier().scheme();
-    let id = scheme.id.as_deref().and_then(|name| request.head().values(name).next());
+    let names = scheme.id.as_deref().into_iter().flat_map(|name| scheme.names_of(name));
+    let id = names.into_iter().find_map(|name| request.head().values(name).next());
     let mut hash = Sha256::new();
     match id {
         Some(id) => hash.update([b"id:", id].concat()),

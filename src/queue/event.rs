@@ -12,7 +12,7 @@ use crate::message::head::RequestHead;
 use crate::queue::id::EventId;
 use crate::queue::stored_head;
 use crate::queue::time::Time;
-use crate::signature::AuthenticRequest;
+use crate::signature::{AuthenticRequest, Verifier};
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::origin::Origin;
 use crate::upstream::request::{Channel, ForwardOptions, RequestInfo, compose};
@@ -165,6 +165,8 @@ pub struct Intake<'i> {
     pub received: SystemTime,
     /// The route.
     pub route: &'i RouteName,
+    /// The signatures of the route. Their shared tokens are not stored.
+    pub verifier: &'i Verifier,
     /// The signed model, if the route's path asks for a model.
     pub model: Option<String>,
     /// The client address.
@@ -188,8 +190,20 @@ impl Event {
     #[must_use]
     pub fn of(request: AuthenticRequest<'_, RequestHead>, intake: Intake<'_>) -> Self {
         let secret = Arc::clone(request.secret());
-        let Intake { id, received, route, model, client, channel, forward, origin, copies, order, duplicate } =
-            intake;
+        let Intake {
+            id,
+            received,
+            route,
+            verifier,
+            model,
+            client,
+            channel,
+            forward,
+            origin,
+            copies,
+            order,
+            duplicate,
+        } = intake;
         let info = RequestInfo {
             client,
             channel,
@@ -198,13 +212,14 @@ impl Event {
             origin,
             event: Some(id),
         };
-        let head = stored_head::without_tokens(request.verifier(), compose(request.head(), forward, &info));
+        let head = stored_head::without_tokens(verifier, compose(request.head(), forward, &info));
+        let scheme = request.verifier().scheme().name.clone().into_owned();
         let (received_head, content) = request.into_parts();
         let info = EventInfo {
             id,
             received: Time::of(received),
             route: route.clone(),
-            scheme: forward.scheme.clone().into_owned(),
+            scheme,
             secret,
             model,
             client: client.to_string(),

@@ -58,7 +58,10 @@ pub fn refreshed(
     let (info, fields) = (event.info(), StoredFields(event.head()));
     let id = match &scheme.id {
         None => None,
-        Some(name) => Some(std::str::from_utf8(fields.values(name).next()?).ok()?.to_owned()),
+        Some(name) => {
+            let value = scheme.names_of(name).find_map(|name| fields.values(name).next())?;
+            Some(std::str::from_utf8(value).ok()?.to_owned())
+        }
     };
     let context = Context { method: &info.method, target: &info.target, origin, fields: &fields, now };
     let stamp = Stamp { timestamp: None, id: id.as_deref() };
@@ -95,11 +98,12 @@ fn replace(head: &[u8], scheme: &Scheme, signature: &Signature) -> Option<Refres
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         let name = memchr(b':', line).and_then(|colon| line.get(..colon)).unwrap_or_default();
         let is = |other: &str| !name.is_empty() && is_same_name(name, other.as_bytes());
-        let value = if scheme.signature_fields().any(is) {
+        let value = if scheme.signature_names().any(is) {
             signed = true;
             Some(&signature.field.1)
         } else {
-            signature.others.iter().find(|(other, _)| is(other)).map(|(_, value)| value)
+            let other = signature.others.iter().find(|(other, _)| scheme.names_of(other).any(is));
+            other.map(|(_, value)| value)
         };
         match value {
             Some(value) => out.extend_from_slice(&[name, b": ", value.as_bytes(), b"\r\n"].concat()),
@@ -215,6 +219,26 @@ mod tests {
             assert!(!is_accepted(&verifier, &event, event.head(), late), "{scheme}");
             let head = refreshed(&verifier, None, &event, late).unwrap().into_bytes();
             assert!(is_accepted(&verifier, &event, &head, late), "{scheme}: {}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_field_under_its_other_name_gets_the_new_value() {
+        let verifier = verifier("svix", &["current"]);
+        let event = event(&verifier, at(1_700_000_000));
+        let head = String::from_utf8(event.head().to_vec()).unwrap().replace("SVIX-", "webhook-");
+        let signature = Signature {
+            field: ("svix-signature".to_owned(), "v1,new".to_owned()),
+            others: vec![("svix-timestamp".to_owned(), "1700100000".to_owned())],
+            in_query: false,
+            secret: "current".into(),
+        };
+        let head = replace(head.as_bytes(), verifier.scheme(), &signature).unwrap().into_bytes();
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        for line in
+            ["webhook-signature: v1,new\r\n", "webhook-timestamp: 1700100000\r\n", "webhook-id: evt_1\r\n"]
+        {
+            assert!(head.contains(line), "{head}");
         }
     }
 

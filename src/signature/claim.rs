@@ -121,7 +121,7 @@ impl Claim {
         named: Option<&[u8]>,
     ) -> Result<Self, ClaimError> {
         if let Body::Jwt(digest) = scheme.content.content() {
-            let value = one(context.fields, &scheme.field)?;
+            let value = one(scheme, context.fields, &scheme.field)?;
             let jwt = jwt::read(scheme, digest, value, context.now).map_err(|unfit| match unfit {
                 Unfit::Malformed => ClaimError::Malformed,
                 Unfit::Expired => ClaimError::Expired,
@@ -135,7 +135,7 @@ impl Claim {
             // The content is verified first.
             Some(Timestamp { place: Place::Pointer(_), .. }) => None,
             Some(timestamp) => {
-                let (text, moment) = time(timestamp, context.fields, named)?;
+                let (text, moment) = time(scheme, timestamp, context.fields, named)?;
                 if !timestamp.admits(moment, context.now) {
                     return Err(ClaimError::Expired);
                 }
@@ -144,14 +144,21 @@ impl Claim {
         };
         let id = match &scheme.id {
             None => None,
-            Some(name) => Some(one(context.fields, name)?),
+            Some(name) => Some(one(scheme, context.fields, name)?),
         };
         let digest = match scheme.content.content() {
             Body::Whole | Body::Form | Body::Sha256(_) | Body::Jwt(_) => None,
             Body::Digest(name) => Some(digest(context.target, name).ok_or(ClaimError::Malformed)?),
         };
+        let names = match &scheme.named_fields {
+            None => None,
+            Some(named) => {
+                let value = one(scheme, context.fields, &scheme.field)?;
+                Some(named.list_in(&scheme.notation.format, value).ok_or(ClaimError::Malformed)?)
+            }
+        };
         let of_url = |tags, url| {
-            let signed = Signed { context, timestamp, id, url };
+            let signed = Signed { scheme, context, timestamp, id, url, names };
             let (before, after) = scheme.content.splice(&signed)?;
             let besides = Besides { before, after, digest, others: Vec::new() };
             Some(Self { tags, besides: Some(Box::new(besides)) })
@@ -201,20 +208,20 @@ fn digest(target: &[u8], name: &str) -> Option<[u8; 32]> {
 /// The time at which a request claims to be signed. The signature may be wrong.
 pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
     if let Body::Jwt(_) = scheme.content.content() {
-        return jwt::moment(scheme, one(fields, &scheme.field).ok()?);
+        return jwt::moment(scheme, one(scheme, fields, &scheme.field).ok()?);
     }
     let named = match scheme.parameter {
         None => signature(scheme, fields).ok()?.named,
         Some(_) => None,
     };
-    Some(time(scheme.timestamp.as_ref()?, fields, named).ok()?.1)
+    Some(time(scheme, scheme.timestamp.as_ref()?, fields, named).ok()?.1)
 }
 
 /// The text of the signed time. It may be malformed.
 pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
     match &scheme.timestamp.as_ref()?.place {
-        Place::Field(name) => one(fields, name).ok(),
-        Place::Key(_) | Place::Entry(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,
+        Place::Field(name) => one(scheme, fields, name).ok(),
+        Place::Key(_) | Place::Entry(_) => read(scheme, one(scheme, fields, &scheme.field).ok()?).ok()?.named,
         Place::Claim(_) | Place::Pointer(_) => None,
     }
 }
@@ -222,11 +229,11 @@ pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Opti
 /// Reads the signature field. If several fields may carry a signature, reads all of them.
 fn signature<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Result<Reading<'f>, ClaimError> {
     if scheme.other_fields.is_empty() {
-        return read(scheme, one(fields, &scheme.field)?);
+        return read(scheme, one(scheme, fields, &scheme.field)?);
     }
     let mut all = Reading::default();
     for name in scheme.signature_fields() {
-        match one(fields, name) {
+        match one(scheme, fields, name) {
             Ok(value) => read(scheme, value)?.tags.iter().for_each(|tag| all.tags.push(tag.clone())),
             Err(ClaimError::Missing) => {}
             Err(error) => return Err(error),
@@ -260,12 +267,13 @@ fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError>
 
 /// The signed time: its text, and the time that the text means.
 fn time<'f>(
+    scheme: &'f Scheme,
     timestamp: &'f Timestamp,
     fields: &'f impl Fields,
     named: Option<&'f [u8]>,
 ) -> Result<(&'f [u8], SystemTime), ClaimError> {
     let text = match &timestamp.place {
-        Place::Field(name) => one(fields, name)?,
+        Place::Field(name) => one(scheme, fields, name)?,
         Place::Key(_) | Place::Entry(_) | Place::Claim(_) | Place::Pointer(_) => {
             named.ok_or(ClaimError::Malformed)?
         }
@@ -274,25 +282,37 @@ fn time<'f>(
     Ok((text, moment))
 }
 
-/// The value of a field that must have exactly one line.
-fn one<'f>(fields: &'f impl Fields, name: &'f str) -> Result<&'f [u8], ClaimError> {
+/// The value of a field that must have exactly one line, under one of its names.
+fn one<'f>(scheme: &'f Scheme, fields: &'f impl Fields, name: &'f str) -> Result<&'f [u8], ClaimError> {
     let mut values = fields.values(name);
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(ClaimError::Duplicate);
+    }
+    if scheme.aliases.is_empty() {
+        return value.ok_or(ClaimError::Missing);
+    }
+    let others = scheme.names_of(name).skip(1).flat_map(|name| fields.values(name));
+    let mut values = value.into_iter().chain(others);
     let value = values.next().ok_or(ClaimError::Missing)?;
     if values.next().is_some() { Err(ClaimError::Duplicate) } else { Ok(value) }
 }
 
 /// The values of a template's parts in one request.
 pub(super) struct Signed<'s, 'c, F> {
+    pub(super) scheme: &'s Scheme,
     pub(super) context: &'s Context<'c, F>,
     /// The text of the signed time, as it was received.
     pub(super) timestamp: Option<&'s [u8]>,
     pub(super) id: Option<&'s [u8]>,
+    /// The list of field names in the signature field.
+    pub(super) names: Option<&'s str>,
     /// The text of the URL.
     pub(super) url: Option<&'s SignedUrl<'s>>,
 }
 
 impl<F: Fields> Values for Signed<'_, '_, F> {
-    fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()> {
+    fn append(&self, part: &Part, next: Option<&Part>, to: &mut Vec<u8>) -> Option<()> {
         let target = self.context.target;
         let (path, query) = (form::path(target), form::query(target));
         match part {
@@ -315,7 +335,20 @@ impl<F: Fields> Values for Signed<'_, '_, F> {
                 to.extend_from_slice(url.origin.as_bytes());
                 to.extend_from_slice(uri(&url.target)?);
             }
-            Part::Field(name) => to.extend_from_slice(one(self.context.fields, name).ok()?),
+            Part::Names => to.extend_from_slice(self.names?.as_bytes()),
+            Part::Values => {
+                let Some(Part::Literal(text)) = next else { return None };
+                let value = |name: &str| {
+                    let known =
+                        self.scheme.named_fields.as_ref()?.fields.iter().find(|field| *field == name)?;
+                    one(self.scheme, self.context.fields, known).ok()
+                };
+                let named = self.scheme.named_fields.as_ref()?;
+                named.append_values(self.names?, *text.as_bytes().first()?, value, to)?;
+            }
+            Part::Field(name) | Part::AnyField(name) => {
+                to.extend_from_slice(one(self.scheme, self.context.fields, name).ok()?);
+            }
         }
         Some(())
     }

@@ -15,6 +15,7 @@
 //! No file here knows hyper: fields come in through [`Fields`], and content as byte slices.
 
 pub mod algorithm;
+pub mod alternatives;
 pub mod challenge;
 pub mod claim;
 pub mod decoration;
@@ -22,6 +23,7 @@ pub mod field;
 pub mod form;
 pub mod mac;
 pub mod message_signature;
+pub mod named_fields;
 pub mod private_key;
 pub mod public_url;
 pub mod scheme;

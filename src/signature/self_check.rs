@@ -13,6 +13,9 @@ use crate::signature::{Fields, Verifier};
 /// forms, and no [`Value`](crate::signature::challenge::Value).
 const CONTENT: &[u8] = b"hookgate=readiness%20probe";
 
+/// The content that the probe signs for a scheme that needs a JSON object or array.
+const JSON: &[u8] = b"[\"hookgate readiness probe\"]";
+
 /// Why a verifier fails its probe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -32,10 +35,12 @@ impl Verifier {
     /// The first [`Fault`].
     pub fn probe(&self, now: SystemTime) -> Result<(), Fault> {
         let origin = PublicUrls::from("http://localhost");
+        let (usual, usual_forged) =
+            if self.scheme.needs_json() { (JSON, FORGED_JSON) } else { (CONTENT, FORGED) };
         for key in self.keys.iter().filter(|key| key.counts(now)) {
             let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
             let timed = self.scheme.content_at(now);
-            let content = timed.as_deref().unwrap_or(CONTENT);
+            let content = timed.as_deref().unwrap_or(usual);
             let target = self.target("/", content);
             let made =
                 self.signature(Some(&key.name), &context(&target, &origin, &Lines(&[]), now), stamp, content);
@@ -54,7 +59,7 @@ impl Verifier {
             }
             let forged = match timed {
                 Some(content) => [&*content, b" "].concat(),
-                None => FORGED.to_vec(),
+                None => usual_forged.to_vec(),
             };
             // A token does not cover the content.
             if key.mac.token().is_none() && self.takes(&target, &origin, &lines, &forged, now) {
@@ -79,6 +84,7 @@ impl Verifier {
     }
 }
 
+const FORGED_JSON: &[u8] = b"[\"hookgate readiness prob0\"]";
 const FORGED: &[u8] = b"hookgate=readiness+prob0";
 
 fn context<'c>(

@@ -142,7 +142,11 @@ impl Verifier {
         let text = time.as_ref().map(|(_, text)| text.as_bytes());
         let urls = signed_url::texts(&scheme.content, context.origin, context.target);
         let (id_text, url) = (id.map(|(_, id)| id.as_bytes()), urls.first());
-        let signed = Signed { context, timestamp: text, id: id_text, url };
+        let named = scheme.named_fields.iter().flat_map(|named| &named.fields).map(|name| &**name);
+        let is_there = |name: &&str| context.fields.values(name).next().is_some();
+        let names = named.filter(is_there).collect::<Vec<_>>().join(" ");
+        let list = scheme.named_fields.is_some().then_some(&*names);
+        let signed = Signed { scheme, context, timestamp: text, id: id_text, url, names: list };
         let (mut before, after) = scheme.content.splice(&signed).ok_or(CannotSign::NotSignable)?;
         let form = match scheme.content.content() {
             Body::Whole | Body::Sha256(_) => None,
@@ -203,6 +207,10 @@ impl Verifier {
                 mac.update(&after);
                 framed(scheme.notation.encoding.write(mac.tag().ok_or(CannotSign::PublicKey)?.as_bytes()))
             }
+        };
+        let value = match &scheme.named_fields {
+            Some(named) => named.with_list(&scheme.notation.format, &value, &names),
+            None => value,
         };
         let carrier = scheme.parameter.as_ref().unwrap_or(&scheme.field);
         Ok(Signature {

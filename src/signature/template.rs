@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::field::Encoding;
 #[cfg(doc)]
 use super::form::Form;
+use super::named_fields;
 
 /// The template of a signed text: the content, and the parts before and after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +70,20 @@ pub enum Part {
     UrlVariants,
     /// `{header:x}`: the value of the field with this lower-case name.
     Field(String),
+    /// `{header:x:any}`: like `{header:x}`, but the value may have the character that follows it. The content
+    /// then begins as a JSON object or array.
+    AnyField(String),
+    /// `{names}`: the list of field names in the signature field.
+    Names,
+    /// `{values}`: the values of these fields, joined by the character that follows.
+    Values,
 }
 
 /// The values of a template's parts in one request.
 pub trait Values {
-    /// Appends the bytes of a part. `None` if the request has no valid value for the part.
-    fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()>;
+    /// Appends the bytes of a part. `next` is the part behind it. `None` if the request has no valid value for
+    /// the part.
+    fn append(&self, part: &Part, next: Option<&Part>, to: &mut Vec<u8>) -> Option<()>;
 }
 
 impl Template {
@@ -112,6 +121,7 @@ impl Template {
             at = end;
         }
         seams(&pieces)?;
+        ends(&pieces)?;
         let (mut before, mut body, mut after) = (Vec::new(), None, Vec::new());
         for (at, piece) in pieces {
             match piece {
@@ -155,6 +165,13 @@ impl Template {
         &self.body
     }
 
+    /// Whether the content must begin as a JSON object or array, because the value before it may have the
+    /// character that ends it.
+    #[must_use]
+    pub(super) fn needs_json(&self) -> bool {
+        self.before.iter().any(|part| matches!(part, Part::AnyField(_)))
+    }
+
     /// Whether the URL that the sender sends to is signed.
     #[must_use]
     pub fn signs_url(&self) -> bool {
@@ -186,8 +203,8 @@ fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Opti
     let mut bytes = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let start = bytes.len();
-        values.append(part, &mut bytes)?;
         let next = parts.get(index.saturating_add(1));
+        values.append(part, next, &mut bytes)?;
         // A URL before the content must not have a bracket. A bracket at its end could also be the first byte of
         // the content, which is most likely JSON.
         if next.is_none()
@@ -197,10 +214,16 @@ fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Opti
         {
             return None;
         }
-        if let (true, Some(Part::Literal(text))) = (part.is_open(), next)
-            && let Some(end) = text.as_bytes().first()
+        let end = match next {
+            Some(Part::Literal(text)) => text.as_bytes().first(),
+            Some(_) | None => None,
+        };
+        if let (true, Some(end)) = (part.is_open() && !part.may_have_its_end(), end)
             && bytes.get(start..)?.contains(end)
         {
+            return None;
+        }
+        if matches!(part, Part::AnyField(_)) && !named_fields::is_before_json(bytes.get(start..)?) {
             return None;
         }
     }
@@ -210,7 +233,15 @@ fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Opti
 impl Part {
     /// Whether the sender chooses the text and the length of this part.
     fn is_open(&self) -> bool {
-        matches!(self, Self::Id | Self::Field(_) | Self::Query)
+        matches!(
+            self,
+            Self::Id | Self::Field(_) | Self::AnyField(_) | Self::Query | Self::Names | Self::Values
+        )
+    }
+
+    /// Whether the part may have the character that follows it.
+    fn may_have_its_end(&self) -> bool {
+        matches!(self, Self::AnyField(_) | Self::Values)
     }
 
     /// Whether this part is a URL, or the end of a URL.
@@ -272,10 +303,16 @@ fn variable(text: &str) -> Result<Piece, TemplateFault> {
         "url" => Part::Url,
         "url:decoded" => Part::UrlDecoded,
         "url:variants" => Part::UrlVariants,
-        _ => match name.strip_prefix("header:").map(http::HeaderName::try_from) {
-            Some(Ok(name)) => Part::Field(name.as_str().to_owned()),
-            Some(Err(_)) | None => return Err(TemplateFault::Unknown),
-        },
+        "names" => Part::Names,
+        "values" => Part::Values,
+        _ => {
+            let name = name.strip_prefix("header:").ok_or(TemplateFault::Unknown)?;
+            let any = name.strip_suffix(":any");
+            let field =
+                http::HeaderName::try_from(any.unwrap_or(name)).map_err(|_bad| TemplateFault::Unknown)?;
+            let field = field.as_str().to_owned();
+            if any.is_some() { Part::AnyField(field) } else { Part::Field(field) }
+        }
     }))
 }
 
@@ -287,6 +324,23 @@ fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
         let closed = |piece: &Piece| matches!(piece, Piece::Part(part) if part.is_closed());
         if (open(first) && !closed(second)) || (open(second) && !closed(first)) {
             return Err(TemplateError { at: at.clone(), fault: TemplateFault::NothingBetween });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a part that may have the character that follows it, unless a literal and the unchanged content
+/// follow.
+fn ends(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
+    for (index, (at, piece)) in pieces.iter().enumerate() {
+        if !matches!(piece, Piece::Part(part) if part.may_have_its_end()) {
+            continue;
+        }
+        let behind = pieces.get(index.saturating_add(1)..).unwrap_or_default();
+        let is_clear =
+            matches!(behind, [(_, Piece::Part(Part::Literal(_))), (_, Piece::Body(Body::Whole)), ..]);
+        if !is_clear {
+            return Err(TemplateError { at: at.clone(), fault: TemplateFault::EndUnclear });
         }
     }
     Ok(())
@@ -320,6 +374,11 @@ pub enum TemplateFault {
     /// Two parts can have any length, and nothing stands between them.
     #[error("nothing stands between these parts, so a forger could move the border between them")]
     NothingBetween,
+    /// A value that may have the character that follows it is not directly before the content.
+    #[error(
+        "a value that may have the text behind it must be the last before `{{body}}`, with a text between them: else a forger could move its end"
+    )]
+    EndUnclear,
     /// The query that has the content's digest is not signed.
     #[error("the query with the digest is not signed, so any content would verify")]
     DigestUnsigned,
@@ -332,7 +391,7 @@ const BODY: &str = "{body}";
 
 /// The variables of a template, as a text for people.
 pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`, `{sha256:hex}`, `{jwt:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
-     `{url:decoded}`, `{url:variants}`, `{header:NAME}`";
+     `{url:decoded}`, `{url:variants}`, `{header:NAME}`, `{header:NAME:any}`, `{names}`, `{values}`";
 
 #[cfg(test)]
 mod tests {
@@ -341,13 +400,19 @@ mod tests {
     struct Fixed(&'static [u8]);
 
     impl Values for Fixed {
-        fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()> {
+        fn append(&self, part: &Part, _next: Option<&Part>, to: &mut Vec<u8>) -> Option<()> {
             to.extend_from_slice(match part {
                 Part::Literal(text) => text.as_bytes(),
                 Part::Timestamp => b"17",
                 Part::Method => b"POST",
                 Part::Url | Part::UrlDecoded | Part::UrlVariants => b"https://h/p?q",
-                Part::Id | Part::Path | Part::Query | Part::Field(_) => self.0,
+                Part::Id
+                | Part::Path
+                | Part::Query
+                | Part::Field(_)
+                | Part::AnyField(_)
+                | Part::Names
+                | Part::Values => self.0,
             });
             Some(())
         }
@@ -387,6 +452,9 @@ mod tests {
         assert_eq!(spliced("{id}.{timestamp}.{body}", "a.1"), None);
         assert_eq!(spliced("{header:x}--{body}", "a-"), None);
         assert_eq!(spliced("{query}.{body}", "a.b"), None);
+        assert_eq!(spliced("{header:x:any}.{body}", "a.b").as_deref(), Some("a.b.|"));
+        assert_eq!(spliced("{header:x:any}.{body}", "a.{"), None);
+        assert_eq!(spliced("{names}.{body}", "a.b"), None);
     }
 
     /// Otherwise `/p?q` before `[{}]` would sign the same text as `/p?q[` before `{}]`.
@@ -394,7 +462,7 @@ mod tests {
     fn a_url_that_stands_directly_before_the_content_has_no_bracket() {
         struct Bracket;
         impl Values for Bracket {
-            fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()> {
+            fn append(&self, part: &Part, _next: Option<&Part>, to: &mut Vec<u8>) -> Option<()> {
                 to.extend_from_slice(if let Part::Literal(text) = part {
                     text.as_bytes()
                 } else {
@@ -419,7 +487,9 @@ mod tests {
 
     #[test]
     fn a_malformed_template_is_refused_with_the_place_of_its_error() {
-        use TemplateFault::{Brace, DigestUnsigned, NoBody, NotAlone, NothingBetween, SecondBody, Unknown};
+        use TemplateFault::{
+            Brace, DigestUnsigned, EndUnclear, NoBody, NotAlone, NothingBetween, SecondBody, Unknown,
+        };
         for (text, at, fault) in [
             ("", 0..0, NoBody),
             ("{timestamp}.", 0..12, NoBody),
@@ -448,6 +518,12 @@ mod tests {
             ("{id}{body}", 4..10, NothingBetween),
             ("{body}{header:x}", 6..16, NothingBetween),
             ("{path}{query}.{body}", 6..13, NothingBetween),
+            ("{header:x:any}.{timestamp}.{body}", 0..14, EndUnclear),
+            ("{body}.{header:x:any}", 7..21, EndUnclear),
+            ("{header:x:any}.{form}", 0..14, EndUnclear),
+            ("{values}.{names}.{body}", 0..8, EndUnclear),
+            ("{header:x:any}{body}", 14..20, NothingBetween),
+            ("{header:x:all}.{body}", 0..14, Unknown),
             ("{id}{header:x}.{body}", 4..14, NothingBetween),
         ] {
             assert_eq!(Template::parse(text), Err(TemplateError { at, fault }), "{text}");

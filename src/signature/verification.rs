@@ -9,13 +9,15 @@ use bytes::{BufMut, Bytes};
 use super::claim::{Claim, ClaimError, Context};
 use super::fields::Signable;
 use super::mac::Running;
+use super::named_fields;
 use super::public_url::PublicUrls;
 use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
 use crate::signature::secret_trial::{Trial, Tried};
 
 impl Verifier {
-    /// Begins to verify a request: reads the claim of its `head`. The head is kept, so the proof later
+    /// Begins to verify a request by the signature that judges it ([`Self::judge`]): reads the claim of its
+    /// `head`. The head is kept, so the proof later
     /// concerns the same head. `origin` are the origins that the sender may send to. `now` is the time at which the
     /// request is verified.
     ///
@@ -28,8 +30,9 @@ impl Verifier {
         now: SystemTime,
     ) -> Result<Verification<'_, H>, (ClaimError, H)> {
         let context = Context { method: head.method(), target: head.target(), origin, fields: &head, now };
-        match self.claim(&context) {
-            Ok(claim) => Ok(self.start(Some(claim), head, now)),
+        let judge = self.judge(&head);
+        match judge.claim(&context) {
+            Ok(claim) => Ok(judge.start(Some(claim), head, now)),
             Err(error) => Err((error, head)),
         }
     }
@@ -137,6 +140,10 @@ impl<'v, H> Verification<'v, H> {
         let state = match claim {
             // The gateway gives the tag of such content to clients.
             Some(_) if verifier.could_prove(&content) => State::Fails,
+            // Otherwise, the end of the value before the content would be unclear.
+            Some(_) if verifier.scheme.needs_json() && !named_fields::begins_as_json(&content) => {
+                State::Fails
+            }
             Some(claim) => {
                 let holds = running.is_some_and(|running| claim.holds(running));
                 match first.and_then(|first| verifier.keys.get(first)) {

@@ -23,6 +23,8 @@ pub struct Verifier {
     pub(super) answers: Answers,
     /// The private key that makes signatures, if the algorithm needs one. In the gateway, `None`.
     pub(super) private: Option<PrivateKey>,
+    /// Further signatures of the same route. Nearly always empty.
+    pub(super) others: Vec<Arc<Self>>,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,14 @@ impl Verifier {
             Ok(KeyedSecret { name: secret.name, mac, not_after: secret.not_after })
         });
         let keys = keyed.collect::<Result<_, _>>()?;
-        Ok(Self { scheme, keys, key_variants: Vec::new(), answers: Answers::Nothing, private: None })
+        Ok(Self {
+            scheme,
+            keys,
+            key_variants: Vec::new(),
+            answers: Answers::Nothing,
+            private: None,
+            others: Vec::new(),
+        })
     }
 
     /// A sender with its private key, for a scheme with public keys. Used to test a gateway.

@@ -87,13 +87,14 @@ impl Labels {
         }
         let mut secrets: Vec<SecretName> = Vec::new();
         for (signature, (verifier, paths)) in signatures.into_iter().enumerate() {
-            for (name, not_after) in verifier.secret_names().zip(verifier.ends()) {
+            let all = verifier.all().flat_map(|one| one.secrets().map(move |secret| (one.scheme(), secret)));
+            for (scheme, (name, not_after)) in all {
                 let taken = secrets.iter().any(|other| other.name == *name);
                 let first = paths.first().map(|path| &**path).unwrap_or_default();
                 secrets.push(SecretName {
                     label: if taken { format!("{name}@{first}") } else { (**name).to_owned() },
                     name: Arc::clone(name),
-                    scheme: verifier.scheme().name.to_string(),
+                    scheme: scheme.name.to_string(),
                     signature,
                     not_after,
                     routes: paths.clone(),

@@ -13,6 +13,7 @@ use crate::message::forwarded::Protocol;
 use crate::message::head::{RequestHead, Special, Version, is_same_name};
 use crate::queue::id::EventId;
 use crate::signature::Fields as _;
+use crate::signature::Verifier;
 use crate::signature::scheme::Scheme;
 use crate::upstream::assertion::{self, Assertion};
 use crate::upstream::origin::Origin;
@@ -32,6 +33,8 @@ pub struct ForwardOptions {
     pub client_certificate_field: Option<HeaderName>,
     /// The scheme's name, for the verified field.
     pub scheme: Cow<'static, str>,
+    /// The secrets of the route's further signatures, each with its scheme's name. Nearly always empty.
+    pub other_schemes: Vec<(Arc<str>, Cow<'static, str>)>,
     /// The fields that a `connection` line cannot remove: the fields of the signature, and everything else
     /// that is signed.
     pub kept: Vec<HeaderName>,
@@ -50,9 +53,29 @@ impl ForwardOptions {
             event_id_field: forward.event_id_field.clone(),
             client_certificate_field: forward.client_certificate_field.clone(),
             scheme: scheme.name.clone(),
-            kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
+            other_schemes: Vec::new(),
+            kept: scheme.names().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
             assertion: Assertion::new(forward, scheme),
         }
+    }
+
+    /// The settings of a route with these signatures.
+    #[must_use]
+    pub fn of_route(forward: &config::Forward, verifier: &Verifier) -> Self {
+        let mut options = Self::new(forward, verifier.scheme());
+        for other in verifier.all().skip(1) {
+            let scheme = other.scheme();
+            let secrets = other.secret_names().map(|name| (Arc::clone(name), scheme.name.clone()));
+            options.other_schemes.extend(secrets);
+            options.kept.extend(Self::new(forward, scheme).kept);
+        }
+        options
+    }
+
+    /// The name of the scheme with the secret that verified a request.
+    fn scheme_of(&self, secret: &str) -> &str {
+        let other = self.other_schemes.iter().find(|(name, _)| **name == *secret);
+        other.map_or(&self.scheme, |(_, scheme)| scheme)
     }
 }
 
@@ -171,7 +194,14 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
         let name = field.as_str().as_bytes();
         push(
             &mut out,
-            &[name, b": scheme=", forward.scheme.as_bytes(), b", secret=", secret.as_bytes(), b"\r\n"],
+            &[
+                name,
+                b": scheme=",
+                forward.scheme_of(secret).as_bytes(),
+                b", secret=",
+                secret.as_bytes(),
+                b"\r\n",
+            ],
         );
     }
     if let (Some(field), Some(name)) = (&forward.client_certificate_field, &info.channel.client_certificate) {

@@ -200,6 +200,7 @@ fn composed(more: &str, x_forwarded: XForwarded) -> Part {
         event_id_field: None,
         client_certificate_field: None,
         scheme: "propify".into(),
+        other_schemes: Vec::new(),
         kept,
         assertion: None,
     };

@@ -76,6 +76,7 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
             event_id_field: None,
             client_certificate_field: None,
             scheme: "propify".into(),
+            other_schemes: Vec::new(),
             kept: vec![SIGNATURE],
             assertion: None,
         };

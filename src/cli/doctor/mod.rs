@@ -27,10 +27,10 @@ use crate::config::load::{self, LoadError};
 use crate::config::problem::{Problem, Report, Severity};
 use crate::config::size_and_duration::write_duration;
 use crate::config::{Address, Config, Loaded, Route};
-use crate::signature::Context;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::template::Body;
+use crate::signature::{Context, Verifier};
 use crate::tls::client_config::Connector;
 use crate::upstream::origin::Origin;
 use finding::{Finding, Level};
@@ -234,19 +234,20 @@ impl Round<'_> {
         for route in self.paths() {
             // An expired secret verifies nothing, and `check` warns about it.
             let counts = |end: Option<SystemTime>| end.is_none_or(|end| SystemTime::now() < end);
-            for (name, _) in route.verifier.secrets().filter(|(_, not_after)| counts(*not_after)) {
-                let probed = self.probe(admin, route, name);
+            let secrets = route.verifier.all().flat_map(|one| one.secrets().map(move |secret| (one, secret)));
+            for (verifier, (name, _)) in secrets.filter(|(_, (_, not_after))| counts(*not_after)) {
+                let probed = self.probe(admin, route, verifier, name);
                 findings.push(checks::secret(route.path.as_str(), name, &probed));
             }
         }
     }
 
     /// Signs an event with a secret of the file. Asks the gateway to examine the event.
-    fn probe(&self, admin: &AdminClient, route: &Route, secret: &str) -> Probed {
-        if route.verifier.scheme().algorithm == Algorithm::Token && !bypass::is_loopback(admin.origin()) {
+    fn probe(&self, admin: &AdminClient, route: &Route, verifier: &Verifier, secret: &str) -> Probed {
+        if verifier.scheme().algorithm == Algorithm::Token && !bypass::is_loopback(admin.origin()) {
             return Probed::TokenStaysHere;
         }
-        let scheme = route.verifier.scheme();
+        let scheme = verifier.scheme();
         // A scheme that signs forms gets a form as content.
         let timed = scheme.content_at(SystemTime::now());
         let content = match &timed {
@@ -255,7 +256,7 @@ impl Round<'_> {
             None => CONTENT,
         };
         let target = target(route);
-        let target = route.verifier.target(&target, content);
+        let target = verifier.target(&target, content);
         let method = route.methods.first().unwrap_or(&Method::POST);
         let context = Context {
             method: method.as_str(),
@@ -265,7 +266,7 @@ impl Round<'_> {
             now: SystemTime::now(),
         };
         let stamp = Stamp { timestamp: None, id: Some("hookgate-doctor") };
-        let signature = match route.verifier.signature(Some(secret), &context, stamp, content) {
+        let signature = match verifier.signature(Some(secret), &context, stamp, content) {
             Ok(signature) => signature,
             Err(CannotSign::PublicKey | CannotSign::NotSignable) => return Probed::OnlySenderSigns,
             Err(

@@ -81,7 +81,7 @@ fn signature(scheme: &Scheme) -> String {
         | Algorithm::EcdsaP256
         | Algorithm::RsaSha256 => format!(" in {}", scheme.notation.encoding.name()),
     };
-    let fields: Vec<_> = scheme.signature_fields().map(|field| format!("`{field}`")).collect();
+    let fields: Vec<_> = scheme.signature_names().map(|field| format!("`{field}`")).collect();
     match &scheme.parameter {
         Some(name) => format!("{algorithm}{encoding}, in the query, as `{name}`{form}"),
         None => format!("{algorithm}{encoding}, in the field {}{form}", fields.join(" or ")),

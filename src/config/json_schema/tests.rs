@@ -49,6 +49,9 @@ fn base() -> Json {
             "timestamp": { "header": "x-time" }, "tolerance": {},
             "challenge": { "when": { "/type": "ping" }, "value": "/challenge", "answer": "{value}" },
             "setup": [{ "method": "OPTIONS", "header": "x-origin", "status": 200 }],
+        }, "names": {
+            "header": "x-names", "format": "pairs", "tag": "v1", "content": "{names}.{values}.{body}",
+            "named_fields": { "key": "h", "fields": ["x-type"] },
         } },
         "signature": { "scheme": "propify", "secrets": [{ "env": "A" }] },
         "routes": [
@@ -84,6 +87,7 @@ fn place(title: &str) -> &'static str {
         "`assertion` of `[forward]`" => "/forward/assertion",
         "`key` of `assertion`" => "/forward/assertion/key",
         "`[schemes.NAME]`" => "/schemes/acme",
+        "a scheme's `named_fields`" => "/schemes/names/named_fields",
         "a scheme's `timestamp`" => "/schemes/acme/timestamp",
         "a scheme's `tolerance`" => "/schemes/acme/tolerance",
         "`[queue]`" => "/queue",
@@ -375,12 +379,14 @@ fn every_valid_file_fits_the_schema() {
 }
 
 /// Problems that a schema cannot detect: missing secrets, values that conflict.
-const ONLY_THE_READER_SEES: [&str; 15] = [
+const ONLY_THE_READER_SEES: [&str; 17] = [
+    "aliases",
     "conflicts",
     "default-address-twice",
     "disagreement",
     "event-id-field-signature",
     "event-id-field",
+    "named-fields",
     "no-signature",
     "queue-direct",
     "queue-missing",

@@ -2,6 +2,7 @@
 
 pub(super) mod acme;
 pub(super) mod admin;
+mod alternatives;
 pub(super) mod assertion;
 pub(super) mod challenge;
 pub(super) mod client_address;

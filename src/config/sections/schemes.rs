@@ -20,6 +20,7 @@ use crate::config::toml_value::Item;
 use crate::message::head::is_lookalike;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
+use crate::signature::named_fields::NamedFields;
 use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Refusal, Scheme, SchemeFault, Source};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{PARTS, Template, TemplateFault};
@@ -72,6 +73,9 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
         Problem::error("bad_scheme", item.key, message).help("remove one of them").report(table.problems);
     }
     let parameter = parameter.and_then(|item| parameter_name(&item));
+    let mark = table.get("marked_by").and_then(|item| header(&item));
+    let named_fields = named_fields(table);
+    let aliases = table.get("aliases").map(|item| aliases(&item)).unwrap_or_default();
     let format = format(table);
     let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex);
     let secret_encoding = table.choice("secret_encoding", &SecretEncoding::ALL, SecretEncoding::Utf8);
@@ -103,6 +107,9 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
         field,
         parameter,
         other_fields,
+        mark,
+        aliases,
+        named_fields,
         algorithm,
         notation: Notation { format: format?, encoding },
         content: content?,
@@ -123,7 +130,7 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
         return None;
     }
     let fault = scheme.fault().map(|fault| of_the_whole(table, fault));
-    let fault = fault.or_else(|| lookalikes(table, &scheme));
+    let fault = fault.or_else(|| wrong_alias(table, &scheme)).or_else(|| lookalikes(table, &scheme));
     let is_sound = fault.is_none();
     fault.into_iter().for_each(|fault| fault.report(table.problems));
     is_sound.then_some(scheme)
@@ -148,8 +155,8 @@ fn acknowledgment(item: &Item<'_>) -> Option<Acknowledgment> {
 /// Reports fields that an app could confuse with each other, or with the fields that frame a request. The
 /// gateway would refuse a request that has two such fields.
 fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
-    let others = || scheme.fields().chain(["content-length", "transfer-encoding"]);
-    let (one, other) = scheme.fields().find_map(|one| {
+    let others = || scheme.names().chain(["content-length", "transfer-encoding"]);
+    let (one, other) = scheme.names().find_map(|one| {
         let other = others().find(|other| is_lookalike(one.as_bytes(), other.as_bytes()))?;
         Some((one, other))
     })?;
@@ -197,6 +204,11 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
             "challenge",
             "write `content` with a character that no challenge's value has, such as the `:` of `v0:{timestamp}:{body}`",
         ),
+        SchemeFault::NamesUnsigned => (
+            "content",
+            "write `content = \"{timestamp}.{names}.{values}.{body}\"` and `named_fields = { key = \"h\", fields = [...] }`",
+        ),
+        SchemeFault::NamesInPlain => ("named_fields", "write `format = \"pairs\"`"),
         SchemeFault::TokenSignsNothing => ("content", "remove `content`, or choose another `algorithm`"),
     };
     Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
@@ -233,6 +245,54 @@ fn parameter_name(item: &Item<'_>) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(text.to_owned()))
 }
 
+/// Reads `named_fields`: the fields that the signature names.
+fn named_fields(table: &Table<'_>) -> Option<NamedFields> {
+    let item = table.get("named_fields")?;
+    let example = "{ key = \"h\", fields = [\"content-type\", \"x-acme-id\"] }";
+    let inner = Table::of(&item, "`named_fields`", &item.write(example), keys::NAMED_FIELDS)?;
+    let key = inner.required("key", "\"h\"")?.text("\"h\"")?.to_owned();
+    let list = inner.required("fields", "[\"content-type\"]")?;
+    let fields: Vec<_> = list.elements(list.array(&list.write("[\"content-type\"]"))?).collect();
+    let fields: Vec<_> = fields.iter().filter_map(header).collect();
+    let any = inner.get("any").and_then(|item| header(&item));
+    let fault = if fields.is_empty() || fields.len() > MOST_TAGS {
+        Some(format!("a signature names up to {MOST_TAGS} fields"))
+    } else if any.as_ref().is_some_and(|any| !fields.contains(any)) {
+        Some("`any` is one of the `fields`".to_owned())
+    } else {
+        None
+    };
+    if let Some(message) = fault {
+        return item.error("bad_field", message).help(item.write(example)).refuse(table.problems);
+    }
+    Some(NamedFields { key: key.into(), fields, any })
+}
+
+/// Reads `aliases`: other names of fields.
+fn aliases(item: &Item<'_>) -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
+    let Some(entries) = item.table("write `aliases = { \"x-acme-signature\" = \"acme-signature\" }`") else {
+        return Vec::new();
+    };
+    let read = |(field, item): (&str, Item<'_>)| Some((field.to_ascii_lowercase().into(), header(&item)?));
+    item.entries(entries).filter_map(read).collect()
+}
+
+/// The error of an alias of a field that the scheme does not read, or of an alias that is a field.
+fn wrong_alias(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
+    let known = |name: &str| scheme.fields().any(|field| field == name);
+    let is_wrong = |(field, other): &&(Cow<'_, str>, Cow<'_, str>)| {
+        let twins = scheme.aliases.iter().filter(|(_, twin)| twin == other).count();
+        !known(field) || known(other) || scheme.mark.as_ref() == Some(other) || twins > 1
+    };
+    let (field, _) = scheme.aliases.iter().find(is_wrong)?;
+    let message = match known(field) {
+        true => "another name of a field cannot be the name of a further field",
+        false => "the scheme reads no field of this name, so the field has no other name",
+    };
+    let problem = Problem::error("bad_field", table.place("aliases"), message);
+    Some(problem.help("write a field of the scheme, and a name that no other field has"))
+}
+
 /// Reads the name of a field, in lower case.
 fn header(item: &Item<'_>) -> Option<Cow<'static, str>> {
     let text = item.text("\"x-acme-signature\"")?;
@@ -258,6 +318,10 @@ fn template(item: &Item<'_>) -> Option<Template> {
                 TemplateFault::NotAlone => "write only `{jwt:NAME}`".to_owned(),
                 TemplateFault::DigestUnsigned => {
                     "write `{url}` or `{query}` into it, as the sender does".to_owned()
+                }
+                TemplateFault::EndUnclear => {
+                    "such a scheme cannot be verified safely; `{header:NAME}` is a value without the text behind it"
+                        .to_owned()
                 }
                 TemplateFault::Brace | TemplateFault::Unknown => format!("the parts are {PARTS}"),
                 TemplateFault::NothingBetween => {

@@ -8,11 +8,13 @@ use subtle::ConstantTimeEq as _;
 
 use crate::config::choices::{CHALLENGES, ChallengeMode};
 use crate::config::problem::Problem;
+use crate::config::sections::alternatives;
 use crate::config::sections::secret::{self, Context, Named};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{keys, sections::schemes, showable, suggest};
 use crate::diagnosis::causes::KeyChange;
+use crate::signature::alternatives::MOST_SIGNATURES;
 use crate::signature::challenge::Challenge;
 use crate::signature::mac::Keyed;
 use crate::signature::scheme::{Inexpressible, PRESETS, Scheme};
@@ -30,6 +32,8 @@ pub(crate) struct Signature {
     challenges: Challenges,
     /// Whether the file says which side answers.
     says_challenge: bool,
+    /// Further signatures of the same route, in the order of the file.
+    others: Vec<Self>,
 }
 
 /// Which side answers the sender's challenges.
@@ -46,8 +50,48 @@ enum Challenges {
 type Suspected = (Secret, Vec<(KeyChange, Key)>);
 
 impl Signature {
-    /// Reads a signature. `None` if it has an error.
+    /// Reads a signature, or a list of them: the first with the others. `None` if one has an error.
     pub(crate) fn read(item: &Item<'_>, context: Context<'_>) -> Option<Self> {
+        let Some(array) = item.value.as_array() else { return Self::one(item, context) };
+        let all = item.elements(array).map(|element| Some((Self::one(&element, context)?, element.span)));
+        let all: Vec<Option<(Self, Range<usize>)>> = all.collect();
+        if all.is_empty() || all.len() > MOST_SIGNATURES {
+            let message = format!("a route has one signature, or {MOST_SIGNATURES} at most");
+            let problem = item.error("out_of_range", message);
+            return problem.help(format!("write `{EXAMPLE}`")).refuse(item.problems);
+        }
+        let all = all.into_iter().collect::<Option<Vec<_>>>()?;
+        let schemes: Vec<_> = all.iter().map(|(one, place)| (one.scheme(), place.clone())).collect();
+        if !alternatives::check(&schemes, item.problems) {
+            return None;
+        }
+        let mut all = all.into_iter().map(|(signature, _)| signature);
+        let mut first = all.next()?;
+        let mut names: Vec<_> = first.names().collect();
+        for mut other in all {
+            let scheme = Arc::clone(&other.scheme);
+            for (secret, _) in &mut other.secrets {
+                // The log tells secrets apart by their names.
+                if names.contains(&secret.name) {
+                    secret.name = format!("{}.{}", scheme.name, secret.name).into();
+                }
+                names.push(Arc::clone(&secret.name));
+            }
+            first.others.push(other);
+        }
+        Some(first)
+    }
+
+    fn names(&self) -> impl Iterator<Item = Arc<str>> {
+        self.secrets.iter().map(|(secret, _)| Arc::clone(&secret.name))
+    }
+
+    /// The signature, and the further signatures of its route.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    fn one(item: &Item<'_>, context: Context<'_>) -> Option<Self> {
         let help = format!("write `{EXAMPLE}`");
         let table = Table::of(item, "`signature`", &help, keys::SIGNATURE)?;
         let scheme = table.required("scheme", "\"propify\"").and_then(|item| scheme(&item, context));
@@ -55,7 +99,8 @@ impl Signature {
         let challenges = challenges(&table, scheme.as_deref(), context);
         let scheme = scheme.map(|scheme| with_tolerance(scheme, &table));
         let says_challenge = table.get("challenge").is_some();
-        Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges?, says_challenge })
+        let others = Vec::new();
+        Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges?, says_challenge, others })
     }
 
     /// The method of each unsigned request that the gateway answers or forwards.
@@ -88,7 +133,8 @@ impl Signature {
         &self.scheme
     }
 
-    /// Whether two signatures have the same scheme, and the same secrets under the same names.
+    /// Whether two signatures have the same scheme, and the same secrets under the same names, and their
+    /// further signatures, too.
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         let challenges = match (&self.challenges, &other.challenges) {
             (Challenges::Forwarded, Challenges::Forwarded)
@@ -99,6 +145,8 @@ impl Signature {
         };
         challenges
             && self.scheme == other.scheme
+            && self.others.len() == other.others.len()
+            && self.others.iter().zip(&other.others).all(|(one, other)| one.agrees_with(other))
             && self.secrets.len() == other.secrets.len()
             && self.secrets.iter().zip(&other.secrets).all(|((one, _), (other, _))| {
                 one.name == other.name && one.not_after == other.not_after && same(&one.key, &other.key)
@@ -110,7 +158,8 @@ impl Signature {
     pub(crate) fn into_verifier(self) -> Option<Arc<Verifier>> {
         let (secrets, slips): (Vec<_>, Vec<_>) = self.secrets.into_iter().unzip();
         let names: Vec<_> = secrets.iter().map(|secret| Arc::clone(&secret.name)).collect();
-        let verifier = Verifier::new(self.scheme, secrets).ok()?;
+        let others: Option<Vec<_>> = self.others.into_iter().map(Self::into_verifier).collect();
+        let verifier = Verifier::new(self.scheme, secrets).ok()?.before(others?);
         let named = names.iter().zip(slips);
         let verifier = named.fold(verifier, |verifier, (name, slips)| verifier.suspecting(name, slips));
         Some(Arc::new(match &self.challenges {

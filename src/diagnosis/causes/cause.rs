@@ -22,6 +22,14 @@ pub enum Cause {
     /// The notation is not the scheme's. There is no content, so it is unknown whether the tag is right.
     #[error("{0}; whether the signature is right was not checked")]
     Form(NotationError),
+    /// The value of a signed field has the character that follows it in the signed text.
+    #[error("the field `{field}`, which is signed, has a `{end}`, which ends it in the signed text")]
+    HoldsItsEnd {
+        /// The name of the field.
+        field: String,
+        /// The character.
+        end: char,
+    },
     /// The field with this name occurs more than once or is a list. All its values are equal.
     #[error("the field `{0}` came more than once, each time with the same value")]
     Doubled(String),

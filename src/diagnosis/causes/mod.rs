@@ -24,6 +24,7 @@ pub use crate::diagnosis::causes::transforms::{key_changes, misread};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::scheme::{PRESETS, Scheme, Source};
 use crate::signature::secret_trial::{Trial, Tried};
+use crate::signature::template::Part;
 use crate::signature::window::{Timestamp, Unit};
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 
@@ -49,7 +50,13 @@ fn verified<F: Fields>(
     work: &mut Work<'_>,
 ) -> Result<Option<Arc<str>>, GivenUp> {
     work.spend(CLAIM)?;
-    let trial = verifier.claim(context).ok().and_then(|claim| Trial::of(verifier, claim, valid_at, None));
+    // Such content never verifies (see `named_fields`).
+    let is_wrong = verifier.scheme().needs_json() && !matches!(content.first(), Some(b'{' | b'['));
+    let trial = verifier
+        .claim(context)
+        .ok()
+        .filter(|_| !is_wrong)
+        .and_then(|claim| Trial::of(verifier, claim, valid_at, None));
     let Some(mut trial) = trial else { return Ok(None) };
     loop {
         let step = trial.step(content, PIECE);
@@ -143,7 +150,8 @@ fn other_scheme<'o>(
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
     work: &mut Work<'_>,
 ) -> Result<Option<Cause>, GivenUp> {
-    let Some(missing) = scheme.fields().find(|name| fields.values(name).next().is_none()) else {
+    let is_missing = |name: &&str| scheme.names_of(name).all(|name| fields.values(name).next().is_none());
+    let Some(missing) = scheme.fields().find(is_missing) else {
         return Ok(None);
     };
     let is_there = |other: &Scheme| {
@@ -183,7 +191,7 @@ fn other_scheme<'o>(
     let alike = |likely: &Scheme| shipped.iter().filter(|other| other.field == likely.field).count();
     Ok(Some(match likely {
         Some(likely) => another(missing, likely, alike(likely).saturating_sub(1), None),
-        None if scheme.signature_fields().any(|name| fields.values(name).next().is_some()) => {
+        None if scheme.signature_names().any(|name| fields.values(name).next().is_some()) => {
             Cause::Incomplete(missing.to_owned())
         }
         None => Cause::Unsigned {
@@ -318,6 +326,18 @@ fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Uni
     others.into_iter().find(|unit| unit.read(text).is_some_and(|moment| window.admits(moment, context.now)))
 }
 
+/// The cause for a signed field whose value has the character that ends it in the signed text.
+fn holds_its_end<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Cause> {
+    let parts: Vec<_> = scheme.content.parts().collect();
+    parts.windows(2).find_map(|pair| {
+        let [Part::Field(name), Part::Literal(text)] = pair else { return None };
+        let end = text.chars().next().filter(char::is_ascii_punctuation)?;
+        let mut values = scheme.names_of(name).flat_map(|name| context.fields.values(name));
+        let holds = values.any(|value| value.iter().any(|byte| char::from(*byte) == end));
+        holds.then(|| Cause::HoldsItsEnd { field: name.clone(), end })
+    })
+}
+
 /// The cause for a signature without the scheme's form: the form that it has. If there is content, the tag
 /// must be right.
 fn malformed<F: Fields>(
@@ -329,7 +349,8 @@ fn malformed<F: Fields>(
     let scheme = verifier.scheme();
     let Some(value) = context.fields.values(&scheme.field).next() else { return Ok(None) };
     if scheme.notation.read(scheme.algorithm, value, None).is_ok() {
-        return Ok(time_unit(scheme, context).map(Cause::TimeUnit));
+        let unit = time_unit(scheme, context).map(Cause::TimeUnit);
+        return Ok(unit.or_else(|| holds_its_end(scheme, context)));
     }
     let rewritten = rewritten(scheme, value);
     let Some(content) = content else {

@@ -225,6 +225,7 @@ fn every_cause_has_words_a_label_and_advice() {
     let mut causes = vec![
         Cause::Notation(NotationError::Base64),
         Cause::Form(NotationError::Base64),
+        Cause::HoldsItsEnd { field: "x".into(), end: '.' },
         Cause::Doubled("x".into()),
         Cause::OtherScheme {
             missing: "x".into(),

@@ -37,7 +37,7 @@ impl Cause {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Notation(_) | Self::Form(_) => "notation",
+            Self::Notation(_) | Self::Form(_) | Self::HoldsItsEnd { .. } => "notation",
             Self::Doubled(_) => "doubled",
             Self::OtherScheme { .. } | Self::FormerSignature { .. } => "other_scheme",
             Self::Unsigned { .. } | Self::Incomplete(_) => "unsigned",
@@ -55,6 +55,11 @@ impl Cause {
     pub fn advice(&self) -> String {
         let text = match self {
             Self::Notation(_) | Self::Form(_) => "send the signature exactly as the scheme writes it",
+            Self::HoldsItsEnd { field, .. } => {
+                return format!(
+                    "if the sender writes it so, and the field is the last before the body: `{{header:{field}:any}}` in `content`"
+                );
+            }
             Self::Doubled(_) => "look for what adds the field again on the way: a proxy that copies fields",
             Self::OtherScheme { path: Some(path), .. } => {
                 return format!(

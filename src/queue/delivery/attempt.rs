@@ -94,11 +94,11 @@ fn senders_head(
     was_tried: bool,
     now: SystemTime,
 ) -> Option<RefreshedHead> {
-    if !route.options.refresh_signature || !is_late(&route.verifier, event, was_tried, now) {
+    let verifier = route.verifier.of_scheme(&event.info().scheme);
+    if !route.options.refresh_signature || !is_late(verifier, event, was_tried, now) {
         return restored(&route.verifier, event);
     }
-    refreshed(&route.verifier, route.public_url.as_ref(), event, now)
-        .or_else(|| restored(&route.verifier, event))
+    refreshed(verifier, route.public_url.as_ref(), event, now).or_else(|| restored(&route.verifier, event))
 }
 
 impl Attempted {

@@ -85,6 +85,22 @@ impl List<'_> {
         }
     }
 
+    /// The values of the entries with this name, in all sets.
+    pub(crate) fn values_under<'v>(&self, name: &str, value: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
+        let entries = self.sets(value).flat_map(|set| self.entries(set));
+        entries.filter_map(move |entry| value_of(name, self.equals, entry))
+    }
+
+    /// The text between two entries.
+    pub(crate) fn separator(&self) -> &'static str {
+        self.separator.as_str()
+    }
+
+    /// The text of an entry with this name.
+    pub(crate) fn entry_of(&self, name: &str, value: &str) -> String {
+        format!("{name}{}{value}", self.equals)
+    }
+
     /// Whether this byte ends an entry.
     pub(crate) fn ends_entry(&self, byte: u8) -> bool {
         self.separator.is(byte) || self.sets.is_some_and(|separator| separator.is(byte))

@@ -7,6 +7,7 @@ use http::StatusCode;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Format, Notation, Separator};
+use crate::signature::named_fields::NamedFields;
 use crate::signature::scheme::{
     Acknowledgment, AnswerUse, Redelivery, Refusal, Scheme, SecretOrigin, Source,
 };
@@ -22,6 +23,9 @@ pub(super) struct Row {
     pub(super) field: &'static str,
     pub(super) parameter: Option<&'static str>,
     pub(super) other_fields: &'static [&'static str],
+    pub(super) mark: Option<&'static str>,
+    pub(super) named_fields: Option<NamedFields>,
+    pub(super) aliases: &'static [(&'static str, &'static str)],
     pub(super) algorithm: Algorithm,
     pub(super) format: Format,
     pub(super) encoding: Encoding,
@@ -52,6 +56,9 @@ impl Row {
             field: self.field.into(),
             parameter: self.parameter.map(Into::into),
             other_fields: pointers(self.other_fields),
+            mark: self.mark.map(Into::into),
+            named_fields: self.named_fields,
+            aliases: self.aliases.iter().map(|(field, other)| ((*field).into(), (*other).into())).collect(),
             algorithm: self.algorithm,
             notation: Notation { format: self.format, encoding: self.encoding },
             content: template(self.content),
@@ -91,6 +98,9 @@ pub(super) fn usual() -> Row {
         field: "",
         parameter: None,
         other_fields: &[],
+        mark: None,
+        named_fields: None,
+        aliases: &[],
         algorithm: Algorithm::HmacSha256,
         format: plain(""),
         encoding: Encoding::Hex,

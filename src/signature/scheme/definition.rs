@@ -8,6 +8,7 @@ use super::authentication::Authentication;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
+use crate::signature::named_fields::NamedFields;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::setup::Setup;
 use crate::signature::template::{Body, Part, Template};
@@ -25,6 +26,13 @@ pub struct Scheme {
     pub parameter: Option<Cow<'static, str>>,
     /// Further fields that may carry a signature, in lower case. Nearly always empty.
     pub other_fields: Vec<Cow<'static, str>>,
+    /// A field that the scheme's requests have, in lower case, if they share their signature field with another
+    /// scheme. It decides only which of several signatures of a route judges a request.
+    pub mark: Option<Cow<'static, str>>,
+    /// Other names of fields, in lower case: the field and its other name. A request has either of them.
+    pub aliases: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The fields that the signature names, if it names fields.
+    pub named_fields: Option<NamedFields>,
     /// The algorithm that makes the tags.
     pub algorithm: Algorithm,
     /// The notation of the tags in their field.
@@ -81,15 +89,17 @@ pub enum Source {
 }
 
 impl Scheme {
-    /// Every field that verification reads, in lower case. The signature field comes first.
+    /// Every field that verification needs, in lower case. The signature field comes first.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
             Place::Field(name) => Some(&**name),
             Place::Key(_) | Place::Entry(_) | Place::Claim(_) | Place::Pointer(_) => None,
         });
         let signed = self.content.parts().filter_map(|part| match part {
-            Part::Field(name) => Some(name.as_str()),
+            Part::Field(name) | Part::AnyField(name) => Some(name.as_str()),
             Part::Literal(_)
+            | Part::Names
+            | Part::Values
             | Part::Timestamp
             | Part::Id
             | Part::Method
@@ -100,6 +110,24 @@ impl Scheme {
             | Part::UrlVariants => None,
         });
         self.signature_fields().chain(timestamp).chain(self.id.as_deref()).chain(signed)
+    }
+
+    /// The field, and its other names.
+    pub fn names_of<'s>(&'s self, field: &'s str) -> impl Iterator<Item = &'s str> {
+        let others = self.aliases.iter().filter(move |(of, _)| *of == field);
+        std::iter::once(field).chain(others.map(|(_, other)| &**other))
+    }
+
+    /// Every name of a field that verification reads. A client must not be able to remove such a field, or to
+    /// imitate it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let named = self.named_fields.iter().flat_map(|named| &named.fields).map(|name| &**name);
+        self.fields().flat_map(|field| self.names_of(field)).chain(self.mark.as_deref()).chain(named)
+    }
+
+    /// Every name of a field that may carry a signature.
+    pub fn signature_names(&self) -> impl Iterator<Item = &str> {
+        self.signature_fields().flat_map(|field| self.names_of(field))
     }
 
     /// Every field that may carry a signature.
@@ -137,6 +165,12 @@ impl Scheme {
         self.algorithm.is_symmetric() && self.algorithm != Algorithm::Token && !in_content
     }
 
+    /// Whether content that verifies must begin as a JSON object or array.
+    pub(crate) fn needs_json(&self) -> bool {
+        let any = self.named_fields.as_ref().is_some_and(|named| named.any.is_some());
+        any || self.content.needs_json()
+    }
+
     /// The first fault of the scheme as a whole: parts that are valid alone but not together.
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
@@ -159,6 +193,9 @@ impl Scheme {
         let is_unsafe = |challenge: &Challenge| !challenge.is_safe(self.algorithm, &self.content);
         let signs_time = self.content.has(&Part::Timestamp);
         let signs_id = self.content.has(&Part::Id);
+        let signs_names = self.content.has(&Part::Names) && self.content.has(&Part::Values);
+        let signs_some = self.content.has(&Part::Names) || self.content.has(&Part::Values);
+        let names_nothing = self.named_fields.is_some() != signs_some || signs_some != signs_names;
         let signs_more = self.content != Template::body();
         let faults = [
             (key && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
@@ -183,6 +220,8 @@ impl Scheme {
             (self.timestamp.is_none() && signs_time, SchemeFault::NoTimestamp),
             (self.id.is_some() && !signs_id, SchemeFault::IdUnsigned),
             (self.id.is_none() && signs_id, SchemeFault::NoId),
+            (names_nothing, SchemeFault::NamesUnsigned),
+            (self.named_fields.is_some() && has_names != Some(true), SchemeFault::NamesInPlain),
             (self.algorithm == Algorithm::Token && signs_more, SchemeFault::TokenSignsNothing),
         ];
         faults.into_iter().find(|(is_there, _)| *is_there).map(|(_, fault)| fault)
@@ -243,6 +282,14 @@ pub enum SchemeFault {
     /// The algorithm is a shared token. A token signs nothing, but the scheme has a signed text.
     #[error("a shared token signs nothing")]
     TokenSignsNothing,
+    /// The names of the fields, or their values, are not signed, or nothing says where the names are.
+    #[error(
+        "the names of the fields and their values are signed together, as `{{names}}` and `{{values}}`, with `named_fields`"
+    )]
+    NamesUnsigned,
+    /// The signature names fields, but it is no list with names.
+    #[error("this signature field has no keys, so it names no fields either")]
+    NamesInPlain,
     /// The timestamp is under a name in the signature field, but there are several signature fields.
     #[error("where there are several signature fields, the timestamp cannot be in them")]
     KeyInSeveral,

@@ -31,7 +31,7 @@ impl Verifier {
         if let Some(name) = &self.scheme.parameter {
             return form::parameters(form::query(target), name).next().is_none();
         }
-        !self.scheme.signature_fields().any(|name| fields.values(name).next().is_some())
+        !self.scheme.signature_names().any(|name| fields.values(name).next().is_some())
     }
 
     /// Whether the head is that of an unsigned request that the verifier handles. If so, the content decides

@@ -18,6 +18,7 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
         event_id_field: None,
         client_certificate_field: None,
         scheme: "propify".into(),
+        other_schemes: Vec::new(),
         kept: vec![HeaderName::from_static("propify-signature")],
         assertion: None,
     }

@@ -100,6 +100,7 @@ impl Make {
             client_certificate_field: None,
             event_id_field: Some(http::HeaderName::from_static("x-hookgate-event-id")),
             scheme: "propify".into(),
+            other_schemes: Vec::new(),
             kept: Vec::new(),
             assertion: None,
         };
@@ -107,6 +108,7 @@ impl Make {
             id: self.id(),
             received: self.at(),
             route: &self.route(),
+            verifier: &verifier,
             model: self.model.clone(),
             client: ClientAddress::ip("192.0.2.1".parse().unwrap()),
             channel: &Channel::default(),

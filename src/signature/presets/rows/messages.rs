@@ -297,6 +297,20 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "twilio-shared-key",
+            sender: "Twilio (SharedKey)",
+            field: "x-twilio-signature",
+            // Twilio adds this field to the requests that it signs with a SharedKey.
+            mark: Some("x-twilio-webhooks-signature-settings"),
+            encoding: Encoding::Base64,
+            content: "{url:variants}{form}",
+            answer_use: AnswerUse::Always,
+            documentation: "https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys",
+            note: "For forms that Twilio signs with a SharedKey and HMAC_SHA256. Beside twilio on one route, list it first.",
+            origin: Given("the secret of the SharedKey, shown once when it is created"),
+            ..usual()
+        },
+        Row {
             name: "twitch",
             sender: "Twitch",
             field: "twitch-eventsub-message-signature",

@@ -3,6 +3,7 @@
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Format, Separator};
+use crate::signature::named_fields::NamedFields;
 use crate::signature::presets::row::{
     Row, content_challenge, entry_time, field_time, form_setup, key_time, list, plain, usual,
 };
@@ -82,12 +83,30 @@ pub(super) fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            name: "coinbase",
+            sender: "Coinbase Developer Platform",
+            field: "x-hook0-signature",
+            format: list(Separator::Comma, '=', "v1"),
+            content: "{timestamp}.{names}.{values}.{body}",
+            time: key_time("t", Unit::Seconds, 300),
+            // The type of an event has dots: `onchain.activity.detected`.
+            named_fields: Some(NamedFields {
+                key: "h".into(),
+                fields: ["content-type", "x-event-id", "x-event-type", "x-hook0-id"].map(Into::into).to_vec(),
+                any: Some("x-event-type".into()),
+            }),
+            documentation: "https://docs.cdp.coinbase.com/webhooks/verify-signatures",
+            note: "For webhooks of the Coinbase Developer Platform. The signature names the fields that it covers. The body must be a JSON object or array.",
+            origin: Given("`secret` in the answer to the request that creates the subscription"),
+            ..usual()
+        },
+        Row {
             name: "coinbase-commerce",
             sender: "Coinbase Commerce",
             field: "x-cc-webhook-signature",
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
-            note: "For Coinbase Commerce, and not for webhooks of the Coinbase Developer Platform.",
+            note: "For Coinbase Commerce. The scheme coinbase is for webhooks of the Coinbase Developer Platform.",
             retries: "Coinbase Commerce tries an event for three days, with growing waits of up to an hour.",
             origin: Given("the webhook shared secret (Settings, Notifications)"),
             ..usual()
@@ -227,9 +246,11 @@ pub(super) fn rows() -> Vec<Row> {
             name: "shopify",
             sender: "Shopify",
             field: "x-shopify-hmac-sha256",
+            // Shopify's Events have this name (https://shopify.dev/docs/apps/build/events/verify-deliveries).
+            aliases: &[("x-shopify-hmac-sha256", "shopify-hmac-sha256")],
             encoding: Encoding::Base64,
             documentation: "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
-            note: "The key is the app's API secret key. Shopify signs only the content. A client can change the other fields.",
+            note: "The key is the app's API secret key. Shopify signs only the content. Its Events have the signature in `shopify-hmac-sha256`. A client can change the other fields.",
             retries: "Shopify tries an event 8 times within 4 hours.",
             origin: Given("the app's API secret key, or the key under Settings, Notifications, Webhooks"),
             ..usual()

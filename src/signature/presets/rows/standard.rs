@@ -28,7 +28,13 @@ fn svix() -> Row {
         field: "svix-signature",
         time: field_time("svix-timestamp", Unit::Seconds, 300),
         id: Some("svix-id"),
-        note: "The sender follows Standard Webhooks, with Svix's field names.",
+        // Svix may also send the names of Standard Webhooks.
+        aliases: &[
+            ("svix-signature", "webhook-signature"),
+            ("svix-timestamp", "webhook-timestamp"),
+            ("svix-id", "webhook-id"),
+        ],
+        note: "The sender follows Standard Webhooks, with Svix's field names or with `webhook-id`, `webhook-timestamp` and `webhook-signature`.",
         ..standard_webhooks()
     }
 }
