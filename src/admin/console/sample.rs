@@ -15,7 +15,7 @@ pub(crate) fn record(number: u64, path: &str) -> Record {
     let mut record = Record::new(RequestId(number), ClientAddress::ip("192.0.2.1".parse().unwrap()));
     record.set_method("POST");
     record.sent_path = Some(SentPath::new(path));
-    record.route = Some(RouteLabel { path: "/a".into(), slot: Slot::NO_ROUTE });
+    record.route = Some(RouteLabel { path: "/a".into(), slot: Slot::NO_ROUTE, scheme: "propify".into() });
     record.took = Duration::from_micros(1500);
     (record.status, record.secret) = (200, Some("current".into()));
     if number % 2 == 1 {

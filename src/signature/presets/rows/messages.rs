@@ -357,6 +357,7 @@ pub(super) fn rows() -> Vec<Row> {
             documentation: "https://developer.vonage.com/en/getting-started/concepts/webhooks",
             note: "For POST. Vonage sends a JWT with the content's SHA-256. Webhooks of the SMS API are signed otherwise, and have no scheme. The tolerance is ours.",
             origin: Given("the signature secret of the account (Dashboard, API settings)"),
+            confirmed: false,
             ..usual()
         },
         Row {
