@@ -85,6 +85,11 @@ impl Source {
         Time::of(self.started).millis()
     }
 
+    /// The id of the last entry, as the streams of this run write it.
+    pub(super) fn last_id(&self) -> String {
+        format!("{}-{}", self.run(), self.recent.end().number)
+    }
+
     /// The cursor behind an entry. If the entry is of another run, the cursor is before the first entry of this run.
     fn behind(&self, id: EntryId) -> Cursor {
         self.recent.behind(if id.run == self.run() { id.number } else { 0 })

@@ -87,6 +87,8 @@ struct Person {
     viewer: Viewer,
     /// Whether the person goes to the page. The script's requests take no notice from the session.
     is_navigation: bool,
+    /// The last entry of the stream that the page knows, if the browser connects again.
+    last_event_id: Option<String>,
 }
 
 impl Person {
@@ -227,7 +229,10 @@ impl Console {
             (ConsoleMode::ReadOnly | ConsoleMode::Off, Role::Operate | Role::Read) => Access::ReadOnly,
         };
         let viewer = Viewer { name: operator.name.to_string(), access };
-        Some(Person { session, operator, viewer, is_navigation: guard::is_navigation(fields) })
+        let last_event_id =
+            fields.get("last-event-id").and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        let is_navigation = guard::is_navigation(fields);
+        Some(Person { session, operator, viewer, is_navigation, last_event_id })
     }
 
     /// Makes a link, for a program that may use the API.

@@ -10,7 +10,7 @@ use super::pages::{refused, request};
 use super::recent_row::Row;
 use super::{Console, MOST_STREAMS};
 use crate::admin::api::refusal::Refusal;
-use crate::admin::recent_stream::{self, Following};
+use crate::admin::recent_stream::{self, EntryId, Following, Source};
 use crate::admin::response_content::Content;
 use crate::admin::time_limit::TimeLimit;
 use crate::telemetry::recent::Recent;
@@ -26,7 +26,7 @@ struct Query {
     asked: Asked,
     filter: Result<Filter, FilterError>,
     before: Option<u64>,
-    after: Option<u64>,
+    after: Option<EntryId>,
 }
 
 impl Query {
@@ -68,7 +68,7 @@ impl Console {
         let recent = self.kept()?;
         let query = Query::read(query);
         // The stream continues behind this number, so no entry is missed.
-        let last = recent.end().number;
+        let last = self.recent().last_id();
         let filter = query.filter.map_err(|error| error.to_string());
         let page = filter.map(|filter| recent.page(&filter, query.before, ON_PAGE));
         let live = Live {
@@ -106,18 +106,24 @@ impl Console {
     pub(super) fn live_stream(
         &self,
         query: &str,
+        last_event_id: Option<&str>,
         time_limit: &TimeLimit,
     ) -> Result<Response<Content>, Refusal> {
-        let recent = self.kept()?;
+        self.kept()?;
         let query = Query::read(query);
         let filter = query.filter.map_err(|error| Refusal::bad(error.to_string()))?;
         let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_taken| {
             Refusal::unavailable(format!("{MOST_STREAMS} pages follow the stream already"))
         })?;
         time_limit.extend(recent_stream::TIME_LIMIT);
-        let following = Following { filter, after: query.after, past: 0 };
+        let known = last_event_id.and_then(|id| id.parse().ok());
+        let following = Following { filter, after: known.or(query.after), past: 0 };
         let row = |entry: &Numbered| ("row", Row::of(entry).document());
-        Ok(recent_stream::start(recent, following, place, row))
+        Ok(recent_stream::start(self.recent(), following, place, row))
+    }
+
+    fn recent(&self) -> Source {
+        Source { recent: Arc::clone(self.control.recent()), started: self.control.started_at() }
     }
 
     fn kept(&self) -> Result<&Arc<Recent>, Refusal> {

@@ -74,7 +74,8 @@ impl Console {
             };
         }
         if *place == Place::LiveStream {
-            let stream = self.live_stream(query.unwrap_or_default(), time_limit);
+            let stream =
+                self.live_stream(query.unwrap_or_default(), person.last_event_id.as_deref(), time_limit);
             return stream.unwrap_or_else(|refusal| self.framed(person, wrong(&refusal)));
         }
         if let Some(body) = self.recent_body(place, query.unwrap_or_default()) {

@@ -52,8 +52,8 @@ pub(crate) struct Live<'l> {
     pub(crate) page: Result<&'l Page, &'l str>,
     /// Whether the page begins at the latest entry, and follows the stream.
     pub(crate) is_first: bool,
-    /// The number of the last entry, where the stream continues.
-    pub(crate) last: u64,
+    /// The id of the last entry, where the stream continues.
+    pub(crate) last: String,
     /// How many entries are kept, and how many were left out under load.
     pub(crate) kept: usize,
     pub(crate) left_out: u64,
@@ -92,8 +92,7 @@ impl Live<'_> {
     }
 
     fn list(&self, page: &Page) -> Markup {
-        let stream =
-            self.is_first.then(|| self.asked.url("/live/stream", &[("after", self.last.to_string())]));
+        let stream = self.is_first.then(|| self.asked.url("/live/stream", &[("after", self.last.clone())]));
         html! {
             div.live-bar {
                 p #live-state role="status" {
@@ -146,7 +145,9 @@ mod tests {
     use crate::telemetry::recent::filter::Filter;
 
     fn page(asked: &Asked, page: Result<&Page, &str>, is_first: bool) -> String {
-        Live { asked, page, is_first, last: 2, kept: 1000, left_out: 1234 }.body().into_string()
+        Live { asked, page, is_first, last: "7-2".to_owned(), kept: 1000, left_out: 1234 }
+            .body()
+            .into_string()
     }
 
     #[test]
@@ -156,7 +157,7 @@ mod tests {
         let asked = Asked { reason: "a&b".to_owned(), ..Asked::default() };
         let text = page(&asked, Ok(&found), true);
         for want in [
-            "data-stream=\"/live/stream?reason=a%26b&amp;after=2\"",
+            "data-stream=\"/live/stream?reason=a%26b&amp;after=7-2\"",
             "1,234 were left out",
             "keeps the last 1000",
             "data-number=\"1\"",
