@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { DESKTOP, PHONE } from "./browser.mjs";
 import { LONG_PATH, ask, until } from "./world.mjs";
 
+// Of a longer page, the beginning says enough.
+const HIGHEST = 1600;
 const LOOKS = {
   light: { colorScheme: "light", viewport: DESKTOP },
   dark: { colorScheme: "dark", viewport: DESKTOP },
@@ -50,7 +52,9 @@ export async function screenshots(world, browser, folder) {
         await person.locator("main h1").waitFor();
         // The script has written times in local time, and the stream is there.
         if (place.startsWith("/live")) await person.getByText("Live. The newest").waitFor();
-        await person.screenshot({ path: join(folder, `${look}-${name}.png`), fullPage: true });
+        const height = await person.evaluate(() => document.documentElement.scrollHeight);
+        const clip = { x: 0, y: 0, width: options.viewport.width, height: Math.min(height, HIGHEST) };
+        await person.screenshot({ path: join(folder, `${look}-${name}.png`), fullPage: true, clip });
       }
       await person.context().close();
     }

@@ -501,7 +501,7 @@ fn without_a_queue_the_page_says_what_to_write() {
     let gateway = gateway().admin_with("console = true").route(PATH, &upstream.url()).start();
     let browser = open(&gateway, "");
     let page = browser.get("/queue");
-    assert!(page.text.contains("add `[queue]`") && page.text.contains("<nav"), "{}", page.text);
+    assert!(page.text.contains("add <code>[queue]</code>") && page.text.contains("<nav"), "{}", page.text);
 }
 
 #[test]

@@ -29,22 +29,22 @@ pub(crate) const fn meaning(reason: Reason) -> &'static str {
     }
 }
 
-/// What to do.
+/// What to do. Commands and keys stand between backticks.
 pub(crate) const fn to_do(reason: Reason) -> &'static str {
     match reason {
         Reason::NoRoute => {
-            "Compare the URL at the sender with the routes: hookgate check lists them. Paths are compared byte for byte."
+            "Compare the URL at the sender with the routes: `hookgate check` lists them. Paths are compared byte for byte."
         }
         Reason::ClientNotAllowed => {
-            "If it is the sender: add its network to allow of the route. Behind a proxy, set client_address."
+            "If it is the sender: add its network to `allow` of the route. Behind a proxy, set `client_address`."
         }
         Reason::TooManyFailures => {
-            "Find the reason of its other refusals. The limit is max_failures_per_client."
+            "Find the reason of its other refusals. The limit is `max_failures_per_client`."
         }
         Reason::ClientCertificate => {
-            "Compare the names in client_certificate with those of the sender's certificate."
+            "Compare the names in `client_certificate` with those of the sender's certificate."
         }
-        Reason::MethodNotAllowed => "Set the method at the sender, or add it to methods of the route.",
+        Reason::MethodNotAllowed => "Set the method at the sender, or add it to `methods` of the route.",
         Reason::SignatureMissing => {
             "Set a secret at the sender, and check that the route has the sender's scheme. Scanners send no signature, too."
         }
@@ -52,35 +52,35 @@ pub(crate) const fn to_do(reason: Reason) -> &'static str {
             "A proxy may have added the field again. Compare what the sender sends with what arrives."
         }
         Reason::SignatureMalformed => {
-            "Check that the route has the sender's scheme: hookgate schemes NAME shows its form."
+            "Check that the route has the sender's scheme: `hookgate schemes NAME` shows its form."
         }
         Reason::TimestampExpired => {
             "Compare the clocks. A late retry of the sender, or a captured event, is refused rightly."
         }
-        Reason::BodyTooLarge => "Raise max_body of the route, if the sender's events are that large.",
+        Reason::BodyTooLarge => "Raise `max_body` of the route, if the sender's events are that large.",
         Reason::BodyTimeout => {
-            "The client or the network is slow. The limits are body_timeout and min_body_rate."
+            "The client or the network is slow. The limits are `body_timeout` and `min_body_rate`."
         }
         Reason::BodyIncomplete => "Look at the sender's timeout, and at proxies in between.",
         Reason::Overloaded => {
-            "Raise max_buffered, or lower max_body. Many of these at once may be an attack."
+            "Raise `max_buffered`, or lower `max_body`. Many of these at once may be an attack."
         }
         Reason::SignatureMismatch => {
             "Compare the secret with the sender's: it may have been changed there. A proxy must not change the content."
         }
         Reason::ModelMismatch => {
-            "Compare model of the route with the events of the sender, or send those events to another URL."
+            "Compare `model` of the route with the events of the sender, or send those events to another URL."
         }
         Reason::UpstreamUnreachable => {
-            "Start the app, and compare upstream of the route with the app's address."
+            "Start the app, and compare `upstream` of the route with the app's address."
         }
         Reason::UpstreamFailed => "Look into the app's log at this time.",
         Reason::UpstreamTimeout => {
-            "Let the app answer before it works, or store the events: delivery = \"queue\"."
+            "Let the app answer before it works, or store the events: `delivery = \"queue\"`."
         }
         Reason::Duplicate => "Nothing: the sender has got its answer.",
         Reason::QueueFull => {
-            "Discard dead letters, or give the store more room: max_bytes, max_queued, the disk."
+            "Discard dead letters, or give the store more room: `max_bytes`, `max_queued`, the disk."
         }
         Reason::QueueUnavailable => "Look into the gateway's log: it says why the store fails.",
     }

@@ -34,7 +34,7 @@ pub(crate) fn form(path: &str, filter: &Filter, routes: &[&Route]) -> Markup {
             label { "Received since "
                 input name="since" value=(value(&filter.since)) placeholder="2h" title="A duration before now, such as 2h, or 2026-11-30T12:00:00Z" autocomplete="off";
             }
-            label { "until "
+            label { "Until "
                 input name="until" value=(value(&filter.until)) placeholder="30m" title="A duration before now, such as 30m, or 2026-11-30T12:00:00Z" autocomplete="off";
             }
             @for id in &filter.ids { input type="hidden" name="id" value=(id); }

@@ -143,7 +143,7 @@ impl Frame<'_> {
 
 /// A part of a page that could not be read. The rest of the page stays.
 pub(crate) fn failure(what: &str) -> Markup {
-    html! { p.notice.bad role="alert" { (text::line(what)) } }
+    html! { p.notice.bad role="alert" { (text::sentence(what, 2000)) } }
 }
 
 /// A part of a page that has nothing to show, and what to do next.

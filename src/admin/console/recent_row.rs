@@ -156,7 +156,8 @@ fn result(record: &Record, entry: &Entry) -> Cell {
 
 fn delivery(attempt: &DeliveryAttempt) -> Vec<Cell> {
     let event = attempt.event.to_string();
-    let link = Part { link: format!("/events/{event}"), ..part(format!("delivery of {event}"), "id") };
+    let link =
+        Part { link: format!("/events/{event}"), ..part(format!("delivery of {}", end(&event)), "id") };
     let number = part(format!("attempt {}", attempt.number), "badge");
     let probe = attempt.is_probe.then(|| part("probe of the open circuit", "badge"));
     let word = match (attempt.outcome, attempt.status) {
@@ -178,6 +179,11 @@ fn delivery(attempt: &DeliveryAttempt) -> Vec<Cell> {
         [Some(word), dead, again, detail].into_iter().flatten().collect(),
         vec![part(took(attempt.took), "nowrap")],
     ]
+}
+
+/// The end of an event's id, which differs from event to event. The beginning is the time.
+fn end(event: &str) -> String {
+    event.rsplit_once('-').map_or_else(|| event.to_owned(), |(_, end)| format!("…{end}"))
 }
 
 fn wait_of(wait: Duration) -> String {

@@ -64,6 +64,19 @@ pub(crate) fn beginning(text: &str, most: usize) -> Markup {
     }
 }
 
+/// Shows the beginning of a sentence of ours. What stands between backticks is shown as code.
+pub(crate) fn sentence(text: &str, most: usize) -> Markup {
+    let is_whole = text.chars().nth(most).is_none();
+    if !is_whole || !text.matches('`').count().is_multiple_of(2) {
+        return beginning(text, most);
+    }
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index.is_multiple_of(2) { (line(part)) } @else { code { (line(part)) } }
+        }
+    }
+}
+
 fn split<'t>(text: &'t str, lines: Lines, parts: &mut Vec<Part<'t>>) {
     let mut rest = text;
     while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_coded(*character, lines)) {
@@ -167,6 +180,18 @@ mod tests {
         let binary = bytes(b"a\xff\xfe\nb", Lines::Many).into_string();
         assert_eq!(binary, "a<span class=\"code\">\\xFF</span><span class=\"code\">\\xFE</span>\nb");
         assert_eq!(line("Grüße, 世界 🎉").into_string(), "Grüße, 世界 🎉", "what can be seen stays");
+    }
+
+    #[test]
+    fn what_stands_between_backticks_in_a_sentence_is_code_and_only_text() {
+        for (given, want) in [
+            ("no `path` is <this>", "no <code>path</code> is &lt;this&gt;"),
+            ("`<b>`", "<code>&lt;b&gt;</code>"),
+            ("an odd `mark", "an odd `mark"),
+            ("a `sentence` that is too long", "a `sentence` that is…"),
+        ] {
+            assert_eq!(sentence(given, 20).into_string(), want);
+        }
     }
 
     #[test]

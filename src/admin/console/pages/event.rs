@@ -75,28 +75,34 @@ impl EventPage<'_> {
         html! {
             p #state data-refresh=[refresh] {
                 (state(&event.state, event.held.as_deref(), event.cause.as_deref()))
-                " · received " (time(&event.received)) " · " (route(&event.route))
+                " · " code { (text::line(&event.method)) } " " (route(&event.route)) " · received " (time(&event.received))
             }
             (self.actions())
-            section aria-labelledby="deliveries" {
-                h2 #deliveries { "Deliveries" }
-                div #timeline data-refresh=[refresh] { @for delivery in &event.deliveries { (self::delivery(delivery)) } }
-            }
-            section aria-labelledby="content" {
-                h2 #content { "Content" }
-                (self.content())
-            }
-            section aria-labelledby="verdict" {
-                h2 #verdict { "Verdict" }
-                (verdict(event))
-            }
-            section aria-labelledby="facts" {
-                h2 #facts { "Facts" }
-                (facts(event))
-            }
-            section aria-labelledby="head" {
-                h2 #head { "Head" }
-                (head(event))
+            div.columns {
+                div {
+                    section aria-labelledby="deliveries" {
+                        h2 #deliveries { "Deliveries" }
+                        div #timeline data-refresh=[refresh] { @for delivery in &event.deliveries { (self::delivery(delivery)) } }
+                    }
+                    section aria-labelledby="verdict" {
+                        h2 #verdict { "Verdict" }
+                        (verdict(event))
+                    }
+                    section aria-labelledby="facts" {
+                        h2 #facts { "Facts" }
+                        (facts(event))
+                    }
+                }
+                div {
+                    section aria-labelledby="content" {
+                        h2 #content { "Content" }
+                        (self.content())
+                    }
+                    section aria-labelledby="head" {
+                        h2 #head { "Head" }
+                        (head(event))
+                    }
+                }
             }
             section aria-labelledby="commands" {
                 h2 #commands { "As commands" }
@@ -233,7 +239,7 @@ fn facts(event: &Event) -> Markup {
             dt { "Id" } dd { code { (event.id) } }
             dt { "Client" } dd { (text::line(&event.client)) }
             dt { "Request" } dd { code { (text::line(&event.method)) " " (text::beginning(&event.target, 2000)) } }
-            dt { "SHA-256 of the content" } dd { code { (event.sha256) } }
+            dt { "SHA-256" } dd { code { (event.sha256) } }
         }
     }
 }
@@ -299,7 +305,7 @@ fn attempt(attempt: &Attempt) -> Markup {
                 span aria-hidden="true" { (if is_good { "✓ " } else { "✗ " }) }
                 (text::line(&outcome(attempt)))
             }
-            " after " (number(attempt.took_ms)) " ms"
+            " after " @if attempt.took_ms == 0 { "less than 1 ms" } @else { (number(attempt.took_ms)) " ms" }
             @if let Some(detail) = &attempt.detail { div.detail { (text::beginning(detail, 600)) } }
             @if let Some(response) = &attempt.response {
                 details {

@@ -99,7 +99,7 @@ impl Live<'_> {
                     @if self.is_first { "The newest are first. " a href=(self.asked.url("/live", &[])) { "Load again" } }
                     @else { "Earlier requests. " a href=(self.asked.url("/live", &[])) { "Latest" } }
                 }
-                button #live-pause type="button" hidden { "Pause" }
+                button.quiet #live-pause type="button" hidden { "Pause" }
             }
             @if self.left_out > 0 {
                 p.detail { (number(self.left_out)) " were left out so far, because they came faster than they are kept." }

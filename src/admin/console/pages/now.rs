@@ -107,18 +107,18 @@ impl Now<'_> {
         html! {
             div.cards {
                 div.card { span.figure { (rate(minute.all(), seconds)) } "requests a second, in the last minute" }
-                div.card { span.figure { (number(self.lately.refused)) } "refused in the last 10 minutes" }
-                div.card { span.figure { (number(self.lately.failed)) } "failed in the last 10 minutes" }
+                div.card { (figure(self.lately.refused, false)) a href="/refused" { "refused" } " in the last 10 minutes" }
+                div.card { (figure(self.lately.failed, true)) "failed in the last 10 minutes" }
                 @if let Some(overview) = self.overview {
                     @let waiting = overview.upstreams.iter().fold(0_u64, |sum, one| sum.saturating_add(one.queued));
                     @let dead = overview.upstreams.iter().fold(0_u64, |sum, one| sum.saturating_add(one.dead));
                     @let oldest = overview.upstreams.iter().map(|one| one.oldest_seconds).max().unwrap_or(0);
                     div.card {
-                        span.figure { (number(waiting)) }
-                        a href="/queue?state=queued" { "wait" }
+                        (figure(waiting, false))
+                        a href="/queue?state=queued" { "waiting" }
                         @if waiting > 0 { ", the oldest for " (duration(oldest)) }
                     }
-                    div.card { span.figure { (number(dead)) } a href="/dead" { "dead letters" } }
+                    div.card { (figure(dead, true)) a href="/dead" { "dead letters" } }
                 }
             }
         }
@@ -155,7 +155,7 @@ impl Now<'_> {
                                 td.number data-label="Since the start" { (number(refusals.count)) }
                                 td data-label="Routes" { (routes(&refusals.routes)) }
                                 td data-label="Likely cause" { (causes(&refusals.causes)) }
-                                td data-label="What to do" { (to_do(*reason)) }
+                                td data-label="What to do" { (text::sentence(to_do(*reason), 600)) }
                             }
                         }
                     }
@@ -163,6 +163,11 @@ impl Now<'_> {
             }
         }
     }
+}
+
+/// A number that is seen first. If it is bad, any number but 0 stands out.
+fn figure(count: u64, is_bad: bool) -> Markup {
+    html! { span.figure.bad[is_bad && count > 0] { (number(count)) } }
 }
 
 /// A time, from seconds since 1970.
@@ -234,11 +239,12 @@ fn chart(steps: &[Ended]) -> Markup {
             line.axis x1="0" y1=(HEIGHT) x2=(BAR * MOST_BARS) y2=(HEIGHT) {}
             @for (index, step) in steps.iter().enumerate() { (bar(missing.saturating_add(u64::try_from(index).unwrap_or(0)), step, highest)) }
         }
+        p.ends { span { "10 minutes ago" } span { "now" } }
         ul.legend {
             li { (swatch("ok")) (number(answered)) " answered" }
             li { (swatch("refused")) (number(refused)) " refused" }
             li { (swatch("other")) (number(failed)) " failed" }
-            li { "10 minutes, at most " (number(highest)) " in 5 seconds" }
+            li { "at most " (number(highest)) " in 5 seconds" }
         }
     }
 }
@@ -277,7 +283,7 @@ fn backlog(overview: &Overview) -> Markup {
                 p.notice.bad { "The store is " (overview.store) ": senders of routes that store events get 503." }
             }
             @if stopped.is_empty() {
-                (nothing("No circuit is open, and no route is paused.", &html! { a href="/queue" { "See the queue" } }))
+                p { span.good aria-hidden="true" { "✓ " } "No circuit is open, and no route is paused. " a href="/queue" { "See the queue" } }
             } @else {
                 ul {
                     @for one in stopped {
@@ -287,7 +293,7 @@ fn backlog(overview: &Overview) -> Markup {
                             @if one.circuit == "open" { strong.bad { "circuit open" } }
                             @else if one.held.as_deref() == Some("route_removed") { strong.bad { "route removed" } }
                             @else { strong.waits { "paused" } }
-                            ": " (number(one.queued)) " wait, the oldest for " (duration(one.oldest_seconds))
+                            ": " (number(one.queued)) " waiting, the oldest for " (duration(one.oldest_seconds))
                         }
                     }
                 }
@@ -320,7 +326,7 @@ fn secrets(report: &SecretsReport) -> Markup {
                             td.number data-label="Verified" { (number(secret.verified)) }
                             td data-label="Last" {
                                 @if let Some(last) = secret.last_seen { (at(last)) }
-                                @else { (rotation_status::seen(secret, report)) }
+                                @else { span title=(rotation_status::seen(secret, report)) { "not since the start" } }
                             }
                             td data-label="Verdict" {
                                 @if status.is_safe_to_remove() { strong.good { span aria-hidden="true" { "✓ " } (status.words()) } }
@@ -430,7 +436,8 @@ mod tests {
             "body reencoded",
             "Compare the secret",
             "circuit open",
-            "7 wait, the oldest for 1 min 30 s",
+            "7 waiting, the oldest for 1 min 30 s",
+            "<span class=\"figure bad\">3</span>",
             "The store is full",
             "safe to remove: others verify the events",
             "in use: keep it",

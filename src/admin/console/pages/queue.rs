@@ -117,7 +117,7 @@ fn destinations(upstreams: &[Destination], access: Access) -> Markup {
                     th scope="col" { "Upstream" }
                     th.number scope="col" { "Waiting" }
                     th.number scope="col" { "Under way" }
-                    th scope="col" { "The oldest waits for" }
+                    th scope="col" { "Oldest waits for" }
                     th.number scope="col" { "Dead" }
                     th scope="col" { "Deliveries" }
                     @if access.may_change() { th scope="col" { "Change" } }
@@ -142,9 +142,11 @@ fn destination(to: &Destination, access: Access) -> Markup {
         tr {
             th scope="row" data-label="Route" { (route(&to.route)) }
             td data-label="Upstream" { (text::beginning(&to.upstream, 120)) }
-            td.number data-label="Waiting" { a href=(of("queued")) { (number(to.queued)) } }
+            td.number data-label="Waiting" {
+                @if to.queued > 0 { a href=(of("queued")) { (number(to.queued)) } } @else { "0" }
+            }
             td.number data-label="Under way" { (number(to.delivering)) }
-            td data-label="The oldest waits for" {
+            td data-label="Oldest waits for" {
                 @if let Some(oldest) = &to.oldest {
                     span title=(oldest) { (duration(to.oldest_seconds)) }
                     @if let Some(seconds) = to.seconds_to_empty {

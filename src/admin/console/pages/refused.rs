@@ -123,11 +123,11 @@ fn explained(reason: Option<Reason>, group: &Group<'_>) -> Markup {
     let detail = group.latest.entry.request().and_then(|record| record.detail.as_deref());
     html! {
         @if let Some(cause) = group.cause {
-            strong { (text::beginning(&cause.detail, 600)) }
-            div { (text::beginning(&cause.advice, 600)) }
+            strong { (text::sentence(&cause.detail, 600)) }
+            div { (text::sentence(&cause.advice, 600)) }
         } @else {
-            @if let Some(detail) = detail { div { (text::beginning(detail, 600)) } }
-            div { (reason.map_or("Compare what the client sends with RFC 9112. Scanners send such requests, too.", to_do)) }
+            @if let Some(detail) = detail { div.detail { (text::sentence(detail, 600)) } }
+            div { (text::sentence(reason.map_or("Compare what the client sends with RFC 9112. Scanners send such requests, too.", to_do), 600)) }
         }
     }
 }

@@ -48,7 +48,7 @@ impl Choice<'_> {
                             }
                         }
                     }
-                    (command("replay-command", "As a command", &format!("hookgate events replay{}", arguments(fixed))))
+                    @if !is_all(self.filter) { (command("replay-command", "As a command", &format!("hookgate events replay{}", arguments(fixed)))) }
                 },
             }
         }
@@ -76,7 +76,7 @@ impl Choice<'_> {
                             @if counted.is_capped { p.detail { "At most 10,000 are discarded at once." } }
                         }
                     }
-                    (command("discard-command", "As a command", &format!("hookgate events discard{}", arguments(fixed))))
+                    @if !is_all(self.filter) { (command("discard-command", "As a command", &format!("hookgate events discard{}", arguments(fixed)))) }
                 },
             }
         }
@@ -170,7 +170,7 @@ pub(crate) fn one(replay: &Replay, access: Access) -> Markup {
             dl.facts {
                 dt { "Sent again" } dd { (number(replay.replayed)) " of " (capped(replay.total, replay.total_is_capped)) }
                 @if replay.gone > 0 { dt { "Gone before their turn" } dd { (number(replay.gone)) } }
-                dt { "Rate" } dd { (number(replay.rate.into())) " events a second" }
+                dt { "Rate" } dd { (events(replay.rate.into(), false)) " a second" }
                 @if is_running && !replay.total_is_capped {
                     dt { "Done in about" } dd { (duration(left.checked_div(replay.rate.into()).unwrap_or(0))) }
                 }
@@ -184,9 +184,9 @@ pub(crate) fn one(replay: &Replay, access: Access) -> Markup {
                     button.danger { "Cancel the replay" }
                 }
             }
+            @if is_running { (command("cancel", "Cancel, as a command", &format!("hookgate events replays --cancel {}", replay.id))) }
         }
         p.detail { "Sent again means that a new delivery was made. The " a href=(of_replay(replay)) { "events" } " say how their deliveries end." }
-        (command("cancel", "Cancel, as a command", &format!("hookgate events replays --cancel {}", replay.id)))
     }
 }
 

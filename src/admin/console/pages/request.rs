@@ -31,11 +31,11 @@ fn request(entry: &Numbered, record: &Record) -> Markup {
             (verdict(record))
             @if let Some(cause) = entry.entry.cause() {
                 p.notice.warn {
-                    strong { "Likely cause: " } (text::line(&cause.detail)) ". " (text::line(&cause.advice))
+                    strong { "Likely cause: " } (text::sentence(&cause.detail, 2000)) ". " (text::sentence(&cause.advice, 2000))
                 }
             }
-            @if let Some(detail) = &record.detail { p { (text::line(detail)) } }
-            @if let Some(reason) = reason { p { strong { "What to do: " } (to_do(reason)) } }
+            @if let Some(detail) = &record.detail { p.detail { (text::sentence(detail, 2000)) } }
+            @if let Some(reason) = reason { p { strong { "What to do: " } (text::sentence(to_do(reason), 600)) } }
             @if let Some(event) = record.stored { p { a href={ "/events/" (event) } { "The stored event and its deliveries" } } }
         }
         section aria-labelledby="facts" {
