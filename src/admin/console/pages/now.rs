@@ -326,7 +326,7 @@ fn secrets(report: &SecretsReport) -> Markup {
                             td.number data-label="Verified" { (number(secret.verified)) }
                             td data-label="Last" {
                                 @if let Some(last) = secret.last_seen { (at(last)) }
-                                @else { span title=(rotation_status::seen(secret, report)) { "not since the start" } }
+                                @else { span.nowrap title=(rotation_status::seen(secret, report)) { "not since the start" } }
                             }
                             td data-label="Verdict" {
                                 @if status.is_safe_to_remove() { strong.good { span aria-hidden="true" { "✓ " } (status.words()) } }
