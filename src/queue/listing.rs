@@ -54,9 +54,21 @@ impl Failure {
         }
     }
 
+    /// Whether a delivery in this state can have failed so. The last attempt of a delivered event had an answer 2xx.
+    fn can_be_of(&self, state: State) -> bool {
+        match self {
+            Self::Damaged => state == State::Dead(DeadCause::Damaged),
+            Self::Status(200..=299) => true,
+            Self::Status(_) | Self::Outcome(_) => state != State::Delivered,
+        }
+    }
+
     /// Whether a delivery in this state, with this last attempt, has failed so.
     #[must_use]
     pub fn is_of(&self, state: State, last: Option<&Attempt>) -> bool {
+        if !self.can_be_of(state) {
+            return false;
+        }
         match self {
             Self::Damaged => state == State::Dead(DeadCause::Damaged),
             Self::Status(status) => last.is_some_and(|last| last.status == Some(*status)),
@@ -65,7 +77,91 @@ impl Failure {
     }
 }
 
+/// The order of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The event that was received last comes first.
+    LatestFirst,
+    /// The event that was received first comes first.
+    EarliestFirst,
+}
+
+/// The bounds of one search in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most events that the search returns.
+    pub found: usize,
+    /// The most events at which the search looks, in the order of the list. A search that needs less for the whole
+    /// list may look at more.
+    pub looked_at: usize,
+}
+
+impl Bounds {
+    /// The bounds of a short search that returns at most `found` events.
+    #[must_use]
+    pub const fn of(found: usize) -> Self {
+        Self { found, looked_at: 10_000 }
+    }
+}
+
+/// The result of one search in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found<T> {
+    /// What was found.
+    pub found: Vec<T>,
+    /// The event after which the next search begins. It need not match the filter, and need not exist any more. `None` at the
+    /// end of the list.
+    pub next: Option<EventId>,
+}
+
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self { found: Vec::new(), next: None }
+    }
+}
+
+/// The most queued and dead deliveries with which a search begins, rather than with the events in their order.
+const FEW: u64 = 5_000;
+
+/// The most milliseconds between the time in an event's id and the time of its receipt. The gateway makes the id from the
+/// time of the receipt. Only the ids are in an index, so a filter by time searches a range of ids that is wider by this
+/// much.
+const APART: u64 = 60 * 1000;
+
+/// The smallest id of the events at this time: those received then or later, or, if `is_end`, none that was received
+/// earlier.
+pub(crate) fn first_id(millis: u64, is_end: bool) -> Vec<u8> {
+    let millis = if is_end { millis.saturating_add(APART) } else { millis.saturating_sub(APART) };
+    let [_, _, a, b, c, d, e, f] = millis.min(0xffff_ffff_ffff).to_be_bytes();
+    let mut id = vec![a, b, c, d, e, f];
+    id.resize(16, 0);
+    id
+}
+
 impl Filter {
+    /// The states of a delivery that can match the filter.
+    #[must_use]
+    pub fn states(&self) -> Vec<State> {
+        let failure = self.failure.as_deref().and_then(Failure::read);
+        let can_fail = |state: State| failure.as_ref().is_none_or(|failure| failure.can_be_of(state));
+        State::ALL.into_iter().filter(|state| self.takes(*state) && can_fail(*state)).collect()
+    }
+
+    /// Whether the counted deliveries of the whole store are so few that a search begins with them. Delivered ones have no
+    /// index.
+    pub(crate) fn is_of_few(&self, counts: [u64; 3]) -> bool {
+        !self.states().contains(&State::Delivered) && self.counted(counts) <= FEW
+    }
+
+    /// Of these numbers of queued, delivered and dead deliveries: how many are in a state that can match.
+    pub(crate) fn counted(&self, [queued, delivered, dead]: [u64; 3]) -> u64 {
+        let states = self.states();
+        let of = |is: fn(&State) -> bool, number: u64| if states.iter().any(is) { number } else { 0 };
+        of(|state| *state == State::Queued, queued)
+            .saturating_add(of(|state| *state == State::Delivered, delivered))
+            .saturating_add(of(|state| matches!(state, State::Dead(_)), dead))
+    }
+
     /// Whether a delivery in this state matches the filter. A store does not know which queued deliveries are
     /// under way.
     #[must_use]

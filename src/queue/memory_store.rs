@@ -13,10 +13,10 @@ use crate::queue::event::{
 };
 use crate::queue::id::EventId;
 use crate::queue::store::{
-    Batch, Change, Class, Committed, Completion, Counts, DamagedDelivery, DeadCause, DeadLetter, DeliveryId,
-    DeliverySummary, Destination, Detail, Due, DueDelivery, DueQuery, FIRST_ATTEMPTS, Filter, Job,
-    LAST_ATTEMPTS, Next, Reader, Retention, Settled, State, Statistics, Store, StoreError, Summary,
-    another_since,
+    Batch, Bounds, Change, Class, Committed, Completion, Counts, DamagedDelivery, DeadCause, DeadLetter,
+    DeliveryId, DeliverySummary, Destination, Detail, Due, DueDelivery, DueQuery, FIRST_ATTEMPTS, Filter,
+    Found, Job, LAST_ATTEMPTS, Next, Reader, Retention, Settled, State, Statistics, Store, StoreError,
+    Summary, another_since,
 };
 use crate::queue::time::Time;
 
@@ -151,37 +151,41 @@ impl Reader for Memory {
         &mut self,
         filter: &Filter,
         before: Option<EventId>,
-        most: usize,
-    ) -> Result<Vec<Summary>, StoreError> {
+        bounds: Bounds,
+    ) -> Result<Found<Summary>, StoreError> {
         let tables = self.tables();
-        let mut met: Vec<_> = tables.meeting(filter).collect();
-        met.retain(|(_, row)| before.is_none_or(|before| row.info.id < before));
-        met.sort_by_key(|(_, row)| std::cmp::Reverse(row.info.id));
-        Ok(met.into_iter().take(most).map(|(event, row)| tables.summary(event, row)).collect())
+        let mut rows: Vec<_> = tables.events.iter().map(|(event, row)| (*event, row)).collect();
+        rows.retain(|(_, row)| before.is_none_or(|before| row.info.id < before));
+        rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.info.id));
+        let Found { found, next } = tables.search(rows, filter, bounds);
+        let found = found.into_iter().map(|(event, row)| tables.summary(event, row)).collect();
+        Ok(Found { found, next })
     }
 
     fn ids(
         &mut self,
         filter: &Filter,
         after: Option<EventId>,
-        most: usize,
-    ) -> Result<Vec<EventId>, StoreError> {
+        bounds: Bounds,
+    ) -> Result<Found<EventId>, StoreError> {
         let tables = self.tables();
-        let mut ids: Vec<_> = tables.meeting(filter).map(|(_, row)| row.info.id).collect();
-        ids.retain(|id| after.is_none_or(|after| *id > after));
-        ids.sort_unstable();
-        ids.truncate(most);
-        Ok(ids)
+        let mut rows: Vec<_> = tables.events.iter().map(|(event, row)| (*event, row)).collect();
+        rows.retain(|(_, row)| after.is_none_or(|after| row.info.id > after));
+        rows.sort_by_key(|(_, row)| row.info.id);
+        let Found { found, next } = tables.search(rows, filter, bounds);
+        Ok(Found { found: found.into_iter().map(|(_, row)| row.info.id).collect(), next })
+    }
+
+    fn latest_dead(&mut self, most: usize) -> Result<Vec<EventId>, StoreError> {
+        let tables = self.tables();
+        let dead = Filter { state: Some("dead".to_owned()), ..Filter::default() };
+        let met = tables.events.iter().rev().filter(|(event, row)| tables.meets(**event, row, &dead));
+        Ok(met.map(|(_, row)| row.info.id).take(most).collect())
     }
 
     fn jobs(&mut self) -> Result<Vec<Job>, StoreError> {
         let jobs = self.tables();
         Ok(jobs.jobs.iter().map(|(id, document)| Job { id: *id, document: document.clone() }).collect())
-    }
-
-    fn count(&mut self, filter: &Filter, most: u64) -> Result<u64, StoreError> {
-        let count = self.tables().meeting(filter).count();
-        Ok(u64::try_from(count).unwrap_or(u64::MAX).min(most))
     }
 
     fn detail(&mut self, id: EventId) -> Result<Option<Detail>, StoreError> {
@@ -544,13 +548,30 @@ impl Tables {
         due
     }
 
-    fn meeting(&self, filter: &Filter) -> impl Iterator<Item = (u64, &Row)> {
-        let rows = self.events.iter().map(|(event, row)| (*event, row));
-        rows.filter(|(event, row)| {
-            filter.takes_event(&row.info)
-                && ((filter.state.is_none() && filter.failure.is_none())
-                    || self.of_event(*event).any(|(_, d)| filter.takes_delivery(d.state, d.kept.last())))
-        })
+    fn meets(&self, event: u64, row: &Row, filter: &Filter) -> bool {
+        filter.takes_event(&row.info)
+            && ((filter.state.is_none() && filter.failure.is_none())
+                || self.of_event(event).any(|(_, d)| filter.takes_delivery(d.state, d.kept.last())))
+    }
+
+    /// Searches in these rows, in their order.
+    fn search<'r>(
+        &self,
+        rows: Vec<(u64, &'r Row)>,
+        filter: &Filter,
+        bounds: Bounds,
+    ) -> Found<(u64, &'r Row)> {
+        let mut found = Vec::new();
+        for (looked_at, (event, row)) in rows.iter().enumerate() {
+            if looked_at >= bounds.looked_at || found.len() >= bounds.found {
+                let last = looked_at.checked_sub(1).and_then(|last| rows.get(last));
+                return Found { found, next: last.map(|(_, row)| row.info.id) };
+            }
+            if self.meets(*event, row, filter) {
+                found.push((*event, *row));
+            }
+        }
+        Found { found, next: None }
     }
 
     fn summary(&self, event: u64, row: &Row) -> Summary {

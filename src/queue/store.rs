@@ -11,8 +11,8 @@ pub use super::delivery_state::{
 use super::event::{DuplicateKey, Event, OrderKey, RouteName, Upstream};
 use super::id::EventId;
 pub use super::listing::{
-    Counts, DeadLetter, DeliverySummary, Detail, FIRST_ATTEMPTS, Failure, Filter, LAST_ATTEMPTS, Statistics,
-    Summary,
+    Bounds, Counts, DeadLetter, DeliverySummary, Detail, FIRST_ATTEMPTS, Failure, Filter, Found,
+    LAST_ATTEMPTS, Order, Statistics, Summary,
 };
 pub use super::store_error::{OpenError, Refused, StoreError};
 use super::time::Time;
@@ -283,7 +283,8 @@ pub trait Reader: Send {
     /// [`StoreError`]
     fn due(&mut self, query: &DueQuery<'_>) -> Result<Due, StoreError>;
 
-    /// A page of events, the latest first. The page begins after the event `before`.
+    /// Events that match a filter, the latest first. They begin after the event `before`. One call looks at a bounded
+    /// part of the store, so it is short whatever the filter is.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -291,11 +292,11 @@ pub trait Reader: Send {
         &mut self,
         filter: &Filter,
         before: Option<EventId>,
-        most: usize,
-    ) -> Result<Vec<Summary>, StoreError>;
+        bounds: Bounds,
+    ) -> Result<Found<Summary>, StoreError>;
 
-    /// The ids of the events that match a filter, the earliest first. They begin after the id `after`; at
-    /// most `most` are returned.
+    /// The ids of the events that match a filter, the earliest first. They begin after the id `after`. One call looks at a
+    /// bounded part of the store.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -303,8 +304,15 @@ pub trait Reader: Send {
         &mut self,
         filter: &Filter,
         after: Option<EventId>,
-        most: usize,
-    ) -> Result<Vec<EventId>, StoreError>;
+        bounds: Bounds,
+    ) -> Result<Found<EventId>, StoreError>;
+
+    /// The latest dead letters, at most `most` of them, in the order in which they were stored. The time does not depend on
+    /// the number of other events.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn latest_dead(&mut self, most: usize) -> Result<Vec<EventId>, StoreError>;
 
     /// The jobs, the earliest first.
     ///
@@ -312,11 +320,24 @@ pub trait Reader: Send {
     /// [`StoreError`]
     fn jobs(&mut self) -> Result<Vec<Job>, StoreError>;
 
-    /// How many events match a filter. Stops counting at `most`.
+    /// How many events match a filter. Stops counting at `most`. The call is as long as the search in the whole store.
     ///
     /// # Errors
     /// [`StoreError`]
-    fn count(&mut self, filter: &Filter, most: u64) -> Result<u64, StoreError>;
+    fn count(&mut self, filter: &Filter, most: u64) -> Result<u64, StoreError> {
+        let (mut count, mut after) = (0_u64, None);
+        while count < most {
+            let room = usize::try_from(most.saturating_sub(count)).unwrap_or(usize::MAX);
+            let bounds = Bounds::of(room.min(Bounds::of(0).looked_at));
+            let Found { found, next } = self.ids(filter, after, bounds)?;
+            count = count.saturating_add(u64::try_from(found.len()).unwrap_or(u64::MAX));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(count)
+    }
 
     /// One event.
     ///

@@ -3,6 +3,7 @@
 
 mod bitflips;
 mod disk;
+mod lists;
 mod logs;
 mod model;
 mod postgres;
@@ -18,8 +19,8 @@ use hookgate::queue::event::{AttemptOutcome, Event, Upstream};
 use hookgate::queue::memory_store::Memory;
 use hookgate::queue::sqlite::{OwnerLock, Sqlite};
 use hookgate::queue::store::{
-    Batch, Change, Check, Class, Committed, Completion, DeliveryId, Destination, Due, DueQuery, Filter, Next,
-    Reader, Retention, Store, Summary,
+    Batch, Bounds, Change, Check, Class, Committed, Completion, DeliveryId, Destination, Due, DueQuery,
+    Filter, Next, Reader, Retention, Store, Summary,
 };
 use hookgate::queue::time::Time;
 use tempfile::TempDir;
@@ -138,7 +139,7 @@ impl Opened {
     }
 
     fn page(&mut self, filter: &Filter) -> Vec<Summary> {
-        self.reader.page(filter, None, 1000).unwrap()
+        self.reader.page(filter, None, Bounds::of(1000)).unwrap().found
     }
 
     /// The counts of the destinations as text: queued, queued bytes, the oldest, delivered, dead.

@@ -1,7 +1,7 @@
 //! Shell. Requests about events: list, count, show, discard, replay.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use super::replay::{self, DEFAULT_RATE, HIGHEST_RATE, Replay};
 use super::view::{self, Content};
 use super::{Asking, MOST_SHOWN_AT_ONCE, store};
 use crate::queue::id::EventId;
-use crate::queue::store::{Change, Detail, Filter, Summary};
+use crate::queue::store::{Bounds, Change, Detail, Filter, Found, Summary};
 use crate::queue::time::Time;
 
 /// The most events on a page.
@@ -27,14 +27,21 @@ const ON_PAGE: usize = 50;
 /// The greatest count of events. Counting stops there.
 const MOST_COUNTED: u64 = 10_000;
 
-/// The most pages that are read from the store for one page of the list.
-const MOST_READS: usize = 4;
+/// How long a page of the list, its count, or the groups of dead letters search in the store. Each is read in short steps,
+/// and ends after the first step behind this time.
+const SEARCH: Duration = Duration::from_millis(100);
+
+/// How long the events of an action are counted.
+const LONG_SEARCH: Duration = Duration::from_secs(10);
 
 /// The most events that one request discards.
 const MOST_DISCARDED: usize = 10_000;
 
 /// About how many events one transaction discards.
 const DISCARDED_AT_ONCE: usize = 256;
+
+/// How many events one read counts.
+const COUNTED_AT_ONCE: usize = 5_000;
 
 /// How many dead letters one read returns.
 const DEAD_AT_ONCE: usize = 500;
@@ -153,19 +160,18 @@ impl Asking<'_> {
         let filter = self.filter(&query.filter)?;
         let wanted = query.filter.state;
         let live = self.live();
-        let (mut events, mut before, mut has_more) = (Vec::new(), query.before, true);
-        for _ in 0..MOST_READS {
-            let room = most.saturating_sub(events.len());
-            if room == 0 || !has_more {
-                break;
-            }
+        let (mut events, mut next, began) = (Vec::new(), query.before, Instant::now());
+        loop {
             let filter = filter.clone();
+            let room = most.saturating_sub(events.len());
             // One more event is read than the page has room for. It shows whether there are more events.
-            let read = room.saturating_add(1);
-            let page = store::read(&self.queue, move |store| store.page(&filter, before, read)).await?;
-            has_more = page.len() > room;
-            let page: Vec<Summary> = page.into_iter().take(room).collect();
-            before = page.last().map_or(before, |last| Some(last.info.id));
+            let bounds = Bounds::of(room.saturating_add(1));
+            let mut page = store::read(&self.queue, move |store| store.page(&filter, next, bounds)).await?;
+            if page.found.len() > room {
+                page.found.truncate(room);
+                page.next = page.found.last().map(|last| last.info.id);
+            }
+            next = page.next;
             // A store cannot distinguish deliveries that wait from deliveries that are under way.
             let meets = |event: &Summary| {
                 let mut deliveries = event.deliveries.iter();
@@ -174,10 +180,13 @@ impl Asking<'_> {
                     .as_deref()
                     .is_none_or(|wanted| deliveries.any(|delivery| live.of(route, delivery).state == wanted))
             };
-            events.extend(page.iter().filter(|event| meets(event)).map(|event| view::summary(event, &live)));
+            let page = page.found.iter().filter(|event| meets(event));
+            events.extend(page.map(|event| view::summary(event, &live)));
+            if next.is_none() || events.len() >= most || began.elapsed() >= SEARCH {
+                break;
+            }
         }
-        let next = before.filter(|_| has_more).map(|id| id.to_string());
-        Ok(json!({ "events": events, "next": next }))
+        Ok(json!({ "events": events, "next": next.map(|id| id.to_string()) }))
     }
 
     /// How many events match a filter.
@@ -185,14 +194,33 @@ impl Asking<'_> {
         let query = Query::read(query, &[])?;
         let filter = self.filter(&query.filter)?;
         let _place = self.may_take_long()?;
-        let (count, is_capped) = self.counted(filter).await?;
+        let (count, is_capped) = self.counted(filter, LONG_SEARCH).await?;
         Ok(json!({ "count": count, "is_capped": is_capped }))
     }
 
-    async fn counted(&self, filter: Filter) -> Result<(u64, bool), Refusal> {
-        let most = MOST_COUNTED.saturating_add(1);
-        let count = store::read(&self.queue, move |store| store.count(&filter, most)).await?;
-        Ok((count.min(MOST_COUNTED), count > MOST_COUNTED))
+    /// About how many events match a filter, for a list. The count ends early where few events match.
+    pub(crate) async fn count_for_list(&self, asked: &Asked) -> Result<(u64, bool), Refusal> {
+        let filter = self.filter(asked)?;
+        let _place = self.may_take_long()?;
+        self.counted(filter, SEARCH).await
+    }
+
+    /// How many events match a filter, and whether there may be more.
+    async fn counted(&self, filter: Filter, search: Duration) -> Result<(u64, bool), Refusal> {
+        let (mut count, mut after, began) = (0_u64, None, Instant::now());
+        loop {
+            let filter = filter.clone();
+            let bounds = Bounds::of(COUNTED_AT_ONCE);
+            let page = store::read(&self.queue, move |store| store.ids(&filter, after, bounds)).await?;
+            count = count.saturating_add(u64::try_from(page.found.len()).unwrap_or(u64::MAX));
+            if count > MOST_COUNTED {
+                return Ok((MOST_COUNTED, true));
+            }
+            after = page.next;
+            if after.is_none() || began.elapsed() >= search {
+                return Ok((count, after.is_some()));
+            }
+        }
     }
 
     /// One event.
@@ -234,27 +262,30 @@ impl Asking<'_> {
         found.ok_or_else(|| Refusal::not_found("there is no such event"))
     }
 
-    /// Reads the dead letters, the latest first, at most `most` of them. Each read is short, so that the store's other
-    /// readers need not wait. Returns whether there are more.
+    /// Reads the latest dead letters, at most `most` of them. Each read is short, so that the store's other readers need not
+    /// wait. Returns whether there are more.
     pub(crate) async fn each_dead(
         &self,
         most: usize,
         mut take: impl FnMut(&Summary),
     ) -> Result<bool, Refusal> {
         let _place = self.may_take_long()?;
-        let filter = Filter { state: Some("dead".to_owned()), ..Filter::default() };
-        let (mut before, mut room) = (None, most);
-        loop {
-            let (of_page, read) = (filter.clone(), room.min(DEAD_AT_ONCE));
-            let page = store::read(&self.queue, move |store| store.page(&of_page, before, read)).await?;
-            page.iter().for_each(&mut take);
-            room = room.saturating_sub(page.len());
-            match page.last().filter(|_| page.len() >= read) {
-                None => return Ok(false),
-                Some(_) if room == 0 => return Ok(true),
-                Some(last) => before = Some(last.info.id),
+        let began = Instant::now();
+        let read = most.saturating_add(1);
+        let all = store::read(&self.queue, move |store| store.latest_dead(read)).await?;
+        let mut left = all.len();
+        for ids in all.get(..most.min(left)).unwrap_or_default().chunks(DEAD_AT_ONCE) {
+            if left < all.len() && began.elapsed() >= SEARCH {
+                break;
             }
+            left = left.saturating_sub(ids.len());
+            let ids = ids.iter().map(ToString::to_string).collect();
+            let of_page = Filter { ids, ..Filter::default() };
+            let bounds = Bounds::of(DEAD_AT_ONCE);
+            let page = store::read(&self.queue, move |store| store.page(&of_page, None, bounds)).await?;
+            page.found.iter().for_each(&mut take);
         }
+        Ok(left > 0)
     }
 
     /// The time of the request.
@@ -267,27 +298,26 @@ impl Asking<'_> {
         let filter = self.selection(asked.ids, asked.filter)?;
         let _place = self.may_take_long()?;
         if asked.dry_run {
-            let (count, is_capped) = self.counted(filter).await?;
+            let (count, is_capped) = self.counted(filter, LONG_SEARCH).await?;
             return Ok(
-                json!({ "count": count, "is_capped": is_capped, "discarded": 0, "has_more": count > 0 }),
+                json!({ "count": count, "is_capped": is_capped, "discarded": 0, "has_more": count > 0 || is_capped }),
             );
         }
         let (mut discarded, mut looked_at, mut after, mut has_more) = (0_u64, 0_usize, None, true);
         let mut failed = None;
         while has_more && looked_at < MOST_DISCARDED {
-            let of_step = filter.clone();
-            let step =
-                store::read(&self.queue, move |store| store.ids(&of_step, after, DISCARDED_AT_ONCE)).await;
-            let ids = match step {
-                Ok(ids) => ids,
+            let (of_step, bounds) = (filter.clone(), Bounds::of(DISCARDED_AT_ONCE));
+            let step = store::read(&self.queue, move |store| store.ids(&of_step, after, bounds)).await;
+            let Found { found: ids, next } = match step {
+                Ok(step) => step,
                 Err(refusal) => {
                     failed = Some(refusal);
                     break;
                 }
             };
-            has_more = ids.len() >= DISCARDED_AT_ONCE;
+            has_more = next.is_some();
             looked_at = looked_at.saturating_add(ids.len());
-            after = ids.last().copied().or(after);
+            after = next;
             for met in self.queue.change_each(ids.into_iter().map(Change::Discard)).await {
                 match met {
                     Ok(met) => discarded = discarded.saturating_add(met),
@@ -321,12 +351,12 @@ impl Asking<'_> {
         }
         let filter = self.selection(asked.ids, asked.filter)?;
         let _place = self.may_take_long()?;
-        let (count, is_capped) = self.counted(filter.clone()).await?;
+        let (count, is_capped) = self.counted(filter.clone(), LONG_SEARCH).await?;
         let counted = json!({ "count": count, "is_capped": is_capped });
         if asked.dry_run {
             return Ok((StatusCode::OK, counted));
         }
-        if count == 0 {
+        if count == 0 && !is_capped {
             return Err(Refusal::not_found("no event meets this"));
         }
         let id = new_id();

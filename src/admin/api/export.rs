@@ -21,7 +21,7 @@ use super::{Asking, MOST_EXPORTS, store, view};
 use crate::admin::response_content::Content;
 use crate::queue::handle::Queue;
 use crate::queue::id::EventId;
-use crate::queue::store::Filter;
+use crate::queue::store::{Bounds, Filter};
 
 /// How long an export may take. A client can request the rest with `after`.
 const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -80,10 +80,9 @@ async fn send(
 ) -> Result<(), Refusal> {
     loop {
         let of_page = filter.clone();
-        let ids = store::read(queue, move |store| store.ids(&of_page, after, IDS_AT_ONCE)).await?;
-        let Some(last) = ids.last().copied() else { return Ok(()) };
-        after = Some(last);
-        for id in ids {
+        let bounds = Bounds::of(IDS_AT_ONCE);
+        let page = store::read(queue, move |store| store.ids(&of_page, after, bounds)).await?;
+        for id in page.found {
             let (reader, live) = (queue.clone(), Arc::clone(live));
             let line = spawn_blocking(move || {
                 let found = reader.read_list(|store| store.detail(id))?;
@@ -97,5 +96,9 @@ async fn send(
                 Err(_elapsed) => return Err(Refusal::unavailable("the client does not read")),
             }
         }
+        if page.next.is_none() {
+            return Ok(());
+        }
+        after = page.next;
     }
 }

@@ -16,7 +16,7 @@ use super::replay::{Progress, Replay};
 use super::store;
 use crate::queue::handle::Queue;
 use crate::queue::id::EventId;
-use crate::queue::store::Change;
+use crate::queue::store::{Bounds, Change, Found};
 use crate::queue::time::Time;
 use crate::runtime::control::Control;
 
@@ -227,8 +227,16 @@ impl Replays {
         replay: &Replay,
         writing: &AsyncMutex<()>,
     ) -> Result<usize, Refusal> {
-        let (filter, cursor, most) = (replay.filter.clone(), replay.cursor(), replay.step());
-        let events = store::read(queue, move |store| store.ids(&filter, cursor, most)).await?;
+        let (mut cursor, bounds) = (replay.cursor(), Bounds::of(replay.step()));
+        let events = loop {
+            let filter = replay.filter.clone();
+            let Found { found, next } =
+                store::read(queue, move |store| store.ids(&filter, cursor, bounds)).await?;
+            if !found.is_empty() || next.is_none() {
+                break found;
+            }
+            cursor = next;
+        };
         let _writing = writing.lock().await;
         let Some((mut replay, _, _)) = self.running(id) else { return Ok(0) };
         let mut changes: Vec<_> = events.iter().map(|event| replay.change(*event)).collect();

@@ -36,7 +36,7 @@ use crate::telemetry::metric::Sum;
 use crate::tls::certificate;
 
 /// The events on a page of a list.
-const ON_PAGE: &str = "50";
+const ON_PAGE: usize = 50;
 
 /// The most dead letters that are read for the page that groups them.
 const MOST_DEAD: usize = 10_000;
@@ -301,9 +301,21 @@ async fn queue_page(asking: &Asking<'_>, query: &Query, person: &Person) -> Resu
 /// A page of events, and how many match.
 async fn list(asking: &Asking<'_>, query: &Query) -> Result<(EventList, Counted), Refusal> {
     let before = query.own("before").map(|before| ("before", before));
-    let own: Vec<_> = before.into_iter().chain([("limit", ON_PAGE)]).collect();
-    let list = read(asking.list(&query_of(&query.filter, &own)).await?)?;
-    Ok((list, counted(asking, &query.filter).await?))
+    let is_first = before.is_none();
+    let limit = ON_PAGE.to_string();
+    let own: Vec<_> = before.into_iter().chain([("limit", &*limit)]).collect();
+    let list: EventList = read(asking.list(&query_of(&query.filter, &own)).await?)?;
+    // The first page says the number of the events if it has all of them, or if the search for it has ended early. A
+    // count would search once more.
+    let is_capped = list.next.is_some();
+    let listed = u64::try_from(list.events.len()).unwrap_or(u64::MAX);
+    let (count, is_capped) = if is_first && (!is_capped || list.events.len() < ON_PAGE) {
+        (listed, is_capped)
+    } else {
+        asking.count_for_list(&query.filter).await?
+    };
+    // A count that has ended early may have met fewer events than the page.
+    Ok((list, Counted { count: count.max(listed), is_capped }))
 }
 
 async fn counted(asking: &Asking<'_>, filter: &Filter) -> Result<Counted, Refusal> {

@@ -64,13 +64,20 @@ async fn list(terminal: &mut Terminal, api: &Api, asked: &List) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     let lines = rendering::list(&page);
-    if lines.len() <= 1 {
-        terminal.note("no event meets this");
-        return Ok(Exit::Done);
-    }
-    table(terminal, lines);
-    if let Some(next) = at(&page, ["next"]).as_str() {
-        terminal.note(format_args!("there are more: --before {next}"));
+    let next = at(&page, ["next"]).as_str();
+    match (lines.len() <= 1, next) {
+        (true, None) => terminal.note("no event meets this"),
+        (true, Some(next)) => {
+            terminal.note(format_args!(
+                "none of the latest events meets this; search the earlier ones: --before {next}"
+            ));
+        }
+        (false, next) => {
+            table(terminal, lines);
+            if let Some(next) = next {
+                terminal.note(format_args!("there are more: --before {next}"));
+            }
+        }
     }
     Ok(Exit::Done)
 }

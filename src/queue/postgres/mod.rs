@@ -17,6 +17,7 @@ mod password;
 mod purge;
 mod reader;
 mod schema;
+mod search;
 mod server;
 mod session;
 mod tally;

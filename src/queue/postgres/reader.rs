@@ -15,8 +15,8 @@ use crate::queue::postgres::session::{Call, Session};
 use crate::queue::postgres::value::{self, INFO, column, count_of};
 use crate::queue::row_values::{of_class, of_number, of_time, small, time};
 use crate::queue::store::{
-    Claiming, DamagedDelivery, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Job, Reader,
-    StoreError, Summary,
+    Bounds, Claiming, DamagedDelivery, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Found, Job,
+    Reader, StoreError, Summary,
 };
 use crate::queue::time::Time;
 
@@ -63,26 +63,26 @@ impl Reader for PostgresReader {
         &mut self,
         filter: &Filter,
         before: Option<EventId>,
-        most: usize,
-    ) -> std::result::Result<Vec<Summary>, StoreError> {
-        self.run(async |call, _, _| list::page(call, filter, before, most).await)
+        bounds: Bounds,
+    ) -> std::result::Result<Found<Summary>, StoreError> {
+        self.run(async |call, _, _| list::page(call, filter, before, bounds).await)
     }
 
     fn ids(
         &mut self,
         filter: &Filter,
         after: Option<EventId>,
-        most: usize,
-    ) -> std::result::Result<Vec<EventId>, StoreError> {
-        self.run(async |call, _, _| list::ids(call, filter, after, most).await)
+        bounds: Bounds,
+    ) -> std::result::Result<Found<EventId>, StoreError> {
+        self.run(async |call, _, _| list::ids(call, filter, after, bounds).await)
+    }
+
+    fn latest_dead(&mut self, most: usize) -> std::result::Result<Vec<EventId>, StoreError> {
+        self.run(async |call, _, _| list::latest_dead(call, most).await)
     }
 
     fn jobs(&mut self) -> std::result::Result<Vec<Job>, StoreError> {
         self.run(async |call, _, gateway| list::take_jobs(call, gateway).await)
-    }
-
-    fn count(&mut self, filter: &Filter, most: u64) -> std::result::Result<u64, StoreError> {
-        self.run(async |call, _, _| list::count(call, filter, most).await)
     }
 
     fn detail(&mut self, id: EventId) -> std::result::Result<Option<Detail>, StoreError> {

@@ -1,158 +1,49 @@
 //! Shell. Reads lists of events by filter.
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::queue::event::Attempt;
 use crate::queue::id::EventId;
 use crate::queue::sqlite::error::is_of_value;
 use crate::queue::sqlite::removal::Kind;
-use crate::queue::sqlite::value::{self, ATTEMPT, INFO, column, number, of_number, of_time, small};
+use crate::queue::sqlite::search;
+use crate::queue::sqlite::value::{self, ATTEMPT, INFO, column, number, of_time, small};
 use crate::queue::store::{
-    DeadCause, DeadLetter, DeliveryId, DeliverySummary, Failure, Filter, Job, State, Summary,
+    Bounds, DeadLetter, DeliveryId, DeliverySummary, Filter, Found, Job, Order, Summary,
 };
 use crate::queue::time::Time;
-
-/// The most milliseconds between the time in an event's id and the time of its receipt. Only the ids are in
-/// an index, so a filter by time searches a range of ids that is wider by this much.
-const APART: u64 = 24 * 3600 * 1000;
-
-/// The SQL conditions of a filter, with their values.
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    /// The conditions of a filter. `None` if no event can match it.
-    fn of(filter: &Filter, before: Option<EventId>) -> Option<Self> {
-        let mut conditions = Self { sql: String::new(), values: Vec::new() };
-        if filter.state.is_some() || filter.failure.is_some() {
-            let failure = match &filter.failure {
-                None => None,
-                Some(word) => Some(Failure::read(word)?),
-            };
-            let is_damaged = failure == Some(Failure::Damaged);
-            let takes = |state: &State| {
-                filter.takes(*state) && (!is_damaged || *state == State::Dead(DeadCause::Damaged))
-            };
-            let states = State::ALL.into_iter().filter(takes).map(value::of_state);
-            let states: Vec<String> = states.map(|number| number.to_string()).collect();
-            conditions.in_deliveries(&states, failure.as_ref())?;
-        }
-        if let Some(route) = &filter.route {
-            conditions.and("r.path = ?", [Value::Text(route.clone())]);
-        }
-        if let Some(since) = filter.since {
-            conditions.and("e.received >= ?", [Value::Integer(of_number(since))]);
-            conditions.and("e.id >= ?", [first_id(since.saturating_sub(APART))]);
-        }
-        if let Some(until) = filter.until {
-            conditions.and("e.received < ?", [Value::Integer(of_number(until))]);
-            conditions.and("e.id < ?", [first_id(until.saturating_add(APART))]);
-        }
-        if let Some(model) = &filter.model {
-            conditions.and("e.model = ?", [Value::Text(model.clone())]);
-        }
-        if !filter.ids.is_empty() {
-            let ids: Vec<Value> = filter.event_ids().map(|id| Value::Blob(id.as_bytes().to_vec())).collect();
-            let places = vec!["?"; ids.len()].join(", ");
-            conditions.and(&format!("e.id in ({places})"), ids);
-        }
-        if let Some(before) = before {
-            conditions.and("e.id < ?", [Value::Blob(before.as_bytes().to_vec())]);
-        }
-        Some(conditions)
-    }
-
-    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
-        self.sql.push_str(" and ");
-        self.sql.push_str(condition);
-        self.values.extend(values);
-    }
-
-    /// Adds a condition on the deliveries' states. Dead letters are few and have an index of their own. The
-    /// other states are common, so a search in any order soon finds them.
-    fn in_deliveries(&mut self, states: &[String], failure: Option<&Failure>) -> Option<()> {
-        let first = states.first()?;
-        let is_dead = states.iter().all(|state| state.parse::<u8>().is_ok_and(|state| state > 1));
-        let is_any_dead = is_dead && (first == "2" || failure.is_some());
-        let states = states.join(", ");
-        let (column, value) = match failure {
-            None | Some(Failure::Damaged) => (None, None),
-            Some(Failure::Status(status)) => (Some("status"), Some(Value::Integer((*status).into()))),
-            Some(Failure::Outcome(outcome)) => {
-                (Some("outcome"), Some(Value::Text(outcome.as_str().to_owned())))
-            }
-        };
-        let last = column.map_or_else(String::new, |column| {
-            format!(
-                " and (select a.{column} from attempt a where a.delivery = d.id order by a.number desc limit 1) = ?"
-            )
-        });
-        let condition = if is_any_dead {
-            format!(
-                "e.seq in (select d.event from delivery d where d.state > 1 and d.state in ({states}){last})"
-            )
-        } else {
-            format!("exists (select 1 from delivery d where d.event = e.seq and d.state in ({states}){last})")
-        };
-        self.and(&condition, value);
-        Some(())
-    }
-}
-
-/// The smallest id of a time.
-fn first_id(millis: u64) -> Value {
-    let [_, _, a, b, c, d, e, f] = millis.min(0xffff_ffff_ffff).to_be_bytes();
-    let mut id = vec![a, b, c, d, e, f];
-    id.resize(16, 0);
-    Value::Blob(id)
-}
 
 /// A page of events, the latest first. An event with an unreadable value is left out.
 pub(super) fn page(
     connection: &Connection,
     filter: &Filter,
     before: Option<EventId>,
-    most: usize,
-) -> rusqlite::Result<Vec<Summary>> {
-    let Some(conditions) = Conditions::of(filter, before) else { return Ok(Vec::new()) };
-    let sql = format!(
-        "select {INFO} from event e join route r on r.number = e.route where true{} order by e.id desc limit {most}",
-        conditions.sql
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(conditions.values))?;
-    let mut page = Vec::new();
-    while let Some(row) = rows.next()? {
-        if let Some(summary) = whole(summary(connection, row))? {
-            page.push(summary);
-        }
-    }
-    Ok(page)
+    bounds: Bounds,
+) -> rusqlite::Result<Found<Summary>> {
+    let read = |row: &rusqlite::Row<'_>| whole(summary(connection, row));
+    search::find(connection, filter, (Order::LatestFirst, before), bounds, INFO, read)
 }
 
-/// The ids of the events that match, the earliest first.
+/// The ids of the events that match, the earliest first. An unreadable id is left out.
 pub(super) fn ids(
     connection: &Connection,
     filter: &Filter,
     after: Option<EventId>,
-    most: usize,
-) -> rusqlite::Result<Vec<EventId>> {
-    let Some(mut conditions) = Conditions::of(filter, None) else { return Ok(Vec::new()) };
-    if let Some(after) = after {
-        conditions.and("e.id > ?", [Value::Blob(after.as_bytes().to_vec())]);
-    }
-    let sql = format!(
-        "select e.id from event e join route r on r.number = e.route where true{} order by e.id limit {most}",
-        conditions.sql
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(conditions.values), |row| row.get(0))?;
-    // An unreadable id is left out.
-    let read = |id: rusqlite::Result<[u8; 16]>| whole(id.map(EventId::from_bytes)).transpose();
-    rows.filter_map(read).collect()
+    bounds: Bounds,
+) -> rusqlite::Result<Found<EventId>> {
+    let read = |row: &rusqlite::Row<'_>| whole(row.get(0).map(EventId::from_bytes));
+    search::find(connection, filter, (Order::EarliestFirst, after), bounds, "e.id", read)
+}
+
+/// The latest dead letters, in the order in which they were stored.
+pub(super) fn latest_dead(connection: &Connection, most: usize) -> rusqlite::Result<Vec<EventId>> {
+    // The order of the tables is fixed, because the index has the order of the list.
+    let sql = "select e.id from (select distinct event from delivery indexed by delivery_dead where state > 1 \
+         order by event desc limit ?1) d cross join event e on e.seq = d.event order by d.event desc";
+    let mut find = connection.prepare_cached(sql)?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let ids = find.query_map([most], |row| row.get(0).map(EventId::from_bytes))?;
+    ids.filter_map(|id| whole(id).transpose()).collect()
 }
 
 /// Dead letters in the order of their ends. An event with an unreadable value is left out.
@@ -182,18 +73,6 @@ pub(super) fn jobs(connection: &Connection) -> rusqlite::Result<Vec<Job>> {
     let rows = statement
         .query_map([], |row| Ok(Job { id: EventId::from_bytes(row.get(0)?), document: row.get(1)? }))?;
     rows.filter_map(|job| whole(job).transpose()).collect()
-}
-
-/// How many events match a filter. Stops counting at `most`.
-pub(super) fn count(connection: &Connection, filter: &Filter, most: u64) -> rusqlite::Result<u64> {
-    let Some(conditions) = Conditions::of(filter, None) else { return Ok(0) };
-    let sql = format!(
-        "select count(*) from (select 1 from event e join route r on r.number = e.route where true{} limit {})",
-        conditions.sql,
-        of_number(most)
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_row(params_from_iter(conditions.values), |row| row.get(0)).map(number)
 }
 
 /// One event, and its number in the store.

@@ -20,6 +20,7 @@ mod purge;
 mod reader;
 mod removal;
 mod schema;
+mod search;
 mod value;
 
 use std::fs::{self, File};

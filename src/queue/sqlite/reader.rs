@@ -12,7 +12,8 @@ use crate::queue::sqlite::list;
 use crate::queue::sqlite::names::{find_destination, find_route};
 use crate::queue::sqlite::value::{self, INFO, column, number, of_class, of_time, seal, small};
 use crate::queue::store::{
-    DamagedDelivery, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Job, Reader, StoreError, Summary,
+    Bounds, DamagedDelivery, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Found, Job, Reader,
+    StoreError, Summary,
 };
 use crate::queue::time::Time;
 
@@ -48,26 +49,26 @@ impl Reader for SqliteReader {
         &mut self,
         filter: &Filter,
         before: Option<EventId>,
-        most: usize,
-    ) -> Result<Vec<Summary>, StoreError> {
-        self.read(|connection| list::page(connection, filter, before, most))
+        bounds: Bounds,
+    ) -> Result<Found<Summary>, StoreError> {
+        self.read(|connection| list::page(connection, filter, before, bounds))
     }
 
     fn ids(
         &mut self,
         filter: &Filter,
         after: Option<EventId>,
-        most: usize,
-    ) -> Result<Vec<EventId>, StoreError> {
-        self.read(|connection| list::ids(connection, filter, after, most))
+        bounds: Bounds,
+    ) -> Result<Found<EventId>, StoreError> {
+        self.read(|connection| list::ids(connection, filter, after, bounds))
+    }
+
+    fn latest_dead(&mut self, most: usize) -> Result<Vec<EventId>, StoreError> {
+        self.read(|connection| list::latest_dead(connection, most))
     }
 
     fn jobs(&mut self) -> Result<Vec<Job>, StoreError> {
         self.read(list::jobs)
-    }
-
-    fn count(&mut self, filter: &Filter, most: u64) -> Result<u64, StoreError> {
-        self.read(|connection| list::count(connection, filter, most))
     }
 
     fn detail(&mut self, id: EventId) -> Result<Option<Detail>, StoreError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hookgate::queue::event::Event;
 use hookgate::queue::sqlite::{OwnerLock, Sqlite};
 use hookgate::queue::store::{
-    Check, Class, DeadCause, DueQuery, Filter, Next, State, Statistics, Store, StoreError,
+    Bounds, Check, Class, DeadCause, DueQuery, Filter, Next, State, Statistics, Store, StoreError,
 };
 use hookgate::queue::time::Time;
 
@@ -127,7 +127,7 @@ fn read(original: &Original, store: &mut Sqlite) -> Result<Result<Found, String>
         }
     }
     let mut listed = BTreeSet::new();
-    for summary in reader.page(&Filter::default(), None, 1_000)? {
+    for summary in reader.page(&Filter::default(), None, Bounds::of(1_000))?.found {
         let id = summary.info.id.to_string();
         damaged += summary
             .deliveries

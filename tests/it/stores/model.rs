@@ -8,10 +8,11 @@ use hookgate::queue::event::{AttemptOutcome, Event, FirstAttempt, OrderKey};
 use hookgate::queue::id::EventId;
 use hookgate::queue::sqlite::{Findings, OwnerLock, Sqlite};
 use hookgate::queue::store::{
-    Batch, Change, Check, Class, Completion, DeadCause, DeliveryId, Destination, Filter, Next,
+    Batch, Bounds, Change, Check, Class, Completion, DeadCause, DeliveryId, Destination, Filter, Next,
 };
 use hookgate::queue::time::Time;
 
+use super::lists::walk_ids;
 use super::{Opened, Place, copy, main, retention};
 use crate::support::event::{Make, attempt, event, route};
 
@@ -211,9 +212,11 @@ fn run(seed: u64, events: u64, engine: fn() -> Place) {
                 let filter = run.filter();
                 let before = run.random.one_in(2).then(|| run.random.of(&run.events).copied()).flatten();
                 same(&mut stores, |opened| {
-                    let page = opened.reader.page(&filter, before, 5).unwrap();
+                    let page = opened.reader.page(&filter, before, Bounds::of(5)).unwrap().found;
+                    let part = Bounds { found: 9, looked_at: 2 };
+                    let ids = walk_ids(opened, &filter, part);
                     let count = opened.reader.count(&filter, 10_000).unwrap();
-                    (format!("{page:?}"), count)
+                    (format!("{page:?}"), count, ids)
                 });
             }
             3 => {

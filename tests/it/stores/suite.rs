@@ -6,6 +6,10 @@ use hookgate::queue::store::{
 };
 use hookgate::queue::time::Time;
 
+use super::lists::{
+    a_search_ends_at_its_bound_and_says_where_it_goes_on, events_are_listed_latest_first_and_by_filter,
+    ids_are_listed_earliest_first_and_by_filter, the_latest_dead_letters_are_found_without_a_search,
+};
 use super::{Place, again, copy, ids, main, retention};
 use crate::support::event::{attempt, event, route};
 
@@ -65,6 +69,8 @@ on_every_engine! {
     waiting_events_of_an_order_key_are_found,
     events_are_listed_latest_first_and_by_filter,
     ids_are_listed_earliest_first_and_by_filter,
+    a_search_ends_at_its_bound_and_says_where_it_goes_on,
+    the_latest_dead_letters_are_found_without_a_search,
     a_job_is_kept_until_it_is_removed,
     a_batch_is_of_one_moment,
     a_commit_says_where_something_has_become_due,
@@ -634,77 +640,6 @@ fn waiting_events_of_an_order_key_are_found(place: &Place) {
     assert!(is_waiting(&mut opened, "/a", "k"));
     opened.complete(1_200, stored[1], Next::Dead(DeadCause::Refused));
     assert!(!is_waiting(&mut opened, "/a", "k"));
-}
-
-fn events_are_listed_latest_first_and_by_filter(place: &Place) {
-    let mut opened = place.open();
-    let makes = [
-        event("/a", 1_000),
-        event("/b", 3_000).model("leases"),
-        event("/a", 2_000),
-        event("/a", 4_000).copy("http://c"),
-    ];
-    let events = makes.clone().map(|make| make.make());
-    let stored = opened.store(5_000, &events.iter().collect::<Vec<_>>());
-    opened.complete(5_100, stored[0][0], Next::Delivered);
-    opened.complete(5_100, stored[2][0], Next::Dead(DeadCause::Refused));
-    opened.complete(5_100, stored[3][1], Next::Dead(DeadCause::Undeliverable));
-    let id = |at: usize| makes[at].id();
-    let mut found = |filter: Filter| {
-        let page: Vec<_> = opened.page(&filter).into_iter().map(|summary| summary.info.id).collect();
-        let count = usize::try_from(opened.reader.count(&filter, 99).unwrap()).unwrap();
-        assert_eq!(count, page.len(), "{filter:?}");
-        assert_eq!(opened.reader.count(&filter, 1).unwrap(), u64::from(count > 0), "{filter:?}");
-        page.into_iter().map(|found| (0..4).find(|at| id(*at) == found).unwrap()).collect::<Vec<_>>()
-    };
-    let all = Filter::default;
-    assert_eq!(found(all()), [3, 1, 2, 0]);
-    let state = |state: &str| Filter { state: Some(state.to_owned()), ..all() };
-    assert_eq!(found(state("queued")), [3, 1]);
-    assert_eq!(found(state("delivering")), [3, 1]);
-    assert_eq!(found(state("delivered")), [0]);
-    assert_eq!(found(state("dead")), [3, 2]);
-    assert!(found(state("unknown")).is_empty());
-    assert_eq!(found(Filter { route: Some("/a".to_owned()), ..all() }), [3, 2, 0]);
-    assert!(found(Filter { route: Some("/c".to_owned()), ..all() }).is_empty());
-    assert_eq!(found(Filter { model: Some("leases".to_owned()), ..all() }), [1]);
-    assert_eq!(found(Filter { since: Some(2_000), ..all() }), [3, 1, 2]);
-    assert_eq!(found(Filter { since: Some(2_001), ..all() }), [3, 1]);
-    assert_eq!(found(Filter { until: Some(3_000), ..all() }), [2, 0]);
-    assert_eq!(found(Filter { until: Some(3_001), since: Some(2_000), ..all() }), [1, 2]);
-    let failure = |failure: &str| Filter { failure: Some(failure.to_owned()), ..all() };
-    let dead = |failure: &str| Filter { failure: Some(failure.to_owned()), ..state("dead") };
-    let words = ["500", "200", "unreachable", "failed", "timed_out", "damaged", "no failure"];
-    let found_by = words.map(|word| (found(failure(word)), found(dead(word))));
-    let known: Vec<_> = found_by.iter().flat_map(|(_, dead)| dead.clone()).collect();
-    assert_eq!(known.len(), 2, "each dead letter has one failure: {found_by:?}");
-    let ids = vec![id(0).to_string(), "no id".to_owned(), id(1).to_string()];
-    assert_eq!(found(Filter { ids, ..all() }), [1, 0]);
-    assert!(found(Filter { ids: vec!["no id".to_owned()], ..all() }).is_empty());
-    let mut page = |before, most| {
-        let page = opened.reader.page(&all(), before, most).unwrap();
-        page.into_iter().map(|summary| summary.info.id).collect::<Vec<_>>()
-    };
-    assert_eq!(page(None, 2), [id(3), id(1)]);
-    assert_eq!(page(Some(id(1)), 2), [id(2), id(0)]);
-    assert_eq!(page(Some(id(0)), 2), []);
-}
-
-fn ids_are_listed_earliest_first_and_by_filter(place: &Place) {
-    let mut opened = place.open();
-    let make = |number: u64| event(if number < 3 { "/a" } else { "/b" }, 5_000 - number).number(number);
-    let deliveries: Vec<_> = (0..6).map(|number| opened.store_one(9_000, &make(number))).collect();
-    opened.complete(9_001, deliveries[4], Next::Dead(DeadCause::Refused));
-    let mut listed = |filter: Filter, after, most| opened.reader.ids(&filter, after, most).unwrap();
-    let id = |number: u64| make(number).id();
-    assert_eq!(listed(Filter::default(), None, 4), [5, 4, 3, 2].map(id));
-    assert_eq!(listed(Filter::default(), Some(id(2)), 4), [1, 0].map(id));
-    let of_route = Filter { route: Some("/b".into()), until: Some(4_997), ..Filter::default() };
-    assert_eq!(listed(of_route, None, 9), [5, 4].map(id));
-    assert_eq!(listed(Filter { state: Some("dead".into()), ..Filter::default() }, None, 9), [id(4)]);
-    let named = Filter { ids: vec![id(0).to_string(), id(3).to_string()], ..Filter::default() };
-    assert_eq!(listed(named.clone(), None, 9), [3, 0].map(id));
-    assert_eq!(listed(named, Some(id(0)), 9), []);
 }
 
 fn a_job_is_kept_until_it_is_removed(place: &Place) {

@@ -16,8 +16,8 @@ use hookgate::queue::event::{
 use hookgate::queue::handle::{self, Command, Handed, Queue, Refused, WriterEnd};
 use hookgate::queue::id::EventId;
 use hookgate::queue::store::{
-    Change, Class, Completion, DamagedDelivery, DeadCause, DeliveryId, Destination, Detail, Due, DueDelivery,
-    DueQuery, Filter, Job, Next, Reader, Settled, State, Statistics, StoreError, Summary,
+    Bounds, Change, Class, Completion, DamagedDelivery, DeadCause, DeliveryId, Destination, Detail, Due,
+    DueDelivery, DueQuery, Filter, Found, Job, Next, Reader, Settled, State, Statistics, StoreError, Summary,
 };
 use hookgate::queue::time::Time;
 use hookgate::runtime::control::Control;
@@ -437,8 +437,12 @@ impl Reader for TestReader {
         &mut self,
         _filter: &Filter,
         _after: Option<EventId>,
-        _most: usize,
-    ) -> Result<Vec<EventId>, StoreError> {
+        _bounds: Bounds,
+    ) -> Result<Found<EventId>, StoreError> {
+        panic!("not in these tests")
+    }
+
+    fn latest_dead(&mut self, _most: usize) -> Result<Vec<EventId>, StoreError> {
         panic!("not in these tests")
     }
 
@@ -492,8 +496,8 @@ impl Reader for TestReader {
         Ok(due)
     }
 
-    fn page(&mut self, _: &Filter, _: Option<EventId>, _: usize) -> Result<Vec<Summary>, StoreError> {
-        Ok(Vec::new())
+    fn page(&mut self, _: &Filter, _: Option<EventId>, _: Bounds) -> Result<Found<Summary>, StoreError> {
+        Ok(Found::default())
     }
 
     fn count(&mut self, _: &Filter, _: u64) -> Result<u64, StoreError> {

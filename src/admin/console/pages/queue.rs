@@ -55,6 +55,9 @@ impl Queue<'_> {
         html! {
             @if list.events.is_empty() && self.is_first && list.next.is_none() {
                 (self.empty())
+            } @else if list.events.is_empty() && list.next.is_some() {
+                p.notice { "None of the events that were looked at so far matches." }
+                (pager(self.filter, self.is_first, list.next.as_deref()))
             } @else {
                 p.count { strong { (events(counted.count, counted.is_capped)) } @if !self.filter.is_empty() { " match" } }
                 (table(&list.events))
@@ -350,6 +353,15 @@ mod tests {
         ] {
             assert!(page.replace("'", "&#39;").contains(want), "{want} in {page}");
         }
+    }
+
+    #[test]
+    fn a_search_that_has_not_found_anything_yet_can_go_on() {
+        let list: EventList = read(json!({ "events": [], "next": "x" })).unwrap();
+        let filter = Filter { model: Some("leads".to_owned()), ..Filter::default() };
+        let page = page(&filter, Ok((&list, Counted { count: 0, is_capped: true })), Access::Operate);
+        assert!(page.contains("looked at so far") && page.contains("model=leads&amp;before=x"), "{page}");
+        assert!(!page.contains("No event matches") && !page.contains("0+"), "{page}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Choice<'_> {
             (filter_form::form("/replay", self.filter, self.routes))
             @match self.counted {
                 Err(why) => (failure(why)),
-                Ok((_, Counted { count: 0, .. })) => (self.none()),
+                Ok((_, Counted { count: 0, is_capped: false })) => (self.none()),
                 Ok((fixed, counted)) => {
                     (self.count(counted))
                     @if is_all(self.filter) {
@@ -61,7 +61,7 @@ impl Choice<'_> {
             @if self.filter.ids.is_empty() { (filter_form::form("/discard", self.filter, self.routes)) }
             @match self.counted {
                 Err(why) => (failure(why)),
-                Ok((_, Counted { count: 0, .. })) => (self.none()),
+                Ok((_, Counted { count: 0, is_capped: false })) => (self.none()),
                 Ok((fixed, counted)) => {
                     (self.count(counted))
                     @if is_all(self.filter) {
