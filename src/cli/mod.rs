@@ -153,7 +153,6 @@ fn own_file(command: Option<&Command>) -> Option<&Path> {
         | Command::Events { .. }
         | Command::Console(_)
         | Command::Tail(_)
-        | Command::Console(_)
         | Command::Doctor(_)
         | Command::Demo(_)
         | Command::Schemes { .. }
