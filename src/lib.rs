@@ -53,3 +53,4 @@ pub mod signature;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+pub mod verify;

@@ -30,24 +30,27 @@ pub(super) fn read(item: &Item<'_>) -> Option<PublicUrls> {
 /// end, because it is signed as text.
 fn origin(item: &Item<'_>) -> Option<String> {
     let text = item.text(EXAMPLE)?;
-    let uri = text.parse::<Uri>().ok();
-    let origin = text.strip_suffix('/').unwrap_or(text);
-    let is_origin = uri.as_ref().is_some_and(|uri| {
-        let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        let scheme = uri.scheme_str().unwrap_or_default();
-        matches!(scheme, "http" | "https")
-            && origin.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")) == Some(authority)
-    });
-    if is_origin {
+    if let Some(origin) = origin_of(text) {
         return Some(origin.to_owned());
     }
-    let message = match uri {
+    let message = match text.parse::<Uri>().ok() {
         Some(uri) if uri.authority().is_some() && uri.scheme().is_some() => {
             "write only the origin: path and query are taken from each request"
         }
         Some(_) | None => "not the origin of a URL",
     };
     item.error("bad_url", message).help(item.write(EXAMPLE)).refuse(item.problems)
+}
+
+/// The origin that a text is, without a slash at the end.
+pub(crate) fn origin_of(text: &str) -> Option<&str> {
+    let uri = text.parse::<Uri>().ok()?;
+    let origin = text.strip_suffix('/').unwrap_or(text);
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let is_origin = matches!(scheme, "http" | "https")
+        && origin.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")) == Some(authority);
+    is_origin.then_some(origin)
 }
 
 const EXAMPLE: &str = "\"https://hooks.example.com\"";

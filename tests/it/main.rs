@@ -33,6 +33,7 @@ mod diagnosis;
 mod doctor;
 mod documents;
 mod drain;
+mod embedding;
 mod events;
 mod first_steps;
 mod forwarding;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use toml::de::DeTable;
 
 use crate::config::choices::{
     ACKNOWLEDGMENTS, AFTER_NAME, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind, REFUSALS,
@@ -41,6 +42,13 @@ pub(crate) fn read(root: &Table<'_>) -> Vec<Declared> {
         (name.to_owned(), scheme.filter(|_| fine).map(Arc::new))
     };
     item.entries(entries).map(declared).collect()
+}
+
+/// Reads one scheme, whose keys are those of a document.
+pub(crate) fn one(name: &str, document: &DeTable<'_>, problems: &Problems) -> Option<Scheme> {
+    let fine = is_name(name, 0..0, problems);
+    let table = Table::open("this scheme", 0..0, document, keys::SCHEME, problems);
+    scheme(name, &table).filter(|_| fine)
 }
 
 /// Checks that no preset has this name, and that the name is valid as a word of an HTTP field.
