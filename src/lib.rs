@@ -44,6 +44,8 @@ pub mod diagnosis;
 pub mod gateway;
 pub mod http1;
 pub mod http2;
+#[cfg(feature = "tower")]
+pub mod layer;
 pub mod listen;
 pub mod message;
 pub mod queue;

@@ -136,7 +136,7 @@ impl OwnReply {
 
     /// The reply to a refused request: problem details (RFC 9457), and the field that its status code
     /// requires. If the sender demands it, the refusal of a signature has no content.
-    pub(super) fn refusal(rejection: &Rejection, refusal: Refusal, authentication: Authentication) -> Self {
+    pub(crate) fn refusal(rejection: &Rejection, refusal: Refusal, authentication: Authentication) -> Self {
         let status = rejection.status();
         let (media_type, content) = match refusal {
             Refusal::Empty if status == StatusCode::UNAUTHORIZED => (None, ""),

@@ -43,6 +43,7 @@ mod http2_floods;
 mod http2_holding;
 mod http2_requests;
 mod init;
+mod layer;
 mod limits;
 mod load;
 mod log;

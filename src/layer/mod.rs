@@ -1,0 +1,98 @@
+//! Shell. A tower layer: each request of a service is checked, and only authentic requests reach the service.
+//!
+//! The layer reads the whole content, within a limit of bytes and a limit of time, and checks it as
+//! [`verify`](crate::verify) does. An authentic request goes on with the same bytes, and with a
+//! [`Proof`] among its extensions. Any other request is answered as by the gateway, and the service does not
+//! see it.
+//!
+//! ```
+//! use axum::Router;
+//! use axum::extract::Extension;
+//! use axum::routing::post;
+//! use hookgate::layer::VerifyLayer;
+//! use hookgate::verify::{Proof, Scheme, Secret, Verifier};
+//!
+//! async fn event(Extension(proof): Extension<Proof>) -> String {
+//!     format!("{} bytes, signed with `{}`", proof.content().len(), proof.secret())
+//! }
+//!
+//! let secrets = [Secret::new("current", "It's a Secret to Everybody")];
+//! let verifier = Verifier::new(&Scheme::named("github")?, secrets)?;
+//! let app: Router = Router::new().route("/hooks/github", post(event)).layer(VerifyLayer::new(verifier));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/embedded` is such an app. The layer needs tokio's timer, as servers on hyper have it.
+
+mod receive;
+mod refusal;
+mod service;
+
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use crate::verify::Verifier;
+
+pub use refusal::Refusal;
+pub use service::Verify;
+
+/// The layer that checks each request.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hookgate::layer::VerifyLayer;
+/// # use hookgate::verify::{Scheme, Secret, Verifier};
+/// # let secrets = [Secret::new("current", "It's a Secret to Everybody")];
+/// # let verifier = Verifier::new(&Scheme::named("github")?, secrets)?;
+///
+/// let layer = VerifyLayer::new(verifier).body_limit(5 << 20).time_limit(Duration::from_secs(10));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct VerifyLayer {
+    verifier: Verifier,
+    limits: Limits,
+}
+
+/// What a request may take before it is authentic.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The most bytes of content.
+    body: usize,
+    /// The longest time in which the content arrives.
+    time: Duration,
+}
+
+impl VerifyLayer {
+    /// A layer that checks each request with this verifier. Content has at most 1 MiB, and arrives within 30
+    /// seconds: these are the gateway's defaults.
+    #[must_use]
+    pub fn new(verifier: Verifier) -> Self {
+        Self { verifier, limits: Limits { body: 1 << 20, time: Duration::from_secs(30) } }
+    }
+
+    /// The most bytes of content. Longer content is refused with 413. A request holds up to twice as many bytes
+    /// while it is received.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.limits.body = bytes;
+        self
+    }
+
+    /// The longest time in which the content arrives. Later content is refused with 408.
+    #[must_use]
+    pub fn time_limit(mut self, time: Duration) -> Self {
+        self.limits.time = time;
+        self
+    }
+}
+
+impl<S> Layer<S> for VerifyLayer {
+    type Service = Verify<S>;
+
+    fn layer(&self, inner: S) -> Verify<S> {
+        Verify::new(inner, self.verifier.clone(), self.limits)
+    }
+}

@@ -1,0 +1,71 @@
+//! Pure. A refusal of the layer: its status, its word, and the response.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+
+use crate::gateway::reason::Reason;
+use crate::gateway::rejection::Rejection;
+use crate::gateway::reply::OwnReply;
+use crate::signature::scheme;
+use crate::verify::{Refused, Verifier};
+
+/// Why the layer has refused a request. The response has it among its extensions, for the app's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request is not authentic.
+    Signature(Refused),
+    /// A field's name could be read as that of a field which the signature needs.
+    Ambiguous,
+    /// The content is over the limit.
+    TooLarge,
+    /// The content did not arrive in time.
+    Late,
+    /// The content broke off.
+    Incomplete,
+}
+
+impl Refusal {
+    /// The status code of the response.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.rejection().status()
+    }
+
+    /// The word for the refusal, as the gateway has it in answers, log and metrics. `None` for
+    /// [`Refusal::Ambiguous`].
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        self.rejection().reason().map(Reason::as_str)
+    }
+
+    fn rejection(self) -> Rejection {
+        match self {
+            Self::Signature(refused) => refused.into(),
+            Self::Ambiguous => Rejection::Ambiguous(""),
+            Self::TooLarge => Rejection::BodyTooLarge { declared: None, most: 0 },
+            Self::Late => Rejection::BodyTimeout,
+            Self::Incomplete => Rejection::BodyIncomplete,
+        }
+    }
+
+    /// The response, as the gateway answers: problem details (RFC 9457), or nothing where the sender demands
+    /// it.
+    pub(super) fn response(self, verifier: &Verifier) -> Response<Full<Bytes>> {
+        let (authentication, manner): (_, scheme::Refusal) = verifier.manners();
+        let OwnReply { status, fields, content, after: _ } =
+            OwnReply::refusal(&self.rejection(), manner, authentication);
+        let content = match content {
+            Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+            Cow::Owned(text) => Bytes::from(text),
+        };
+        let mut response = Response::new(Full::new(content));
+        *response.status_mut() = status;
+        response.headers_mut().extend(fields.into_iter().flatten());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
