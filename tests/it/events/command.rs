@@ -1,12 +1,13 @@
 //! `hookgate events` with a gateway that has stored events.
 
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use super::{PATH, five, id, ids};
 use crate::support::in_time::OutputInTime as _;
-use crate::support::{Gateway, Upstream, gateway};
+use crate::support::{FIXTURE, Gateway, PATIENCE, Upstream, exchange, gateway, post};
 
 fn events(gateway: &Gateway, arguments: &[&str]) -> Output {
     let admin = format!("http://{}", gateway.admin());
@@ -61,6 +62,59 @@ fn an_event_is_shown_and_its_content_comes_byte_for_byte() {
     let missing = events(&gateway, &["show", "00000000-0000-7000-8000-000000000000"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(err(&missing).contains("no such event"));
+}
+
+/// An event with two copies: the app gives the event up, one copy takes it, and the other waits for its next attempt.
+#[test]
+fn each_delivery_of_an_event_with_copies_is_shown() {
+    let app = Upstream::answering("HTTP/1.1 410 Gone\r\ncontent-length: 4\r\n\r\ngone");
+    let (copy, down) = (
+        Upstream::ok(),
+        Upstream::answering("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\ndown"),
+    );
+    let lines = format!("delivery = \"queue\"\ncopies = [\"{}\", \"{}\"]", copy.url(), down.url());
+    let gateway =
+        gateway().admin().queue("[retry]\nschedule = [\"1h\"]").route_with(PATH, &app.url(), &lines).start();
+    let answer: Value = serde_json::from_str(&exchange(&gateway, &post(FIXTURE)).text()).unwrap();
+    let id = answer["id"].as_str().unwrap();
+    let end = Instant::now() + PATIENCE;
+    let event = loop {
+        let event = json(&events(&gateway, &["show", id, "--json"]));
+        let all = event["deliveries"].as_array().unwrap();
+        if all.iter().all(|delivery| delivery["attempts"] == 1) {
+            break event;
+        }
+        assert!(Instant::now() < end, "{event}");
+    };
+    let of = |delivery: &Value| {
+        [&delivery["upstream"], &delivery["state"], &delivery["last"]["status"]].map(Value::to_string)
+    };
+    let deliveries = event["deliveries"].as_array().unwrap();
+    let want = [("main", "dead", 410), (&*copy.url(), "delivered", 200), (&*down.url(), "queued", 503)];
+    let quoted = |text: &str| format!("\"{text}\"");
+    assert_eq!(
+        deliveries.iter().map(of).collect::<Vec<_>>(),
+        want.map(|(upstream, state, status)| [quoted(upstream), quoted(state), status.to_string()])
+    );
+    let text = done(&events(&gateway, &["show", id]));
+    for want in [
+        "delivery to main: dead (refused), 1 attempt\n".to_owned(),
+        format!("delivery to {}: delivered, 1 attempt\n", copy.url()),
+        format!("delivery to {}: queued, 1 attempt, due ", down.url()),
+        "  410\n    gone\n".to_owned(),
+        "  503\n    down\n".to_owned(),
+    ] {
+        assert!(text.contains(&want), "{want} in {text}");
+    }
+    // The event is in the list of each of its states, once, with the same deliveries.
+    for state in ["dead", "delivered", "queued"] {
+        let page = json(&events(&gateway, &["list", "--state", state, "--json"]));
+        assert_eq!(ids(&page), [id], "{state}");
+        let listed = page["events"][0]["deliveries"].as_array().unwrap();
+        assert_eq!(listed.iter().map(of).collect::<Vec<_>>(), deliveries.iter().map(of).collect::<Vec<_>>());
+    }
+    let table = done(&events(&gateway, &["list"]));
+    assert_eq!(table.lines().count(), 2, "{table}");
 }
 
 #[test]
