@@ -27,9 +27,12 @@ const ON_PAGE: usize = 50;
 /// The greatest count of events. Counting stops there.
 const MOST_COUNTED: u64 = 10_000;
 
-/// How long a page of the list, its count, or the groups of dead letters search in the store. Each is read in short steps,
-/// and ends after the first step behind this time.
+/// How long a page of the list or the groups of dead letters search in the store. Each is read in short steps, and ends after
+/// the first step behind this time.
 const SEARCH: Duration = Duration::from_millis(100);
+
+/// How long the events of a list are counted.
+const COUNT_OF_LIST: Duration = Duration::from_millis(50);
 
 /// How long the events of an action are counted.
 const LONG_SEARCH: Duration = Duration::from_secs(10);
@@ -202,7 +205,7 @@ impl Asking<'_> {
     pub(crate) async fn count_for_list(&self, asked: &Asked) -> Result<(u64, bool), Refusal> {
         let filter = self.filter(asked)?;
         let _place = self.may_take_long()?;
-        self.counted(filter, SEARCH).await
+        self.counted(filter, COUNT_OF_LIST).await
     }
 
     /// How many events match a filter, and whether there may be more.

@@ -2,7 +2,7 @@
 //! the next search goes on.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use crate::queue::id::EventId;
 use crate::queue::listing::first_id;
@@ -42,6 +42,24 @@ impl Range {
     fn end(&mut self, id: Vec<u8>, is_with: bool) {
         let end = (id, is_with);
         self.last = Some(self.last.take().map_or_else(|| end.clone(), |last| last.min(end.clone())));
+    }
+
+    fn contains(&self, id: &[u8]) -> bool {
+        let is_behind = |(first, is_after): &(Vec<u8>, bool)| {
+            if *is_after { id > first.as_slice() } else { id >= first.as_slice() }
+        };
+        let is_before = |(last, is_with): &(Vec<u8>, bool)| {
+            if *is_with { id <= last.as_slice() } else { id < last.as_slice() }
+        };
+        self.first.as_ref().is_none_or(is_behind) && self.last.as_ref().is_none_or(is_before)
+    }
+
+    /// Leaves out the ids that come before this one in the order of a list.
+    fn go_on_with(&mut self, id: Vec<u8>, order: Order) {
+        match order {
+            Order::LatestFirst => self.end(id, true),
+            Order::EarliestFirst => self.begin(id, false),
+        }
     }
 
     fn conditions(&self) -> Conditions {
@@ -245,6 +263,13 @@ pub(super) fn find<T>(
     }
     let mut rest_of_store = None;
     if let Way::InOrder { is_dead } = way {
+        if is_dead {
+            match skip(connection, &range, order, bounds.looked_at.saturating_mul(PASSED))? {
+                Skipped::To(id) => range.go_on_with(id, order),
+                Skipped::All => return Ok(Found::default()),
+                Skipped::Part(last) => return Ok(Found { found: Vec::new(), next: Some(id_of(&last)) }),
+            }
+        }
         let Some(part) = part(connection, &range.conditions(), order, bounds.looked_at)? else {
             return Ok(Found::default());
         };
@@ -281,6 +306,57 @@ pub(super) fn find<T>(
     let is_full = count >= bounds.found;
     Ok(Found { found, next: if is_full { last.or(rest_of_store) } else { rest_of_store } })
 }
+
+/// How many more events a search for dead letters passes, compared with those at which it looks. It reads only their numbers.
+const PASSED: usize = 10;
+
+/// The events that come before the first dead letter.
+enum Skipped {
+    /// The events before this one.
+    To(Vec<u8>),
+    /// The events up to this one. There may be dead letters behind it.
+    Part(Vec<u8>),
+    /// All events: none is a dead letter.
+    All,
+}
+
+/// Passes events without looking at their deliveries. The numbers of the dead letters in the range have a bound, and most
+/// events are stored in the order of their ids.
+fn skip(connection: &Connection, range: &Range, order: Order, most: usize) -> rusqlite::Result<Skipped> {
+    let (word, _) = words(order);
+    let sql = format!(
+        "select d.event, e.id from (select distinct event from delivery indexed by delivery_dead where state > 1 \
+         order by event {word} limit {FEW_DEAD}) d cross join event e on e.seq = d.event order by d.event {word}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let (mut bound, mut count, mut is_in_range) = (None, 0_usize, false);
+    while let Some(row) = rows.next()?.filter(|_| !is_in_range) {
+        bound = Some(row.get::<_, i64>(0)?);
+        is_in_range = row.get_ref(1)?.as_blob().is_ok_and(|id| range.contains(id));
+        count = count.saturating_add(1);
+    }
+    let Some(bound) = bound.filter(|_| is_in_range || count >= FEW_DEAD) else { return Ok(Skipped::All) };
+    let conditions = range.conditions();
+    let comparison = if order == Order::LatestFirst { "<=" } else { ">=" };
+    let passed = format!(
+        "(select e.id, e.seq from event e indexed by event_id where true{} order by e.id {word} limit {most})",
+        conditions.sql
+    );
+    let sql = format!("select id from {passed} where seq {comparison} {bound} limit 1");
+    let values = || params_from_iter(&conditions.values);
+    let first = connection.query_row(&sql, values(), |row| row.get(0)).optional()?;
+    if let Some(first) = first {
+        return Ok(Skipped::To(first));
+    }
+    let last = most.saturating_sub(1);
+    let sql = format!("select id from {passed} limit 1 offset {last}");
+    let last = connection.query_row(&sql, values(), |row| row.get(0)).optional()?;
+    Ok(last.map_or(Skipped::All, Skipped::Part))
+}
+
+/// How many dead letters the search for the first one in a range looks at.
+const FEW_DEAD: usize = 64;
 
 /// Whether one of these events is a dead letter.
 fn has_dead(connection: &Connection, (first, last): (i64, i64)) -> rusqlite::Result<bool> {
@@ -360,8 +436,9 @@ mod tests {
         let tens = move || of_handler.fetch_add(10, Ordering::Relaxed) > u64::MAX / 2;
         connection.progress_handler(10, Some(tens)).unwrap();
         let bounds = Bounds { found: 51, looked_at: LOOKED_AT };
-        // A part of the store needs some dozens of steps for each of its events. The whole store has 60 parts.
-        let most = u64::try_from(LOOKED_AT * 60).unwrap();
+        // A part of the store needs some dozens of steps for each of its events, and the events that are passed some more. The
+        // store has 60 parts.
+        let most = u64::try_from(LOOKED_AT * 200).unwrap();
         for filter in filters() {
             let (mut before, mut after, mut listed, mut counted) = (None, None, 0, 0);
             for is_page in [true, false] {
@@ -387,6 +464,15 @@ mod tests {
             }
             assert_eq!(listed, counted, "{filter:?}");
         }
+        // The dead letters are behind 40 parts without one.
+        let dead = Filter { state: Some("dead".to_owned()), ..Filter::default() };
+        let mut before = None;
+        let calls = (1..99).find(|_| {
+            let page = list::page(&connection, &dead, before, bounds).unwrap();
+            before = page.next;
+            !page.found.is_empty()
+        });
+        assert_eq!(calls, Some(5));
         let began = steps.load(Ordering::Relaxed);
         assert_eq!(list::latest_dead(&connection, 100).unwrap().len(), 100);
         assert!(steps.load(Ordering::Relaxed) - began <= most);
