@@ -142,7 +142,11 @@ fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> 
         CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}"))
             .because(error)
             .hint("--private-key-file FILE names one: of a pair that you have made, with its public half as the secret"),
-        CannotSign::NoId | CannotSign::NotSignable | CannotSign::NotForm | CannotSign::NoDigest => {
+        CannotSign::NoId
+        | CannotSign::NotSignable
+        | CannotSign::UnclearBorder
+        | CannotSign::NotForm
+        | CannotSign::NoDigest => {
             let content = verifier.scheme().content.as_str();
             Failure::usage(format!("cannot sign by the scheme {scheme}, which signs `{content}`"))
                 .because(error)

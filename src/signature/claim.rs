@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use super::borders;
 use super::field::{MOST_TAGS, MisreadField, Reading};
 use super::fields::Fields;
 use super::form;
@@ -364,8 +365,7 @@ fn is_id(id: &[u8]) -> bool {
 /// The text, if it has only characters of a URI (RFC 3986, section 2). So it cannot be confused with content
 /// either.
 fn uri(text: &[u8]) -> Option<&[u8]> {
-    let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(byte);
-    text.iter().all(fine).then_some(text)
+    text.iter().all(|byte| borders::is_uri_byte(*byte)).then_some(text)
 }
 
 /// The longest identifier, in bytes. No sender uses longer ones.

@@ -34,6 +34,7 @@ pub mod sign;
 pub mod template;
 pub mod window;
 
+mod borders;
 mod content_time;
 mod deliverable;
 mod fields;

@@ -36,7 +36,7 @@ impl Verifier {
     pub fn probe(&self, now: SystemTime) -> Result<(), Fault> {
         let origin = PublicUrls::from("http://localhost");
         let (usual, usual_forged) =
-            if self.scheme.needs_json() { (JSON, FORGED_JSON) } else { (CONTENT, FORGED) };
+            if self.scheme.could_sign(CONTENT) { (CONTENT, FORGED) } else { (JSON, FORGED_JSON) };
         for key in self.keys.iter().filter(|key| key.counts(now)) {
             let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
             let timed = self.scheme.content_at(now);
@@ -48,7 +48,13 @@ impl Verifier {
                 Ok(signature) => signature,
                 // Either only the sender can sign, or the scheme signs fields that only a real event has.
                 Err(CannotSign::PublicKey | CannotSign::NotSignable) => continue,
-                Err(CannotSign::NoSecret | CannotSign::NoId | CannotSign::NotForm | CannotSign::NoDigest) => {
+                Err(
+                    CannotSign::NoSecret
+                    | CannotSign::NoId
+                    | CannotSign::UnclearBorder
+                    | CannotSign::NotForm
+                    | CannotSign::NoDigest,
+                ) => {
                     return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
                 }
             };

@@ -75,6 +75,11 @@ pub enum CannotSign {
     /// A signed value besides the body is missing, or its end is ambiguous.
     #[error("a signed value other than the body is missing, or has characters that it cannot have")]
     NotSignable,
+    /// The border between the content and another signed part would not be clear.
+    #[error(
+        "the border of this body in the signed text is not clear: only JSON, or no body, can be signed so"
+    )]
+    UnclearBorder,
 }
 
 impl Verifier {
@@ -131,6 +136,9 @@ impl Verifier {
         content: &[u8],
     ) -> Result<Signature, CannotSign> {
         let scheme = &*self.scheme;
+        if !scheme.could_sign(content) {
+            return Err(CannotSign::UnclearBorder);
+        }
         let id = match &scheme.id {
             Some(name) => Some((name, stamp.id.ok_or(CannotSign::NoId)?)),
             None => None,

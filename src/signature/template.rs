@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use super::borders::{self, MeetsUrl};
 use super::field::Encoding;
 #[cfg(doc)]
 use super::form::Form;
@@ -20,6 +21,7 @@ pub struct Template {
     before: Vec<Part>,
     body: Body,
     after: Vec<Part>,
+    meets_url: MeetsUrl,
 }
 
 /// The form in which the content is signed.
@@ -90,7 +92,8 @@ impl Template {
     /// The template of a scheme that signs only the content.
     #[must_use]
     pub fn body() -> Self {
-        Self { text: BODY.to_owned(), before: Vec::new(), body: Body::Whole, after: Vec::new() }
+        let (before, after) = (Vec::new(), Vec::new());
+        Self { text: BODY.to_owned(), before, body: Body::Whole, after, meets_url: MeetsUrl::default() }
     }
 
     /// Parses a template such as `{timestamp}.{body}`.
@@ -136,7 +139,13 @@ impl Template {
         let Some((at, body)) = body else {
             return Err(TemplateError { at: 0..text.len(), fault: TemplateFault::NoBody });
         };
-        let template = Self { text: text.to_owned(), before, body, after };
+        let meets_url = match body {
+            Body::Whole => {
+                MeetsUrl { before: is_unclear_url(before.iter().rev()), after: is_unclear_url(after.iter()) }
+            }
+            Body::Form | Body::Digest(_) | Body::Sha256(_) | Body::Jwt(_) => MeetsUrl::default(),
+        };
+        let template = Self { text: text.to_owned(), before, body, after, meets_url };
         let signs_query = template.signs_url() || template.has(&Part::Query);
         if matches!(template.body, Body::Digest(_)) && !signs_query {
             return Err(TemplateError { at, fault: TemplateFault::DigestUnsigned });
@@ -172,6 +181,11 @@ impl Template {
         self.before.iter().any(|part| matches!(part, Part::AnyField(_)))
     }
 
+    /// Where a URL stands beside the content, with nothing between them that no URL has.
+    pub(super) fn meets_url(&self) -> MeetsUrl {
+        self.meets_url
+    }
+
     /// Whether the URL that the sender sends to is signed.
     #[must_use]
     pub fn signs_url(&self) -> bool {
@@ -193,41 +207,78 @@ impl Template {
     ///
     /// `None` if a value is missing, or if the end of a value is ambiguous.
     pub fn splice(&self, values: &impl Values) -> Option<(Vec<u8>, Vec<u8>)> {
-        let follows = (self.body == Body::Whole).then_some(&self.body);
-        Some((spliced(&self.before, follows, values)?, spliced(&self.after, None, values)?))
+        let MeetsUrl { before, after } = self.meets_url;
+        Some((
+            spliced(&self.before, Side::Before, before, values)?,
+            spliced(&self.after, Side::After, after, values)?,
+        ))
     }
 }
 
-/// The bytes of `parts`. `follows` is the content, if the content follows unchanged.
-fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Option<Vec<u8>> {
+/// A side of the content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+}
+
+/// The bytes of `parts` on one side of the content. `meets` says whether a URL among them has no clear border with
+/// the content.
+fn spliced(parts: &[Part], side: Side, meets: bool, values: &impl Values) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
+    let mut previous = None;
     for (index, part) in parts.iter().enumerate() {
         let start = bytes.len();
         let next = parts.get(index.saturating_add(1));
         values.append(part, next, &mut bytes)?;
-        // A URL before the content must not have a bracket. A bracket at its end could also be the first byte of
-        // the content, which is most likely JSON.
-        if next.is_none()
-            && follows.is_some()
-            && part.is_of_url()
-            && bytes.get(start..)?.iter().any(|byte| matches!(byte, b'[' | b']'))
-        {
+        let value = bytes.get(start..)?;
+        // See `borders`.
+        if meets && part.is_of_url() && !value.iter().all(|byte| borders::may_stand_beside_content(*byte)) {
             return None;
         }
-        let end = match next {
-            Some(Part::Literal(text)) => text.as_bytes().first(),
-            Some(_) | None => None,
-        };
-        if let (true, Some(end)) = (part.is_open() && !part.may_have_its_end(), end)
-            && bytes.get(start..)?.contains(end)
-        {
+        if part.is_open() && !part.may_have_its_end() {
+            let end = literal(next).and_then(|text| text.first());
+            // After the content, the beginning of a value must be clear as well.
+            let begin = literal(previous).and_then(|text| text.last()).filter(|_| side == Side::After);
+            if end.into_iter().chain(begin).any(|byte| value.contains(byte)) {
+                return None;
+            }
+        }
+        if matches!(part, Part::AnyField(_)) && !named_fields::is_before_json(value) {
             return None;
         }
-        if matches!(part, Part::AnyField(_)) && !named_fields::is_before_json(bytes.get(start..)?) {
-            return None;
-        }
+        previous = Some(part);
     }
     Some(bytes)
+}
+
+fn literal(part: Option<&Part>) -> Option<&[u8]> {
+    match part {
+        Some(Part::Literal(text)) => Some(text.as_bytes()),
+        Some(_) | None => None,
+    }
+}
+
+/// Whether there is a URL among these parts, which lead away from the content, and nothing before it that no URL
+/// has.
+fn is_unclear_url<'p>(parts: impl Iterator<Item = &'p Part>) -> bool {
+    let mut near: Option<&Part> = None;
+    for part in parts {
+        let is_clear = match (part, near) {
+            // A query has none of the character that follows it, and a path has no `?`.
+            (Part::Query, Some(Part::Literal(_))) => true,
+            (Part::Path, Some(Part::Literal(text))) => text.starts_with('?'),
+            _ => false,
+        };
+        if part.is_of_url() && !is_clear {
+            return true;
+        }
+        if !part.could_be_of_url() {
+            return false;
+        }
+        near = Some(part);
+    }
+    false
 }
 
 impl Part {
@@ -247,6 +298,25 @@ impl Part {
     /// Whether this part is a URL, or the end of a URL.
     pub(crate) fn is_of_url(&self) -> bool {
         self.is_url() || matches!(self, Self::Path | Self::Query)
+    }
+
+    /// Whether every byte of this part could be one of a URL beside it.
+    fn could_be_of_url(&self) -> bool {
+        match self {
+            Self::Literal(text) => text.bytes().all(borders::is_uri_byte),
+            Self::Timestamp
+            | Self::Id
+            | Self::Method
+            | Self::Path
+            | Self::Query
+            | Self::Url
+            | Self::UrlDecoded
+            | Self::UrlVariants
+            | Self::Field(_)
+            | Self::AnyField(_)
+            | Self::Names
+            | Self::Values => true,
+        }
     }
 
     /// Whether this part is a URL with its origin.
@@ -341,6 +411,33 @@ fn ends(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
             matches!(behind, [(_, Piece::Part(Part::Literal(_))), (_, Piece::Body(Body::Whole)), ..]);
         if !is_clear {
             return Err(TemplateError { at: at.clone(), fault: TemplateFault::EndUnclear });
+        }
+    }
+    urls(pieces)
+}
+
+/// Refuses a URL before a part that the sender chooses, unless a text stands between them that no URL has.
+fn urls(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
+    for (index, (at, piece)) in pieces.iter().enumerate() {
+        let Piece::Part(url @ (Part::Url | Part::UrlDecoded | Part::UrlVariants | Part::Path)) = piece else {
+            continue;
+        };
+        let behind = pieces.get(index.saturating_add(1)..).unwrap_or_default();
+        for (number, (_, piece)) in behind.iter().enumerate() {
+            match piece {
+                // A path has no `?`.
+                Piece::Part(Part::Literal(text))
+                    if *url == Part::Path && number == 0 && text.starts_with('?') =>
+                {
+                    break;
+                }
+                Piece::Part(part) if !part.could_be_of_url() => break,
+                Piece::Part(part) if part.is_open() => {
+                    return Err(TemplateError { at: at.clone(), fault: TemplateFault::EndUnclear });
+                }
+                Piece::Part(_) => {}
+                Piece::Body(_) => break,
+            }
         }
     }
     Ok(())
@@ -452,6 +549,9 @@ mod tests {
         assert_eq!(spliced("{id}.{timestamp}.{body}", "a.1"), None);
         assert_eq!(spliced("{header:x}--{body}", "a-"), None);
         assert_eq!(spliced("{query}.{body}", "a.b"), None);
+        assert_eq!(spliced("{body}.{header:x}", "a.b"), None);
+        assert_eq!(spliced("{body}--{id}:{timestamp}", "a-b"), None);
+        assert_eq!(spliced("{body}\n{header:x}.", "a-b").as_deref(), Some("|\na-b."));
         assert_eq!(spliced("{header:x:any}.{body}", "a.b").as_deref(), Some("a.b.|"));
         assert_eq!(spliced("{header:x:any}.{body}", "a.{"), None);
         assert_eq!(spliced("{names}.{body}", "a.b"), None);
@@ -477,7 +577,14 @@ mod tests {
             ("{path}{body}", false),
             ("[{url}\n{body}", true),
             ("[{body}", true),
-            ("{body}{url}", true),
+            ("{url}.{body}", false),
+            ("{url}{timestamp}:{body}", false),
+            ("{url} .{body}", true),
+            ("{path}?.{query} {body}", true),
+            ("{body}{url}", false),
+            ("{body}.{path}", false),
+            ("{body}.\n{url}", true),
+            ("{url}.{sha256:hex}", true),
             ("{url}{form}", true),
             ("{url}{digest:d}", true),
         ] {
@@ -523,6 +630,8 @@ mod tests {
             ("{header:x:any}.{form}", 0..14, EndUnclear),
             ("{values}.{names}.{body}", 0..8, EndUnclear),
             ("{header:x:any}{body}", 14..20, NothingBetween),
+            ("{url}.{id}.{body}", 0..5, EndUnclear),
+            ("{path}{timestamp}:{header:x}.{body}", 0..6, EndUnclear),
             ("{header:x:all}.{body}", 0..14, Unknown),
             ("{id}{header:x}.{body}", 4..14, NothingBetween),
         ] {

@@ -6,9 +6,11 @@ use bytes::BufMut as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::signature::public_url::PublicUrls;
 use crate::signature::scheme::Scheme;
 use crate::signature::secret::{Key, Secret};
 use crate::signature::sign::{CannotSign, Stamp};
+use crate::signature::template::Template;
 
 const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
 const FIXTURE_TAG: &str = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
@@ -230,7 +232,7 @@ fn the_digest_of_the_content_is_signed_as_the_template_writes_it() {
         ("v1.{sha256:base64}.end", "153d450234780448a0023710f16fde1e94547a48d53e6d42f1e4e244950b52da"),
         ("v1.{sha256:base64url}.end", "4ffd963db3775203644c48fb1974375e1a178466326724dad9fe6758062724f6"),
     ] {
-        let content_of = template::Template::parse(template).unwrap();
+        let content_of = Template::parse(template).unwrap();
         let scheme = Scheme { content: content_of, ..Scheme::preset("propify").unwrap().clone() };
         let verifier = Verifier::new(scheme, vec![secret("other", "other"), secret("right", "key")]).unwrap();
         let fields = line("propify-signature", tag);
@@ -306,4 +308,59 @@ proptest! {
             prop_assert_eq!(verify(&propify, &line("propify-signature", &value), forged, NOW).is_some(), same);
         }
     }
+}
+
+/// A forger moves characters of a signed request from the URL into the content, or back.
+#[test]
+fn no_character_moves_between_a_signed_url_and_the_content() {
+    let origin = PublicUrls::from("https://a.example");
+    let judge = |content: &str, target: &str, signed: &[u8], (other, moved): (&str, &[u8])| {
+        let mut scheme = Scheme::preset("propify").unwrap().clone();
+        scheme.content = Template::parse(content).unwrap();
+        let verifier = Verifier::new(scheme, vec![secret("current", "a key")]).unwrap();
+        let none = Lines(Vec::new());
+        let of = |target, fields| Context { method: "POST", target, origin: Some(&origin), fields, now: NOW };
+        let made = verifier.signature(None, &of(target.as_bytes(), &none), Stamp::default(), signed).unwrap();
+        let fields = line("propify-signature", &made.field.1);
+        [(target, signed), (other, moved)].map(|(target, content): (&str, &[u8])| {
+            let Ok(claim) = verifier.claim(&of(target.as_bytes(), &fields)) else { return false };
+            let mut verification = verifier.begin(claim, NOW);
+            verification.push(content);
+            verification.finish().is_ok()
+        })
+    };
+    for (content, target, signed, moved) in [
+        ("{url}{body}", "/p?a=12", &b"[{}]"[..], ("/p?a=1", &b"2[{}]"[..])),
+        ("{url}{body}", "/p?a=12", b"", ("/p?a=1", b"2")),
+        ("{method}{path}{body}", "/p/q", b"{}", ("/p", b"/q{}")),
+        ("{url}.{body}", "/p?a=1.2", b"{}", ("/p?a=1", b"2.{}")),
+        ("{path}:/{body}", "/p:/q", b"{}", ("/p", b"q:/{}")),
+        ("{body}{url}", "/p?a=https://a.example/p", b"{}", ("/p", b"{}https://a.example/p?a=")),
+        ("{body}.{path}", "/p./p", b"[]", ("/p", b"[]./p")),
+    ] {
+        assert_eq!(judge(content, target, signed, moved), [true, false], "{content}");
+    }
+}
+
+#[test]
+fn a_value_behind_the_content_takes_no_part_of_it() {
+    let mut scheme = Scheme::preset("propify").unwrap().clone();
+    scheme.content = Template::parse("{body}.{id}").unwrap();
+    scheme.id = Some("x-id".into());
+    let verifier = Verifier::new(scheme, vec![secret("current", "a key")]).unwrap();
+    let none = Lines(Vec::new());
+    let stamp = Stamp { timestamp: None, id: Some("1") };
+    let made = verifier.signature(None, &Context::of(&none, NOW), stamp, b"a=1.2").unwrap();
+    let judge = |id: &str, content: &[u8]| {
+        let fields = Lines(vec![
+            ("propify-signature", made.field.1.clone().into_bytes()),
+            ("x-id", id.as_bytes().to_vec()),
+        ]);
+        let Ok(claim) = verifier.claim(&Context::of(&fields, NOW)) else { return false };
+        let mut verification = verifier.begin(claim, NOW);
+        verification.push(content);
+        verification.finish().is_ok()
+    };
+    assert!(judge("1", b"a=1.2"));
+    assert!(!judge("2.1", b"a=1"));
 }

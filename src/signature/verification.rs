@@ -9,7 +9,6 @@ use bytes::{BufMut, Bytes};
 use super::claim::{Claim, ClaimError, Context};
 use super::fields::Signable;
 use super::mac::Running;
-use super::named_fields;
 use super::public_url::PublicUrls;
 use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
@@ -140,10 +139,8 @@ impl<'v, H> Verification<'v, H> {
         let state = match claim {
             // The gateway gives the tag of such content to clients.
             Some(_) if verifier.could_prove(&content) => State::Fails,
-            // Otherwise, the end of the value before the content would be unclear.
-            Some(_) if verifier.scheme.needs_json() && !named_fields::begins_as_json(&content) => {
-                State::Fails
-            }
+            // The border between such content and another signed part is unclear.
+            Some(_) if !verifier.scheme.could_sign(&content) => State::Fails,
             Some(claim) => {
                 let holds = running.is_some_and(|running| claim.holds(running));
                 match first.and_then(|first| verifier.keys.get(first)) {

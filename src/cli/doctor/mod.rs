@@ -270,8 +270,11 @@ impl Round<'_> {
             Ok(signature) => signature,
             Err(CannotSign::PublicKey | CannotSign::NotSignable) => return Probed::OnlySenderSigns,
             Err(
-                error
-                @ (CannotSign::NoSecret | CannotSign::NoId | CannotSign::NotForm | CannotSign::NoDigest),
+                error @ (CannotSign::NoSecret
+                | CannotSign::NoId
+                | CannotSign::UnclearBorder
+                | CannotSign::NotForm
+                | CannotSign::NoDigest),
             ) => {
                 return Probed::NoAnswer(error.to_string());
             }

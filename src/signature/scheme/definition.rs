@@ -8,7 +8,7 @@ use super::authentication::Authentication;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
-use crate::signature::named_fields::NamedFields;
+use crate::signature::named_fields::{self, NamedFields};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::setup::Setup;
 use crate::signature::template::{Body, Part, Template};
@@ -165,10 +165,12 @@ impl Scheme {
         self.algorithm.is_symmetric() && self.algorithm != Algorithm::Token && !in_content
     }
 
-    /// Whether content that verifies must begin as a JSON object or array.
-    pub(crate) fn needs_json(&self) -> bool {
+    /// Whether the scheme could sign this content: its borders with the other signed parts are clear. Other content
+    /// never verifies.
+    pub(crate) fn could_sign(&self, content: &[u8]) -> bool {
         let any = self.named_fields.as_ref().is_some_and(|named| named.any.is_some());
-        any || self.content.needs_json()
+        let needs_json = any || self.content.needs_json();
+        (!needs_json || named_fields::begins_as_json(content)) && self.content.meets_url().is_clear(content)
     }
 
     /// The first fault of the scheme as a whole: parts that are valid alone but not together.
