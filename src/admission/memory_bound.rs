@@ -127,6 +127,13 @@ fn admin(admin: &Admin) -> u64 {
     ADMIN.saturating_add(if admin.tls.is_some() { ADMIN_TLS } else { 0 }).saturating_add(recent)
 }
 
+/// The captured requests. They are parts of recent requests.
+fn captured(config: &Config) -> u64 {
+    let keeps = config.admin.as_ref().is_some_and(|admin| admin.recent > 0);
+    let captures = keeps && config.routes.iter().any(|route| route.capture);
+    if captures { packed(bytes(recent::capture::MOST_BYTES)) } else { 0 }
+}
+
 /// The most memory that a configuration can take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
@@ -170,6 +177,7 @@ impl Footprint {
             idle,
             LOG,
             config.admin.as_ref().map_or(0, admin),
+            captured(config),
             // A reload makes the next limit while the current limit is in use.
             if config.limits.max_failures_per_client.is_some() { 2 * failures::MEMORY } else { 0 },
         ];

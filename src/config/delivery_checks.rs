@@ -18,6 +18,7 @@ pub(super) fn check(drafts: &[Draft<'_>], common: &Common<'_>, root: &Table<'_>)
         for signature in signatures.flat_map(Signature::all) {
             sender(draft, signature.scheme(), root);
         }
+        captured(draft, common, root);
         if delivers_late(draft) && matches!(draft.mode, Mode::Observe(_)) {
             let message =
                 "on a route that observes, what does not verify is forwarded directly and never stored";
@@ -27,6 +28,24 @@ pub(super) fn check(drafts: &[Draft<'_>], common: &Common<'_>, root: &Table<'_>)
         }
     }
     unused(drafts, root);
+}
+
+/// Warns of what `capture` keeps, or that it keeps nothing.
+fn captured(draft: &Draft<'_>, common: &Common<'_>, root: &Table<'_>) {
+    if !draft.capture {
+        return;
+    }
+    let problem = if common.keeps_recent {
+        let message = "what strangers send to this route is kept in memory when it is refused, and is shown to everybody who may see \
+                       the console or read the API";
+        Problem::warning("captures_strangers", draft.table.place("capture"), message)
+            .help("remove `capture` when the cause of the refusals is found")
+    } else {
+        let message = "nothing is captured: the gateway keeps no recent requests";
+        Problem::warning("capture_unused", draft.table.place("capture"), message)
+            .help("add `[admin]`, whose `recent` must not be 0")
+    };
+    problem.report(root.problems);
 }
 
 fn delivers_late(draft: &Draft<'_>) -> bool {

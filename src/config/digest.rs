@@ -88,6 +88,7 @@ fn of_route(route: &Route) -> Part {
         client_names,
         delivery,
         console_content,
+        capture,
     } = route;
     let name = match model {
         ModelRule::Named(model) => format!("route {path} ({model})"),
@@ -96,7 +97,7 @@ fn of_route(route: &Route) -> Part {
     let secrets: Vec<_> = verifier.all().flat_map(Verifier::secrets).collect();
     let schemes: Vec<_> = verifier.all().map(Verifier::scheme).collect();
     let text = format!(
-        "{model:?} {requirements:?} {upstream:?} {schemes:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {allow:?} {client_names:?} {delivery:?} {console_content}"
+        "{model:?} {requirements:?} {upstream:?} {schemes:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {allow:?} {client_names:?} {delivery:?} {console_content} {capture}"
     );
     Part { name, digest: digest(&text) }
 }

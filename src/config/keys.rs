@@ -499,6 +499,9 @@ pub(super) const ROUTE: &[Key] = &[
     Key::new("console_content", Value::Word(|| words(&CONSOLE_CONTENTS))).or("\"asked\"").about(
         "Whether the console shows the content of the route's events: asked (when a person asks for it), never.",
     ),
+    Key::new("capture", Value::Flag).or("false").about(
+        "Whether refused requests of the route are kept in memory, with the first 64 KiB of their content, for the console and the API.",
+    ),
     Key::new("allow", ALLOWED).about(
         "The clients that the route takes: addresses, networks, unix, or the names of sets of senders' networks \
          (hookgate schemes). Others: 403, client_not_allowed. Default: all clients.",

@@ -154,6 +154,7 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
         listen: &listen,
         signature: Signs::read(&root, context),
         context,
+        keeps_recent: admin.as_ref().is_some_and(|admin| admin.recent > 0),
         deliveries: delivery::Common { queue: queue.as_ref(), retry: &retry },
     };
     let routes = routes::read(&root, end, common);

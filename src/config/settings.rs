@@ -371,6 +371,8 @@ pub struct Route {
     pub delivery: DeliveryOptions,
     /// `console_content`: whether the console shows the content of the route's events.
     pub console_content: bool,
+    /// `capture`: whether refused requests of the route are kept in memory for looking at.
+    pub capture: bool,
 }
 
 /// `[queue]`: the store of events.

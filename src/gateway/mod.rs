@@ -4,6 +4,7 @@
 //! a [`Reply`], which is a value. No file here knows a front end, a socket or a runtime: clocks, timers and
 //! upstreams come in through [`Resources`]. So all requests take one path, and their checks have one order.
 
+mod capture;
 mod forwarding;
 pub mod reason;
 mod receive;
@@ -36,6 +37,7 @@ use crate::admission::trusted_proxies::{Arrival, LastHop, NoAddress, TrustedProx
 use crate::config::{self, AccessLog, Config};
 use crate::diagnosis::sample::RouteContexts;
 use crate::diagnosis::submitter::{ROUTE_TOKENS, RouteSubmitter, Submitter};
+use crate::gateway::capture::Capture;
 use crate::gateway::rejection::Rejection;
 use crate::gateway::request_guard::RequestGuard;
 use crate::message::content::Content;
@@ -212,40 +214,48 @@ async fn walk<R: Resources, C: Content>(
     record.route = Some(route.label.clone());
     let scheme = route.verifier.judge(&head).scheme();
     (*refusal, *authentication) = (scheme.refusal, scheme.authentication());
-    route.takes(client)?;
-    if let Some(failures) = gateway.failures_of(client) {
-        failures.check(client, at).map_err(Rejection::TooManyFailures)?;
-    }
-    matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
-    if head.has_lookalike_of(&route.signed_fields) {
-        return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
-    }
-    let client_certificate = match &session {
-        Some(session) => gateway.secured(session, route, &head, now, record)?,
-        None => route.admits(None)?,
+    let captor = route.captor(resources, now);
+    let admit = |record: &mut Record| {
+        route.takes(client)?;
+        if let Some(failures) = gateway.failures_of(client) {
+            failures.check(client, at).map_err(Rejection::TooManyFailures)?;
+        }
+        matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
+        if head.has_lookalike_of(&route.signed_fields) {
+            return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
+        }
+        let client_certificate = match &session {
+            Some(session) => gateway.secured(session, route, &head, now, record)?,
+            None => route.admits(None)?,
+        };
+        route.allows(head.method()).inspect_err(|_refused| route.explain(&head, record))?;
+        match head.facts().expect {
+            Expect::Unknown => Err(Rejection::ExpectationFailed),
+            Expect::Nothing | Expect::Continue => Ok(client_certificate),
+        }
     };
+    let client_certificate =
+        admit(record).inspect_err(|_refused| capture::keep(captor, &head, &[], record))?;
     let channel = Channel {
         protocol: arrival.protocol_over(session.is_some()),
         client_certificate,
         last_hop: arrival.last_hop,
     };
-    route.allows(head.method()).inspect_err(|_refused| route.explain(&head, record))?;
-    if head.facts().expect == Expect::Unknown {
-        return Err(Rejection::ExpectationFailed);
-    }
     if let Some(answer) = route.answer_unsigned(&head, now, record) {
         return Ok(Served::Challenge(answer));
     }
     let mut memory = memory.unwrap_or_else(|| gateway.budget.reservation(client));
-    let mut verification = route.claim(head, now, record)?;
+    let mut verification = route.claim(head, now, captor, record)?;
     let bounds = gateway.bounds(route);
     let received =
         receive::receive(resources, &mut content, at, bounds, &mut memory, &mut verification).await;
     record.received = verification.len();
-    received?;
+    received.inspect_err(|_refused| {
+        capture::keep(captor, verification.head(), verification.unverified_content(), record);
+    })?;
     let mut check = verification.complete();
     further_secrets::secrets(resources, &content, &mut check, &mut memory, at).await?;
-    let request = match route.verify(check, record)? {
+    let request = match route.verify(check, captor, record)? {
         Verified::Deliverable(request) => request,
         Verified::Answer(answer) => return Ok(Served::Challenge(answer)),
     };
@@ -259,7 +269,11 @@ async fn walk<R: Resources, C: Content>(
     if let Some(answer) = Route::answer(&request) {
         return Ok(Served::Challenge(answer));
     }
-    let route = gateway.select(candidates, route, &request, record)?;
+    let selected = gateway.select(candidates, route, &request, record);
+    if selected.is_err() || record.observed.is_some() {
+        capture::keep(captor, request.head(), request.content(), record);
+    }
+    let route = selected?;
     let request = match request {
         Deliverable::Authentic(request) if route.stores() && !request.verifier().is_challenge(&request) => {
             let origin = gateway.origin(route)?;
@@ -335,6 +349,7 @@ impl Gateway {
                 clients: route.allow.clone(),
                 client_names: route.client_names.clone(),
                 public_url: route.public_url.clone(),
+                capture: route.capture.then(|| Box::new(Capture::of(&route.verifier))),
                 submitter: contexts.as_ref().map(|contexts| RouteSubmitter::new(submitter, contexts, index)),
             });
         }

@@ -1,6 +1,7 @@
 //! Pure. The outside services that a request's path needs: clocks, timers, upstreams, the store, and a
 //! receiver for the record.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +15,7 @@ use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
 use crate::queue::id::EventId;
 use crate::queue::store::Refused;
 use crate::signature::Deliverable;
+use crate::telemetry::recent::capture::Room;
 use crate::telemetry::record::{Record, RequestId};
 use crate::upstream::assertion::Asserted;
 use crate::upstream::error::ForwardError;
@@ -49,6 +51,11 @@ pub trait Resources {
 
     /// A timer without a deadline.
     fn timer(&self) -> Self::Timer;
+
+    /// The room for captured requests, if any are captured.
+    fn capture_room(&self) -> Option<&Arc<Room>> {
+        None
+    }
 
     /// A request identifier that no other request has.
     fn next_id(&self) -> RequestId;

@@ -8,8 +8,10 @@ use http::Method;
 use crate::admission::client::{ClientAddress, Network};
 use crate::config::{self, DeliveryMode, DeliveryOptions};
 use crate::diagnosis::submitter::RouteSubmitter;
+use crate::gateway::capture::{self, Captor, Capture};
 use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
+use crate::gateway::resources::Resources;
 use crate::message::head::{Framing, Guarded, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::ModelRule;
@@ -54,6 +56,8 @@ pub(super) struct Route {
     pub(super) public_url: Option<PublicUrls>,
     /// The submitter for diagnosis, if diagnosis is on.
     pub(super) submitter: Option<RouteSubmitter>,
+    /// `capture`: what is captured of refused requests.
+    pub(super) capture: Option<Box<Capture>>,
 }
 
 /// Where and how the requests of a route are forwarded.
@@ -85,6 +89,12 @@ pub(super) fn name(route: &config::Route) -> RouteName {
 }
 
 impl Route {
+    /// The captor of the route's refused requests, if the route captures.
+    pub(super) fn captor<'c, R: Resources>(&'c self, resources: &'c R, now: SystemTime) -> Option<Captor<'c>> {
+        let capture = self.capture.as_deref()?;
+        Some(Captor { capture, room: resources.capture_room()?, now })
+    }
+
     /// Whether the gateway itself may answer an authentic request, because the request is stored or is a
     /// duplicate.
     pub(super) fn stores(&self) -> bool {
@@ -167,6 +177,7 @@ impl Route {
         &self,
         head: RequestHead,
         now: SystemTime,
+        captor: Option<Captor<'_>>,
         record: &mut Record,
     ) -> Result<Verification<'_, RequestHead>, Rejection> {
         let (error, head) = match self.verifier.receive(head, self.public_url.as_ref(), now) {
@@ -188,6 +199,7 @@ impl Route {
                     self.explain(&head, record);
                 }
                 self.submit_sample(&head, None, now, rejection.reason(), record);
+                capture::keep(captor, &head, &[], record);
                 Err(rejection)
             }
             Mode::Observe(_) => {
@@ -234,6 +246,7 @@ impl Route {
     pub(super) fn verify<'v>(
         &self,
         check: Check<'v, RequestHead>,
+        captor: Option<Captor<'_>>,
         record: &mut Record,
     ) -> Result<Verified<'v>, Rejection> {
         let mismatch = match check.finish() {
@@ -260,6 +273,7 @@ impl Route {
         };
         let reason = record.observed.or(rejection.reason());
         self.submit_sample(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
+        capture::keep(captor, &mismatch.head, &mismatch.content, record);
         match self.mode {
             Mode::Enforce => Err(rejection),
             Mode::Observe(permit) => {

@@ -22,6 +22,7 @@ use crate::queue::time::Time;
 use crate::runtime::deadline::Deadline;
 use crate::runtime::worker::Worker;
 use crate::runtime::worker_view::View;
+use crate::telemetry::recent::capture::Room;
 use crate::telemetry::record::{Record, RequestId};
 use crate::upstream;
 use crate::upstream::body::ResponseBody;
@@ -85,6 +86,10 @@ impl Resources for Scope {
 
     fn timer(&self) -> Deadline {
         Deadline::default()
+    }
+
+    fn capture_room(&self) -> Option<&Arc<Room>> {
+        self.worker.control().recent().capture_room()
     }
 
     fn next_id(&self) -> RequestId {

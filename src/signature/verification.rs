@@ -87,6 +87,12 @@ impl<'v, H> Verification<'v, H> {
         self.content.len()
     }
 
+    /// The content received so far. Nothing of it is verified.
+    #[must_use]
+    pub fn unverified_content(&self) -> &[u8] {
+        &self.content
+    }
+
     /// Whether no content has been received.
     #[must_use]
     pub fn is_empty(&self) -> bool {

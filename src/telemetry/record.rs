@@ -11,6 +11,7 @@ use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
 use crate::gateway::reason::Reason;
 use crate::queue::id::EventId;
+use crate::telemetry::recent::capture::Captured;
 use crate::telemetry::request_id::{GivenId, TraceId};
 use crate::telemetry::route_slot::Slot;
 
@@ -35,7 +36,7 @@ pub struct RouteLabel {
     pub scheme: Arc<str>,
 }
 
-/// The record of a request that has ended. It holds no byte of the content, and nothing of a key.
+/// The record of a request that has ended. Only `captured` holds content, and nothing holds a key.
 #[derive(Debug)]
 pub struct Record {
     /// The number of the request.
@@ -70,6 +71,8 @@ pub struct Record {
     pub observed: Option<Reason>,
     /// Details of the reason, as a text for people.
     pub detail: Option<String>,
+    /// The request itself, if it was refused or only observed, and its route captures such requests.
+    pub captured: Option<Box<Captured>>,
     /// The name of the secret that verified the request.
     pub secret: Option<Arc<str>>,
     /// The name in the client's certificate.
@@ -109,6 +112,7 @@ impl Record {
             challenge: None,
             observed: None,
             detail: None,
+            captured: None,
             secret: None,
             client_certificate: None,
             is_required_client: false,

@@ -27,6 +27,8 @@ pub(super) enum Call {
 pub(super) enum RecentCall {
     Page,
     Stream,
+    /// One request, by its number.
+    One(u64),
 }
 
 impl RecentCall {
@@ -35,13 +37,13 @@ impl RecentCall {
         match path.strip_prefix("/api/v1/requests")? {
             "" => Some(Self::Page),
             "/stream" => Some(Self::Stream),
-            _ => None,
+            rest => rest.strip_prefix('/')?.parse().ok().map(Self::One),
         }
     }
 }
 
 /// The text for an unknown path: it lists the paths that exist.
-pub(super) const MISSING: &str = "there is no such path: GET /api/v1/requests, /api/v1/requests/stream, /api/v1/queue, /api/v1/events, /api/v1/events/count, /api/v1/events/export, \
+pub(super) const MISSING: &str = "there is no such path: GET /api/v1/requests, /api/v1/requests/stream, /api/v1/requests/NUMBER, /api/v1/queue, /api/v1/events, /api/v1/events/count, /api/v1/events/export, \
      /api/v1/events/ID, /api/v1/replays, /api/v1/replays/ID; POST /api/v1/events/discard, /api/v1/events/replay, \
      /api/v1/replays/ID/cancel, /api/v1/routes/pause, /api/v1/routes/resume";
 
@@ -106,8 +108,9 @@ mod tests {
         assert_eq!(path("/api/v1/events/export"), Some(Call::Export));
         assert_eq!(RecentCall::of("/api/v1/requests"), Some(RecentCall::Page));
         assert_eq!(RecentCall::of("/api/v1/requests/stream"), Some(RecentCall::Stream));
+        assert_eq!(RecentCall::of("/api/v1/requests/17"), Some(RecentCall::One(17)));
         for unknown in
-            ["/api/v1/requests/", "/api/v1/requestsx", "/api/v1/requests/stream/x", "/api/v2/requests"]
+            ["/api/v1/requests/", "/api/v1/requests/x", "/api/v1/requests/1/x", "/api/v1/requestsx", "/api/v1/requests/stream/x", "/api/v2/requests"]
         {
             assert_eq!((RecentCall::of(unknown), path(unknown)), (None, None), "{unknown}");
         }

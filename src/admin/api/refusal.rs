@@ -48,6 +48,11 @@ impl Refusal {
         Self { reason: Some("no_queue"), ..Self::not_found(NO_QUEUE) }
     }
 
+    /// A recent request is gone.
+    pub(crate) fn no_longer_kept() -> Self {
+        Self::not_found("this request is no longer kept: only the latest are")
+    }
+
     /// The gateway keeps no recent requests.
     pub(crate) fn nothing_recent() -> Self {
         Self { reason: Some("no_recent"), ..Self::not_found(NOTHING_RECENT) }

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::filter::written;
 use crate::gateway::reason::Reason;
 use crate::queue::time::Time;
+use crate::telemetry::recent::capture::Captured;
 use crate::telemetry::recent::entry::{DeliveryAttempt, Entry, LikelyCause, Numbered, Subject};
 use crate::telemetry::recent::filter::State;
 use crate::telemetry::record::Record;
@@ -41,6 +44,40 @@ pub(crate) fn document(numbered: &Numbered) -> Value {
         }
     }
     document.0.into()
+}
+
+/// The document of one entry, with its captured request, if there is one.
+pub(super) fn detail(numbered: &Numbered, with_content: bool) -> Value {
+    let mut document = document(numbered);
+    if let (Value::Object(members), Some(one)) = (&mut document, numbered.entry.captured()) {
+        members.insert("captured".to_owned(), captured(&one, with_content));
+    }
+    document
+}
+
+fn captured(captured: &Captured, with_content: bool) -> Value {
+    let (_, target) = captured.request_line();
+    let fields = captured.fields().map(|(name, value)| field(name, value));
+    let mut document = json!({
+        "target": String::from_utf8_lossy(target),
+        "fields": fields.collect::<Vec<_>>(),
+        "fields_left_out": captured.is_head_cut(),
+        "content_received": captured.received(),
+        "content_kept": captured.content().len(),
+    });
+    if with_content && let Value::Object(members) = &mut document {
+        members.insert("content_base64".to_owned(), STANDARD.encode(captured.content()).into());
+    }
+    document
+}
+
+/// A field line. A value that is not UTF-8 is written as base64.
+fn field(name: &[u8], value: &[u8]) -> Value {
+    let name = String::from_utf8_lossy(name);
+    match std::str::from_utf8(value) {
+        Ok(value) => json!({ "name": name, "value": value }),
+        Err(_binary) => json!({ "name": name, "base64": STANDARD.encode(value) }),
+    }
 }
 
 /// The kind of an entry, as a word.

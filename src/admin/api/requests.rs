@@ -1,4 +1,4 @@
-//! Shell. Requests about recent requests: a page of them, and a stream.
+//! Shell. Requests about recent requests: a page of them, one of them, and a stream.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::path::RecentCall;
 use super::refusal::Refusal;
-use super::request_view::{document, kind};
+use super::request_view::{detail, document, kind};
 use crate::admin::json_content;
 use crate::admin::recent_stream::{self, EntryId, Following, Source};
 use crate::admin::response_content::Content;
@@ -53,6 +53,11 @@ pub(super) fn answer(
             });
             Ok(Content::whole(json_content::document(StatusCode::OK, &found)))
         }
+        RecentCall::One(number) => {
+            let with_content = read_content(query)?;
+            let entry = recent.get(number).ok_or_else(Refusal::no_longer_kept)?;
+            Ok(Content::whole(json_content::document(StatusCode::OK, &detail(&entry, with_content))))
+        }
         RecentCall::Stream => {
             let query = Query::read(query, &["after", "past"])?;
             let last = fields.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -65,6 +70,18 @@ pub(super) fn answer(
             let document = |entry: &Numbered| (kind(&entry.entry), document(entry));
             Ok(recent_stream::start(source, following, place, document))
         }
+    }
+}
+
+/// Reads the query of one request: whether its content is asked for.
+fn read_content(query: &str) -> Result<bool, Refusal> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    match (pairs.next(), pairs.next()) {
+        (None, _) => Ok(false),
+        (Some((name, value)), None) if name == "content" && (value == "true" || value == "false") => {
+            Ok(value == "true")
+        }
+        (Some(_), _) => Err(Refusal::bad("the only parameter is `content`, which is `true` or `false`")),
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Common<'c> {
     pub(crate) signature: Signs,
     /// Where secrets are read from.
     pub(crate) context: Context<'c>,
+    /// Whether `[admin]` keeps recent requests.
+    pub(crate) keeps_recent: bool,
     /// `[queue]` and `[retry]`
     pub(crate) deliveries: delivery::Common<'c>,
 }
@@ -96,6 +98,8 @@ pub(crate) struct Draft<'t> {
     pub(crate) delivery: Delivery,
     /// `console_content`
     console_content: bool,
+    /// `capture`
+    pub(crate) capture: bool,
     origin: Option<Origin>,
     settings: Settings,
 }
@@ -141,6 +145,7 @@ impl<'t> Draft<'t> {
             public_url: table.get("public_url").and_then(|item| public_url::read(&item)),
             requirements: json_pointer::required(&table),
             delivery,
+            capture: table.flag("capture", false),
             console_content: table.choice("console_content", &CONSOLE_CONTENTS, true),
             origin,
             allow: table.get("allow").and_then(|item| networks::allowed(&item)),
@@ -178,6 +183,7 @@ impl<'t> Draft<'t> {
             client_names: self.client_names,
             delivery,
             console_content: self.console_content,
+            capture: self.capture,
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Pure. An entry of the recent requests: a request that has ended, an attempt to deliver an event, or a likely cause that the
 //! diagnosis has found.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::capture::Captured;
 use crate::gateway::reason::Reason;
 use crate::queue::event::{AttemptOutcome, RouteName};
 use crate::queue::id::EventId;
@@ -28,6 +29,7 @@ pub struct Entry {
     /// What has ended.
     pub subject: Subject,
     cause: OnceLock<LikelyCause>,
+    captured: Mutex<Option<Arc<Captured>>>,
 }
 
 /// The subject of an entry.
@@ -112,7 +114,8 @@ impl Entry {
     pub fn of_request(mut record: Record, at: SystemTime) -> Self {
         record.detail = record.detail.map(|detail| cut(detail, LONGEST_DETAIL));
         record.model = record.model.map(|model| cut(model, LONGEST_MODEL));
-        Self::new(Subject::Request(record), at)
+        let captured = record.captured.take().map(|captured| Arc::new(*captured));
+        Self { captured: Mutex::new(captured), ..Self::new(Subject::Request(record), at) }
     }
 
     /// The entry of an attempt that ended at `at`.
@@ -122,7 +125,7 @@ impl Entry {
     }
 
     pub(super) fn new(subject: Subject, at: SystemTime) -> Self {
-        Self { at, subject, cause: OnceLock::new() }
+        Self { at, subject, cause: OnceLock::new(), captured: Mutex::new(None) }
     }
 
     /// The likely cause of the refusal, if it is known by now.
@@ -137,6 +140,18 @@ impl Entry {
     /// Sets the likely cause. A second cause is ignored.
     pub(super) fn explain(&self, cause: LikelyCause) {
         self.cause.get_or_init(|| cause);
+    }
+
+    /// The captured request, if the request was captured and is still kept.
+    #[must_use]
+    pub fn captured(&self) -> Option<Arc<Captured>> {
+        self.captured.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives up the captured request.
+    pub(super) fn forget(&self) {
+        let captured = self.captured.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(captured);
     }
 
     /// The record of the request, unless the entry is that of a delivery.

@@ -14,7 +14,7 @@ const LEAST_BURST: u64 = 64;
 
 /// How many entries of each kind are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// The time between two entries, in nanoseconds.
     interval: u64,
     /// How much earlier than that an entry of a burst may come, in nanoseconds.
@@ -23,7 +23,7 @@ pub(super) struct Rate {
 
 impl Rate {
     /// The rate for this many places.
-    pub(super) fn of(places: usize) -> Self {
+    pub(crate) fn of(places: usize) -> Self {
         let places = u64::try_from(places).unwrap_or(u64::MAX).max(1);
         let interval = nanos(ROUND).checked_div(places).unwrap_or(u64::MAX).max(1);
         let burst = places.checked_div(BURST).unwrap_or(0).max(LEAST_BURST.min(places));
@@ -33,7 +33,7 @@ impl Rate {
 
 /// Lets the entries of one kind pass at a rate. Any thread may use it without a lock.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     /// When the next entry is due if entries come evenly, in nanoseconds since 1970 (the generic cell rate algorithm).
     due: AtomicU64,
     left_out: AtomicU64,
@@ -41,7 +41,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Whether an entry that comes now is kept. An entry that is not kept is counted.
-    pub(super) fn passes(&self, now: SystemTime, rate: Rate) -> bool {
+    pub(crate) fn passes(&self, now: SystemTime, rate: Rate) -> bool {
         let now = nanos(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         let latest = now.saturating_add(rate.tolerance);
         let passes = self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| {

@@ -4,9 +4,10 @@
 //! reads waits in a bounded channel. Under load, entries are left out and counted: `Gate` decides by the kind of the entry,
 //! before anything is copied. What is kept has a bounded number of places, which the kinds share.
 
+pub mod capture;
 pub mod entry;
 pub mod filter;
-mod gate;
+pub(crate) mod gate;
 mod ring;
 
 use std::cmp::Reverse;
@@ -15,6 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::SystemTime;
 
+use self::capture::Room;
 use self::entry::{DeliveryAttempt, Entry, Kind, LikelyCause, Numbered};
 use self::filter::Filter;
 use self::gate::{Gate, Rate};
@@ -34,6 +36,7 @@ pub struct Recent {
     places: AtomicUsize,
     gates: [Gate; Kind::COUNT],
     waiting: SyncSender<Arc<Entry>>,
+    room: Arc<Room>,
     kept: Mutex<Kept>,
 }
 
@@ -79,11 +82,13 @@ impl Recent {
     #[must_use]
     pub fn new(places: usize) -> Arc<Self> {
         let (waiting, waits) = sync_channel(MOST_WAITING);
+        let room = Arc::new(Room::default());
         let recent = Self {
             places: AtomicUsize::new(0),
             gates: std::array::from_fn(|_| Gate::default()),
             waiting,
-            kept: Mutex::new(Kept { ring: Ring::default(), waiting: waits }),
+            room: Arc::clone(&room),
+            kept: Mutex::new(Kept { ring: Ring::new(room), waiting: waits }),
         };
         recent.set_places(places);
         Arc::new(recent)
@@ -99,6 +104,12 @@ impl Recent {
     #[must_use]
     pub fn places(&self) -> usize {
         self.places.load(Ordering::Relaxed)
+    }
+
+    /// The room for captured requests. None are captured if no entries are kept.
+    #[must_use]
+    pub fn capture_room(&self) -> Option<&Arc<Room>> {
+        (self.places() > 0).then_some(&self.room)
     }
 
     /// Keeps a request that ended at `now`, if it is not left out. Then the record is taken: only its id and its peer remain.

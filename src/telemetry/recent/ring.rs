@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::capture::{MOST_IN_ALL, MOST_OF_ROUTE, Room};
 use super::entry::{Entry, Kind, LikelyCause, Numbered, Subject};
 use crate::telemetry::record::RequestId;
 
@@ -19,9 +20,17 @@ pub(super) struct Ring {
     last: u64,
     kinds: BTreeMap<Kind, VecDeque<Numbered>>,
     waiting: VecDeque<(RequestId, LikelyCause)>,
+    /// The numbers and routes of the entries with a captured request, the oldest first. Some entries may be gone.
+    captured: VecDeque<(u64, Arc<str>)>,
+    room: Arc<Room>,
 }
 
 impl Ring {
+    /// A ring without places, whose captured requests are in this room.
+    pub(super) fn new(room: Arc<Room>) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// Changes the number of places. Entries that have no place any more are dropped.
     pub(super) fn set_places(&mut self, places: usize) {
         self.places = places;
@@ -50,9 +59,41 @@ impl Ring {
         }
         self.last = self.last.saturating_add(1);
         let number = self.last;
+        self.keep_captured(number, &entry);
         self.kinds.entry(entry.kind()).or_default().push_back(Numbered { number, entry });
         self.taken = self.taken.saturating_add(1);
         self.make_room();
+    }
+
+    /// An entry with a captured request takes a place. The captured requests that are too many are given up: first those of
+    /// the same route, then the oldest of all.
+    fn keep_captured(&mut self, number: u64, entry: &Entry) {
+        let (Some(captured), Some(route)) =
+            (entry.captured(), entry.request().and_then(|record| record.route.as_ref()))
+        else {
+            return;
+        };
+        captured.ended();
+        drop(captured);
+        let of_route = |(_, path): &(u64, Arc<str>)| *path == route.path;
+        if self.captured.iter().filter(|one| of_route(one)).count() >= MOST_OF_ROUTE
+            && let Some(oldest) = self.captured.iter().position(of_route)
+        {
+            self.give_up(oldest);
+        }
+        self.captured.push_back((number, Arc::clone(&route.path)));
+        while self.captured.len() > MOST_IN_ALL || (self.room.is_over() && self.captured.len() > 1) {
+            self.give_up(0);
+        }
+    }
+
+    fn give_up(&mut self, index: usize) {
+        if let Some((number, _)) = self.captured.remove(index)
+            && let Some(numbered) =
+                self.between(number.saturating_sub(1), number.saturating_add(1)).first()
+        {
+            numbered.entry.forget();
+        }
     }
 
     fn make_room(&mut self) {
