@@ -37,7 +37,8 @@ impl Capture {
         let names = |of_token: bool| {
             let schemes = verifier.all().map(Verifier::scheme);
             let schemes = schemes.filter(move |scheme| (scheme.algorithm == Algorithm::Token) == of_token);
-            let names = schemes.flat_map(|scheme| scheme.signature_names().chain(scheme.parameter.as_deref()));
+            let names =
+                schemes.flat_map(|scheme| scheme.signature_names().chain(scheme.parameter.as_deref()));
             names.map(|name| name.to_ascii_lowercase().into()).collect()
         };
         Self { gate: Gate::default(), rate: Rate::of(RATE), tokens: names(true), signatures: names(false) }
@@ -46,7 +47,14 @@ impl Capture {
     /// Copies a refused request into its record, at a bounded rate.
     #[cold]
     #[inline(never)]
-    fn keep(&self, room: &Arc<Room>, head: &RequestHead, content: &[u8], now: SystemTime, record: &mut Record) {
+    fn keep(
+        &self,
+        room: &Arc<Room>,
+        head: &RequestHead,
+        content: &[u8],
+        now: SystemTime,
+        record: &mut Record,
+    ) {
         if record.captured.is_some() || !self.gate.passes(now, self.rate) {
             return;
         }
@@ -104,5 +112,41 @@ pub(super) struct Captor<'c> {
 pub(super) fn keep(captor: Option<Captor<'_>>, head: &RequestHead, content: &[u8], record: &mut Record) {
     if let Some(Captor { capture, room, now }) = captor {
         capture.keep(room, head, content, now, record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::scheme::Scheme;
+
+    fn capture(preset: &str) -> Capture {
+        Capture::of(&Verifier::new(Scheme::preset(preset).unwrap().clone(), vec![]).unwrap())
+    }
+
+    #[test]
+    fn credentials_are_hidden_and_signatures_are_not() {
+        let (gitlab, propify) = (capture("gitlab"), capture("propify"));
+        for name in
+            ["Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "my-secret", "X-GitLab-Token"]
+        {
+            assert!(gitlab.hides(name.as_bytes()) && propify.hides(name.as_bytes()), "{name}");
+        }
+        for name in ["propify-signature", "content-type", "x-event-key"] {
+            assert!(!propify.hides(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn parameters_with_credentials_are_hidden_in_every_spelling() {
+        let capture = capture("propify");
+        for (target, want) in [
+            ("/a?x=1&y", "/a?x=1&y"),
+            ("/a?token=abc&x=1", "/a?token=(hidden, 3 bytes)&x=1"),
+            ("/a?x=1&tok%65n=a=b", "/a?x=1&tok%65n=(hidden, 3 bytes)"),
+            ("/token?TOKEN=&a", "/token?TOKEN=&a"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&capture.target(target.as_bytes())), want);
+        }
     }
 }

@@ -90,7 +90,11 @@ pub(super) fn name(route: &config::Route) -> RouteName {
 
 impl Route {
     /// The captor of the route's refused requests, if the route captures.
-    pub(super) fn captor<'c, R: Resources>(&'c self, resources: &'c R, now: SystemTime) -> Option<Captor<'c>> {
+    pub(super) fn captor<'c, R: Resources>(
+        &'c self,
+        resources: &'c R,
+        now: SystemTime,
+    ) -> Option<Captor<'c>> {
         let capture = self.capture.as_deref()?;
         Some(Captor { capture, room: resources.capture_room()?, now })
     }

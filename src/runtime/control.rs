@@ -71,6 +71,8 @@ pub struct Generation {
     pub console: ConsoleMode,
     /// The paths of routes with `console_content = "never"`. Routes with the same path are hidden together.
     pub hidden_content: BTreeSet<String>,
+    /// The paths of routes with `capture = true`.
+    pub capturing: BTreeSet<String>,
     /// The limits and times in `[queue]`, if the configuration has that table.
     pub queue: Option<store_limits::Settings>,
 }
@@ -132,6 +134,7 @@ impl Generation {
             tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
             console: config.admin.as_ref().map(|admin| admin.console).unwrap_or_default(),
             hidden_content: hidden(config),
+            capturing: capturing(config),
         }))
     }
 }
@@ -151,6 +154,12 @@ fn next_acceptor(
 fn hidden(config: &Config) -> BTreeSet<String> {
     let hidden = config.routes.iter().filter(|route| !route.console_content);
     hidden.map(|route| route.path.as_str().to_owned()).collect()
+}
+
+/// The paths of routes that capture refused requests.
+fn capturing(config: &Config) -> BTreeSet<String> {
+    let capturing = config.routes.iter().filter(|route| route.capture);
+    capturing.map(|route| route.path.as_str().to_owned()).collect()
 }
 
 /// Why a configuration cannot be compiled. A configuration from [`crate::config::read`] has no conflicts.

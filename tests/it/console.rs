@@ -441,6 +441,48 @@ fn a_route_can_hide_its_content() {
 }
 
 #[test]
+fn a_captured_request_is_shown_when_it_is_asked_for_and_only_as_text() {
+    for (lines, is_hidden) in [("", false), ("console_content = \"never\"", true)] {
+        let upstream = Upstream::ok();
+        let lines = format!("capture = true\n{lines}");
+        let gateway =
+            gateway().admin_with("console = true").route_with(PATH, &upstream.url(), &lines).start();
+        let forged = post("{}").forged(HOSTILE).line("cookie: a=guess").line("x-note: it's <b>");
+        Client::to(&gateway).send(forged.bytes()).response();
+        let browser = open(&gateway, "");
+        let end = std::time::Instant::now() + PATIENCE;
+        while browser.get("/requests/1").status != 200 {
+            assert!(std::time::Instant::now() < end);
+        }
+        let page = browser.get("/requests/1").text;
+        assert!(!page.contains("alert(") && !page.contains("guess") && !page.contains("<b>"), "{page}");
+        assert!(page.contains("(hidden, 7 bytes)") && page.contains("it's &lt;b&gt;"), "{page}");
+        assert!(page.contains("Not passed: </strong>The signature verifies."), "{page}");
+        assert_eq!(page.contains("hookgate verify --route /webhook/leases --field"), !is_hidden, "{page}");
+        for form in ["text", "hex", "tree"] {
+            let page = browser.get(&format!("/requests/1?content={form}")).text;
+            assert!(!page.contains("<script>") && !page.contains('\u{202e}'), "{page}");
+            assert_eq!(page.contains("console_content"), is_hidden, "{page}");
+            assert_eq!(page.contains("alert("), !is_hidden && form != "hex", "{form} {page}");
+        }
+        let file = browser.get("/requests/1/download");
+        assert_eq!(file.status, if is_hidden { 403 } else { 200 });
+        assert_eq!(file.text.contains(HOSTILE), !is_hidden);
+        if !is_hidden {
+            assert_eq!(file.field("content-type"), Some("application/octet-stream"));
+        }
+        assert!(
+            browser
+                .get("/refused")
+                .text
+                .contains("Head and content of refused requests are kept on these routes")
+        );
+        assert_eq!(browser.get("/requests/2/download").status, 404);
+        assert_eq!(ask(gateway.admin(), "GET", "/requests/1/download", SAME, "").status, 401);
+    }
+}
+
+#[test]
 fn one_event_is_sent_again_from_its_page() {
     let (gateway, shelf, _upstream) = four("");
     let browser = open(&gateway, "");

@@ -21,6 +21,7 @@ mod admin_socket;
 mod admin_tls;
 mod answers;
 mod assertion;
+mod captures;
 mod challenges;
 mod cli;
 mod clients;

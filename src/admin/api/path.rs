@@ -109,9 +109,14 @@ mod tests {
         assert_eq!(RecentCall::of("/api/v1/requests"), Some(RecentCall::Page));
         assert_eq!(RecentCall::of("/api/v1/requests/stream"), Some(RecentCall::Stream));
         assert_eq!(RecentCall::of("/api/v1/requests/17"), Some(RecentCall::One(17)));
-        for unknown in
-            ["/api/v1/requests/", "/api/v1/requests/x", "/api/v1/requests/1/x", "/api/v1/requestsx", "/api/v1/requests/stream/x", "/api/v2/requests"]
-        {
+        for unknown in [
+            "/api/v1/requests/",
+            "/api/v1/requests/x",
+            "/api/v1/requests/1/x",
+            "/api/v1/requestsx",
+            "/api/v1/requests/stream/x",
+            "/api/v2/requests",
+        ] {
             assert_eq!((RecentCall::of(unknown), path(unknown)), (None, None), "{unknown}");
         }
         for unknown in [

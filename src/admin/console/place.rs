@@ -15,6 +15,8 @@ pub(crate) enum Place {
     Refused,
     /// A recent request, by its number.
     Request(u64),
+    /// The captured content of a recent request, as a file.
+    CapturedDownload(u64),
     Queue,
     Dead,
     /// An event.
@@ -84,6 +86,7 @@ impl Place {
             ("live", Some("stream"), None) => Some(Self::LiveStream),
             ("refused", None, None) => Some(Self::Refused),
             ("requests", Some(number), None) => number.parse().ok().map(Self::Request),
+            ("requests", Some(number), Some("download")) => number.parse().ok().map(Self::CapturedDownload),
             ("queue", None, None) => Some(Self::Queue),
             ("dead", None, None) => Some(Self::Dead),
             ("events", Some(id), None) => id.parse().ok().map(Self::Event),
@@ -175,9 +178,14 @@ pub(crate) fn back(named: Option<&str>) -> String {
         let path = url.split('?').next().unwrap_or_default();
         url.bytes().all(|byte| byte.is_ascii_graphic())
             && match Place::of(path) {
-                Some(Place::Login(_) | Place::Asset(_) | Place::Download(_) | Place::LiveStream) | None => {
-                    false
-                }
+                Some(
+                    Place::Login(_)
+                    | Place::Asset(_)
+                    | Place::Download(_)
+                    | Place::CapturedDownload(_)
+                    | Place::LiveStream,
+                )
+                | None => false,
                 Some(_) => true,
             }
     };

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use http::{Response, StatusCode};
 use maud::Markup;
+use tracing::info;
 
+use super::pages::event::{Form, Shown};
 use super::pages::live::{Asked, Live};
 use super::pages::{refused, request};
 use super::recent_row::Row;
-use super::{Console, MOST_STREAMS};
+use super::render::file;
+use super::{Console, MOST_STREAMS, Person};
 use crate::admin::api::refusal::Refusal;
 use crate::admin::recent_stream::{self, EntryId, Following, Source};
 use crate::admin::response_content::Content;
@@ -16,6 +19,7 @@ use crate::admin::time_limit::TimeLimit;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::recent::entry::Numbered;
 use crate::telemetry::recent::filter::{Filter, FilterError, State};
+use crate::telemetry::record::Record;
 
 /// The entries on a page.
 const ON_PAGE: usize = 100;
@@ -93,13 +97,45 @@ impl Console {
         let mut entries = in_state(State::Refused);
         entries.extend(in_state(State::Observed));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.number));
-        Ok(refused::body(&entries, recent.places(), recent.left_out()))
+        let capturing = &self.control.generation().capturing;
+        Ok(refused::body(&entries, recent.places(), recent.left_out(), capturing))
     }
 
     /// The page *Request*.
-    pub(super) fn request_page(&self, number: u64) -> Result<Markup, Refusal> {
-        let gone = || Refusal::not_found("this request is no longer kept: only the latest are");
-        self.kept()?.get(number).map(|entry| request::body(&entry)).ok_or_else(gone)
+    pub(super) fn request_page(&self, number: u64, query: &str, person: &Person) -> Result<Markup, Refusal> {
+        let entry = self.kept()?.get(number).ok_or_else(Refusal::no_longer_kept)?;
+        let captured = entry.entry.captured();
+        let form = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "content");
+        let form = form.and_then(|(_, form)| Form::read(&form));
+        let shown = match (&captured, form) {
+            _ if self.hides_request(&entry) => Shown::Never,
+            (Some(captured), Some(form)) => {
+                info!(who = %person.who(), request = number, form = form.name(), "content was shown in the console");
+                Shown::Content(form, captured.content())
+            }
+            (_, None) | (None, Some(_)) => Shown::NotAsked,
+        };
+        Ok(request::body(&entry, captured.as_deref(), shown))
+    }
+
+    /// The captured content of a request as a file.
+    pub(super) fn captured_download(
+        &self,
+        number: u64,
+        person: &Person,
+    ) -> Result<Response<Content>, Refusal> {
+        let entry = self.kept()?.get(number).ok_or_else(Refusal::no_longer_kept)?;
+        if self.hides_request(&entry) {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "the route hides its content"));
+        }
+        let not_captured = || Refusal::not_found("the content of this request is not kept");
+        let captured = entry.entry.captured().ok_or_else(not_captured)?;
+        info!(who = %person.who(), request = number, "content was downloaded from the console");
+        Ok(file(&format!("request-{number}.bin"), captured.content()))
+    }
+
+    fn hides_request(&self, entry: &Numbered) -> bool {
+        entry.entry.request().and_then(Record::route_path).is_some_and(|path| self.hides(path))
     }
 
     /// The stream of rows. It ends with its connection, after a quarter of an hour; the browser then asks again.

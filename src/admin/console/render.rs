@@ -73,12 +73,17 @@ impl Console {
                 Err(refusal) => self.framed(person, wrong(&refusal)),
             };
         }
+        if let Place::CapturedDownload(number) = place {
+            return self
+                .captured_download(*number, person)
+                .unwrap_or_else(|refusal| self.framed(person, wrong(&refusal)));
+        }
         if *place == Place::LiveStream {
             let stream =
                 self.live_stream(query.unwrap_or_default(), person.last_event_id.as_deref(), time_limit);
             return stream.unwrap_or_else(|refusal| self.framed(person, wrong(&refusal)));
         }
-        if let Some(body) = self.recent_body(place, query.unwrap_or_default()) {
+        if let Some(body) = self.recent_body(place, query.unwrap_or_default(), person) {
             return self.framed(person, body.unwrap_or_else(|refusal| wrong(&refusal)));
         }
         let body = match Query::read(query.unwrap_or_default()) {
@@ -89,22 +94,23 @@ impl Console {
     }
 
     /// The pages of recent requests, which need no queue. `None` for other places.
-    fn recent_body(&self, place: &Place, query: &str) -> Option<Result<Body, Refusal>> {
+    fn recent_body(&self, place: &Place, query: &str, person: &Person) -> Option<Result<Body, Refusal>> {
         match place {
             Place::Live => {
                 let page = self.live_page(query);
                 Some(page.map(|(status, body)| Body { status, ..Body::new("Live", Tab::Live, body) }))
             }
             Place::Refused => Some(self.refused_page().map(|body| Body::new("Refused", Tab::Refused, body))),
-            Place::Request(number) => {
-                Some(self.request_page(*number).map(|body| Body::new("Request", Tab::Live, body)))
-            }
+            Place::Request(number) => Some(
+                self.request_page(*number, query, person).map(|body| Body::new("Request", Tab::Live, body)),
+            ),
             Place::Now
             | Place::LiveStream
             | Place::Queue
             | Place::Dead
             | Place::Event(_)
             | Place::Download(_)
+            | Place::CapturedDownload(_)
             | Place::Replay
             | Place::Discard
             | Place::Replays
@@ -150,6 +156,7 @@ impl Console {
             | Place::Refused
             | Place::Request(_)
             | Place::Download(_)
+            | Place::CapturedDownload(_)
             | Place::Login(_)
             | Place::Asset(_) => Err(Refusal::not_found("there is no such page")),
         }
@@ -220,7 +227,7 @@ impl Console {
         Ok(Body::new("Event", Tab::Queue, page.body()))
     }
 
-    /// The content of an event as a file. Its media type says nothing of the content, so no browser shows it as a page.
+    /// The content of an event as a file.
     async fn download(
         &self,
         id: EventId,
@@ -234,20 +241,24 @@ impl Console {
         }
         let event = detail.event.ok_or_else(|| Refusal::not_found("the content is no longer kept"))?;
         info!(who = %person.who(), event = %id, "content was downloaded from the console");
-        let content = Bytes::copy_from_slice(event.content());
-        let mut answer = Response::new(Content::Whole(Full::new(content)));
-        let fields = answer.headers_mut();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        if let Ok(name) = HeaderValue::try_from(format!("attachment; filename=\"event-{id}.bin\"")) {
-            fields.insert(CONTENT_DISPOSITION, name);
-        }
-        Ok(answer)
+        Ok(file(&format!("event-{id}.bin"), event.content()))
     }
 
     /// Whether the configuration hides the content of a route's events.
-    fn hides(&self, path: &str) -> bool {
+    pub(super) fn hides(&self, path: &str) -> bool {
         self.control.generation().hidden_content.contains(path)
     }
+}
+
+/// Content as a file. Its media type says nothing of the content, so no browser shows it as a page.
+pub(super) fn file(name: &str, content: &[u8]) -> Response<Content> {
+    let mut answer = Response::new(Content::Whole(Full::new(Bytes::copy_from_slice(content))));
+    let fields = answer.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        fields.insert(CONTENT_DISPOSITION, disposition);
+    }
+    answer
 }
 
 /// The refusals since the start, by reason. Causes are known of signatures that do not verify, by route.

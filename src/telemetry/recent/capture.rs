@@ -72,8 +72,7 @@ impl Room {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let part =
-            if *self.is_kept.get_mut() { &self.room.kept } else { &self.room.under_way };
+        let part = if *self.is_kept.get_mut() { &self.room.kept } else { &self.room.under_way };
         part.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

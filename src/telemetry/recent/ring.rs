@@ -89,8 +89,7 @@ impl Ring {
 
     fn give_up(&mut self, index: usize) {
         if let Some((number, _)) = self.captured.remove(index)
-            && let Some(numbered) =
-                self.between(number.saturating_sub(1), number.saturating_add(1)).first()
+            && let Some(numbered) = self.between(number.saturating_sub(1), number.saturating_add(1)).first()
         {
             numbered.entry.forget();
         }

@@ -2,6 +2,7 @@ use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;
 
+use super::capture::{Captured, MOST_BYTES, MOST_CONTENT, MOST_OF_ROUTE, Parts};
 use super::entry::{LONGEST_DETAIL, LONGEST_MODEL, Subject};
 use super::filter::{FilterError, State};
 use super::*;
@@ -273,4 +274,50 @@ fn entries_of_many_threads_get_a_number_each() {
     let found = u64::try_from(entries.len()).unwrap();
     assert_eq!(found + recent.left_out(), 2000);
     assert_eq!(numbers(&entries), (1..=found).collect::<Vec<_>>());
+}
+
+/// A refused request of a route, which is captured if there is room.
+fn with_capture(recent: &Recent, id: u64, route: &str) -> Record {
+    let content = vec![0; MOST_CONTENT];
+    let parts = Parts { method: "POST", target: b"/a", head: 0, content: &content };
+    let captured = Captured::copy(recent.capture_room().unwrap(), parts, std::iter::empty(), |_| false);
+    let label = RouteLabel { path: route.into(), slot: Slot::NO_ROUTE, scheme: "propify".into() };
+    Record { captured: captured.map(Box::new), route: Some(label), ..refused(id, Reason::SignatureMismatch) }
+}
+
+fn captured_numbers(recent: &Recent) -> Vec<u64> {
+    let entries = recent.page(&all(), None, 10_000).entries;
+    entries.iter().filter(|one| one.entry.captured().is_some()).map(|one| one.number).collect()
+}
+
+#[test]
+fn the_oldest_captured_requests_of_a_route_go_first_and_their_entries_stay() {
+    let recent = Recent::new(1000);
+    let most = u64::try_from(MOST_OF_ROUTE).unwrap();
+    recent.request(&mut with_capture(&recent, 1, "/other"), at(1));
+    (2..=most + 5).for_each(|id| recent.request(&mut with_capture(&recent, id, "/a"), at(id)));
+    let kept = captured_numbers(&recent);
+    assert_eq!(kept.len(), MOST_OF_ROUTE + 1);
+    assert_eq!((kept[0], kept[MOST_OF_ROUTE - 1], kept[MOST_OF_ROUTE]), (most + 5, 6, 1));
+    assert_eq!(recent.page(&all(), None, 1000).entries.len(), MOST_OF_ROUTE + 5);
+}
+
+#[test]
+fn captured_requests_of_many_routes_stay_within_the_bound_and_go_with_their_entries() {
+    let recent = Recent::new(1000);
+    for id in 0..500 {
+        recent.request(&mut with_capture(&recent, id, &format!("/{}", id % 50)), at(id));
+        assert!(recent.capture_room().unwrap().taken() <= MOST_BYTES);
+    }
+    let kept = captured_numbers(&recent);
+    assert!(kept.len() > 80 && kept[0] == 500, "{} {kept:?}", kept.len());
+    let room = Arc::clone(recent.capture_room().unwrap());
+    recent.set_places(3);
+    assert!(
+        captured_numbers(&recent).len() == 3 && room.taken() < 4 * (MOST_CONTENT + 2048),
+        "{}",
+        room.taken()
+    );
+    recent.set_places(0);
+    assert_eq!((room.taken(), recent.capture_room().is_none()), (0, true));
 }

@@ -25,7 +25,8 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    const ALL: [Self; 3] = [Self::Tree, Self::Text, Self::Hex];
+    /// The forms.
+    pub(crate) const ALL: [Self; 3] = [Self::Tree, Self::Text, Self::Hex];
 
     /// The form with this name.
     pub(crate) fn read(name: &str) -> Option<Self> {
@@ -171,7 +172,7 @@ impl EventPage<'_> {
 }
 
 /// The beginning of content in this form.
-fn shown(form: Form, content: &[u8]) -> Markup {
+pub(crate) fn shown(form: Form, content: &[u8]) -> Markup {
     let beginning = content.get(..MOST_SHOWN).unwrap_or(content);
     let is_cut = beginning.len() < content.len();
     html! {

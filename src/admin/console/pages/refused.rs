@@ -17,6 +17,9 @@ use crate::telemetry::recent::entry::{LikelyCause, Numbered};
 const MOST_GROUPS: usize = 100;
 const MOST_CLIENTS: usize = 3;
 
+/// The most routes that the page names.
+const MOST_ROUTES: usize = 20;
+
 /// Refusals that have the same reason, the same likely cause and the same route.
 #[derive(Debug)]
 struct Group<'e> {
@@ -30,16 +33,17 @@ struct Group<'e> {
 type GroupKey<'e> = (Option<Reason>, Option<&'static str>, &'e str, bool);
 
 /// The page. The entries are refused and observed requests, the latest first.
-pub(crate) fn body(entries: &[Numbered], kept: usize, left_out: u64) -> Markup {
+pub(crate) fn body(entries: &[Numbered], kept: usize, left_out: u64, capturing: &BTreeSet<String>) -> Markup {
     let groups = groups(entries);
     if groups.is_empty() {
-        return nothing(
+        let empty = nothing(
             "No refusal is among the requests that are kept.",
             &html! {
                 "Forged, malformed and late events would be listed here, with the likely cause and what to do. "
                 code { "hookgate send --forge tampered" } " sends such an event."
             },
         );
+        return html! { (empty) (self::capturing(capturing)) };
     }
     let mut sorted: Vec<_> = groups.iter().collect();
     sorted.sort_by(|(_, a), (_, b)| b.count.cmp(&a.count).then(b.latest.number.cmp(&a.latest.number)));
@@ -62,7 +66,22 @@ pub(crate) fn body(entries: &[Numbered], kept: usize, left_out: u64) -> Markup {
                 tbody { @for (key, group) in sorted.iter().take(MOST_GROUPS) { (row(key, group)) } }
             }
         }
-        p.detail { "The content of refused requests is not kept." }
+        (self::capturing(capturing))
+    }
+}
+
+/// The routes whose refused requests are kept.
+fn capturing(routes: &BTreeSet<String>) -> Markup {
+    html! {
+        p.detail {
+            @if routes.is_empty() {
+                "No route keeps the head and the content of its refused requests. With " code { "capture = true" } ", a route does."
+            } @else {
+                "Head and content of refused requests are kept on these routes (" code { "capture = true" } "): "
+                @for route in routes.iter().take(MOST_ROUTES) { code { (text::beginning(route, 120)) } " " }
+                @if routes.len() > MOST_ROUTES { "and others" }
+            }
+        }
     }
 }
 
@@ -150,11 +169,12 @@ mod tests {
         recent.explain(RequestId(9), cause());
         let filter = Filter { state: Some(State::Refused), ..Filter::default() };
         let entries = recent.page(&filter, None, 99).entries;
-        let page = body(&entries, 1000, 0).into_string();
+        let page = body(&entries, 1000, 0, &BTreeSet::from(["/a/<b>".to_owned()])).into_string();
         for want in [
             "<strong>6</strong> refusals",
             "the content was &lt;b&gt;re-encoded",
             "turn it off",
+            "<code>/a/&lt;b&gt;</code>",
             "Compare the secret",
             "No route has the path.",
             "href=\"/live?state=refused&amp;route=%2Fa&amp;reason=signature_mismatch\"",
@@ -167,6 +187,6 @@ mod tests {
 
     #[test]
     fn an_empty_page_says_what_would_be_here() {
-        assert!(body(&[], 1000, 0).into_string().contains("hookgate send --forge"));
+        assert!(body(&[], 1000, 0, &BTreeSet::new()).into_string().contains("hookgate send --forge"));
     }
 }
