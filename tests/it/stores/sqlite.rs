@@ -9,7 +9,7 @@ use std::time::Duration;
 use hookgate::queue::event::Event;
 use hookgate::queue::sqlite::{Findings, OwnerLock, Sqlite};
 use hookgate::queue::store::{
-    Batch, Change, Check, Class, DeadCause, Filter, Next, OpenError, Retention, Store as _,
+    Batch, Bounds, Change, Check, Class, DeadCause, Filter, Next, OpenError, Retention, Store as _,
 };
 use hookgate::queue::time::Time;
 use rusqlite::Connection;
@@ -257,6 +257,29 @@ fn a_record_that_was_changed_anywhere_is_never_delivered() {
         // The rest of the store is readable.
         opened.page(&Filter::default());
         opened.store.statistics().unwrap();
+    }
+}
+
+/// A reader that stays in a transaction would keep the log from being emptied.
+#[test]
+fn between_two_pages_of_a_list_the_log_is_emptied() {
+    let place = Place::file();
+    let Place::File(folder) = &place else { unreachable!() };
+    let mut opened = place.open();
+    let filters = [
+        Filter::default(),
+        Filter { state: Some("queued".to_owned()), ..Filter::default() },
+        Filter { model: Some("none".to_owned()), ..Filter::default() },
+    ];
+    for (number, filter) in (0..).zip(filters) {
+        opened.store_one(1_000, &event("/a", 1_000).number(2 * number));
+        opened.store_one(1_000, &event("/a", 1_000).number(2 * number + 1));
+        let page = opened.reader.page(&filter, None, Bounds { found: 1, looked_at: 1 }).unwrap();
+        assert!(page.next.is_some(), "{filter:?}");
+        opened.reader.latest_dead(9).unwrap();
+        opened.store.idle().unwrap();
+        let log = fs::metadata(folder.path().join("events.db-wal")).map_or(0, |log| log.len());
+        assert_eq!(log, 0, "{filter:?}");
     }
 }
 
