@@ -213,7 +213,7 @@ fn run(seed: u64, events: u64, engine: fn() -> Place) {
                 let before = run.random.one_in(2).then(|| run.random.of(&run.events).copied()).flatten();
                 same(&mut stores, |opened| {
                     let page = opened.reader.page(&filter, before, Bounds::of(5)).unwrap().found;
-                    let part = Bounds { found: 9, looked_at: 2 };
+                    let part = Bounds { found: 20, looked_at: 40 };
                     let ids = walk_ids(opened, &filter, part);
                     let count = opened.reader.count(&filter, 10_000).unwrap();
                     (format!("{page:?}"), count, ids)
