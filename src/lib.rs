@@ -1,5 +1,11 @@
 //! hookgate: a reverse proxy that verifies webhooks.
 //!
+//! As a library, hookgate checks webhooks inside an app. [`verify`] is the check as a function, and `layer`
+//! (with the feature `tower`) checks the requests of an axum, hyper or tower app. These two modules are the
+//! public surface. All other modules are the program. They are visible for its tests and benchmarks, and change
+//! without notice. `RUSTDOCFLAGS='--cfg hookgate_internals' cargo doc` also describes them. The rest of this page
+//! is about the program.
+//!
 //! hookgate reads the whole content of each request and checks the sender's signature over exactly these
 //! bytes. A request that does not verify is refused. A request that verifies is forwarded unchanged to the
 //! upstream that is configured for its path.
@@ -35,24 +41,42 @@
     )
 )]
 
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod admin;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod admission;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod cli;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod config;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod connection;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod diagnosis;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod gateway;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod http1;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod http2;
 #[cfg(feature = "tower")]
 pub mod layer;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod listen;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod message;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod queue;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod routing;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod runtime;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod signature;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod telemetry;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod tls;
+#[cfg_attr(not(hookgate_internals), doc(hidden))]
 pub mod upstream;
 pub mod verify;

@@ -62,6 +62,7 @@ mod presets;
 mod process;
 mod properties;
 mod property;
+mod public_surface;
 mod queue;
 mod refusal_details;
 mod reload;
