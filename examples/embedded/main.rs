@@ -19,7 +19,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let app = app(&secret)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-        println!("listening on {}", listener.local_addr()?);
         Ok(axum::serve(listener, app).await?)
     })
 }

@@ -24,6 +24,7 @@
 //!
 //! `examples/embedded` is such an app. The layer needs tokio's timer, as servers on hyper have it.
 
+mod limits;
 mod receive;
 mod refusal;
 mod service;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use crate::verify::Verifier;
+use limits::Limits;
 
 pub use refusal::Refusal;
 pub use service::Verify;
@@ -56,21 +58,12 @@ pub struct VerifyLayer {
     limits: Limits,
 }
 
-/// What a request may take before it is authentic.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    /// The most bytes of content.
-    body: usize,
-    /// The longest time in which the content arrives.
-    time: Duration,
-}
-
 impl VerifyLayer {
     /// A layer that checks each request with this verifier. Content has at most 1 MiB, and arrives within 30
     /// seconds: these are the gateway's defaults.
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
-        Self { verifier, limits: Limits { body: 1 << 20, time: Duration::from_secs(30) } }
+        Self { verifier, limits: Limits::default() }
     }
 
     /// The most bytes of content. Longer content is refused with 413. A request holds up to twice as many bytes

@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
-use super::Limits;
+use super::limits::Limits;
 use super::refusal::Refusal;
 use crate::signature::{Fields, Signable, Stepped, Verification};
 use crate::verify::{Proof, Refused, Verifier};

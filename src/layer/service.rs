@@ -10,7 +10,7 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use tower_service::Service;
 
-use super::Limits;
+use super::limits::Limits;
 use super::receive::check;
 use crate::verify::Verifier;
 

@@ -49,7 +49,7 @@ impl Verifier {
     /// # Errors
     /// [`VerifierError`]
     pub fn new(scheme: &Scheme, secrets: impl IntoIterator<Item = Secret>) -> Result<Self, VerifierError> {
-        Self::at(scheme, secrets, [] as [&str; 0])
+        Self::at(scheme, secrets, std::iter::empty::<&str>())
     }
 
     /// A verifier that also knows the origins that the sender sends to, such as `https://hooks.example.com`. A
