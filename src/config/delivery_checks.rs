@@ -6,6 +6,7 @@ use crate::config::sections::route_draft::{Common, Draft};
 use crate::config::sections::signature::Signature;
 use crate::config::toml_table::Table;
 use crate::config::{DeliveryMode, Mode, cross_checks, size_and_duration};
+use crate::signature::algorithm::Algorithm;
 use crate::signature::scheme::{AnswerUse, Redelivery, Scheme};
 
 /// Checks the deliveries of all routes.
@@ -152,6 +153,14 @@ fn sender(draft: &Draft<'_>, scheme: &Scheme, root: &Table<'_>) {
                 .report(root.problems);
         }
         (DeliveryMode::Queue, AnswerUse::Never) | (DeliveryMode::Direct | DeliveryMode::Fallback, _) => {}
+    }
+    if delivers_late(draft) && scheme.algorithm == Algorithm::Token && scheme.parameter.is_some() {
+        let message = format!("scheme `{name}` has its token in the query, which is stored with the event");
+        Problem::error("token_stored", place(), message)
+            .label("no key is ever stored")
+            .help("write `delivery = \"direct\"`, or have the sender write the token into a field")
+            .report(root.problems);
+        return;
     }
     if delivers_late(draft) {
         signed_time(draft, scheme);

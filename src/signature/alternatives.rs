@@ -72,6 +72,15 @@ impl Scheme {
         self.signature_names().any(has) && self.mark.as_deref().is_none_or(has)
     }
 
+    /// Whether a signature of one scheme could be a signature of the other over other content, if the keys are the
+    /// same: the algorithm is the same, and the signed texts differ in form. The answer to a challenge can also be a
+    /// signature.
+    pub(crate) fn could_be_taken_for(&self, other: &Self) -> bool {
+        let has_text = self.algorithm == other.algorithm && self.algorithm != Algorithm::Token;
+        let has_challenge = self.challenge.is_some() || other.challenge.is_some();
+        has_text && (self.content != other.content || has_challenge)
+    }
+
     /// Whether every request that claims to be signed by the other scheme also claims to be signed by this
     /// scheme. Then the other scheme judges no request if it comes later.
     pub(crate) fn hides(&self, other: &Self) -> bool {

@@ -311,6 +311,11 @@ impl Format {
         }
     }
 
+    /// Whether a space ends an entry of the list.
+    pub(crate) fn has_spaces(&self) -> bool {
+        self.list().is_some_and(|list| list.ends_entry(b' '))
+    }
+
     /// Whether the entries of the list have names. `None` if the format is no list.
     #[must_use]
     pub fn has_names(&self) -> Option<bool> {

@@ -142,7 +142,9 @@ pub(crate) fn compare(root: &Table<'_>, signer: Option<&Signer>, routes: &[Route
     }) else {
         return;
     };
-    let same = routes.iter().find_map(|route| Some((route, signer?.key.secret_in(&route.verifier)?)));
+    let same =
+        |route: &Route| route.verifier.all().find_map(|one| Some(Arc::clone(signer?.key.secret_in(one)?)));
+    let same = routes.iter().find_map(|route| Some((route, same(route)?)));
     if let Some((route, name)) = same {
         let message = format!("the secret `{name}` of {} is the same key", route.path.as_str());
         item.error("duplicate_secret", message)
@@ -151,8 +153,8 @@ pub(crate) fn compare(root: &Table<'_>, signer: Option<&Signer>, routes: &[Route
             .report(root.problems);
     }
     let mut told: Vec<&str> = Vec::new();
-    for route in routes {
-        let scheme = route.verifier.scheme();
+    let all = routes.iter().flat_map(|route| route.verifier.all().map(move |one| (route, one.scheme())));
+    for (route, scheme) in all {
         if !takes_field_of(scheme) || told.contains(&&*scheme.name) {
             continue;
         }
@@ -245,6 +247,18 @@ mod tests {
             assert_eq!(got, (algorithm, key_id, seconds), "{assertion}");
             assert_eq!(loaded.report.warnings().count(), 0, "{assertion}");
         }
+    }
+
+    #[test]
+    fn the_key_is_compared_with_every_signature_of_a_route() {
+        let text = "[forward]\nassertion = { key = { env = \"SENDER\" } }\n[[routes]]\npath = \"/\"\n\
+             upstream = \"http://127.0.0.1:3000\"\nsignature = [{ scheme = \"gitlab\", secrets = [{ env = \"KEY\" }] }, \
+             { scheme = \"github\", secrets = [{ env = \"SENDER\" }] }]\n";
+        let environment = Fixed::new(NonZeroUsize::MIN)
+            .with_variable("SENDER", "an own secret of the sender: 0001")
+            .with_variable("KEY", "0123456789abcdef0123456789abcdef");
+        let report = read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap_err();
+        assert!(report.to_string().contains("duplicate_secret"));
     }
 
     #[test]

@@ -217,6 +217,12 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
             "write `content = \"{timestamp}.{names}.{values}.{body}\"` and `named_fields = { key = \"h\", fields = [...] }`",
         ),
         SchemeFault::NamesInPlain => ("named_fields", "write `format = \"pairs\"`"),
+        SchemeFault::NamesKeyTaken => {
+            ("named_fields", "`key` is the name of the list of fields, as in `h=content-type x-acme-id`")
+        }
+        SchemeFault::NamesSeparated => {
+            ("named_fields", "write `separator = \",\"`, without `set_separator = \" \"`")
+        }
         SchemeFault::TokenSignsNothing => ("content", "remove `content`, or choose another `algorithm`"),
     };
     Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
@@ -265,6 +271,12 @@ fn named_fields(table: &Table<'_>) -> Option<NamedFields> {
     let any = inner.get("any").and_then(|item| header(&item));
     let fault = if fields.is_empty() || fields.len() > MOST_TAGS {
         Some(format!("a signature names up to {MOST_TAGS} fields"))
+    } else if fields
+        .iter()
+        .enumerate()
+        .any(|(index, name)| fields.iter().take(index).any(|other| other == name))
+    {
+        Some("a field is there twice".to_owned())
     } else if any.as_ref().is_some_and(|any| !fields.contains(any)) {
         Some("`any` is one of the `fields`".to_owned())
     } else {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 use crate::config::choices::{CHALLENGES, ChallengeMode};
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Problems};
 use crate::config::sections::alternatives;
 use crate::config::sections::secret::{self, Context, Named};
 use crate::config::toml_table::Table;
@@ -62,7 +62,7 @@ impl Signature {
         }
         let all = all.into_iter().collect::<Option<Vec<_>>>()?;
         let schemes: Vec<_> = all.iter().map(|(one, place)| (one.scheme(), place.clone())).collect();
-        if !alternatives::check(&schemes, item.problems) {
+        if !alternatives::check(&schemes, item.problems) || !are_separate(&all, item.problems) {
             return None;
         }
         let mut all = all.into_iter().map(|(signature, _)| signature);
@@ -342,6 +342,30 @@ fn scheme_advice(text: &str) -> Option<String> {
 fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {
     let own = suggest::list(own);
     if own.is_empty() { "; `[schemes.NAME]` defines another".to_owned() } else { format!("; here are {own}") }
+}
+
+/// Reports two signatures of one route that share a key, if one of them could be taken for the other. Then a request
+/// that was signed in one way would also verify, with other content, in the other way. `true` if there are none.
+fn are_separate(all: &[(Signature, Range<usize>)], problems: &Problems) -> bool {
+    let before = problems.len();
+    for (index, (later, place)) in all.iter().enumerate() {
+        for (earlier, first) in all.iter().take(index) {
+            let shares =
+                |(one, _): &Suspected| earlier.secrets.iter().any(|(other, _)| same(&one.key, &other.key));
+            if !later.scheme.could_be_taken_for(&earlier.scheme) || !later.secrets.iter().any(shares) {
+                continue;
+            }
+            let message = format!(
+                "the schemes `{}` and `{}` have the same secret: a signature of one could pass as the other's, over other content",
+                earlier.scheme.name, later.scheme.name
+            );
+            Problem::error("duplicate_secret", place.clone(), message)
+                .related(first.clone(), "here is the other")
+                .help("have the sender use another secret for one of them, or remove one")
+                .report(problems);
+        }
+    }
+    problems.len() == before
 }
 
 /// The error of a secret that should be a public key, and is not.

@@ -199,6 +199,11 @@ impl Scheme {
         let signs_some = self.content.has(&Part::Names) || self.content.has(&Part::Values);
         let names_nothing = self.named_fields.is_some() != signs_some || signs_some != signs_names;
         let signs_more = self.content != Template::body();
+        let is_taken = |named: &NamedFields| {
+            let place = Place::Key(named.key.clone());
+            let is_time = self.timestamp.iter().any(|timestamp| timestamp.place == place);
+            is_time || self.notation.format.has_tags_under(&place)
+        };
         let faults = [
             (key && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
             (self.parameter.is_some() && (key || is_jwt || is_basic), SchemeFault::ListInParameter),
@@ -224,6 +229,8 @@ impl Scheme {
             (self.id.is_none() && signs_id, SchemeFault::NoId),
             (names_nothing, SchemeFault::NamesUnsigned),
             (self.named_fields.is_some() && has_names != Some(true), SchemeFault::NamesInPlain),
+            (self.named_fields.as_ref().is_some_and(is_taken), SchemeFault::NamesKeyTaken),
+            (self.named_fields.is_some() && self.notation.format.has_spaces(), SchemeFault::NamesSeparated),
             (self.algorithm == Algorithm::Token && signs_more, SchemeFault::TokenSignsNothing),
         ];
         faults.into_iter().find(|(is_there, _)| *is_there).map(|(_, fault)| fault)
@@ -292,6 +299,12 @@ pub enum SchemeFault {
     /// The signature names fields, but it is no list with names.
     #[error("this signature field has no keys, so it names no fields either")]
     NamesInPlain,
+    /// The names of the fields have the same name in the list as the tags or the timestamp.
+    #[error("one key of a list cannot have the names of the fields and the tags or the timestamp")]
+    NamesKeyTaken,
+    /// A space ends an entry of the list, but the names of the fields have spaces between them.
+    #[error("the names of the fields have spaces between them, so a space cannot end an entry of the list")]
+    NamesSeparated,
     /// The timestamp is under a name in the signature field, but there are several signature fields.
     #[error("where there are several signature fields, the timestamp cannot be in them")]
     KeyInSeveral,
