@@ -258,7 +258,7 @@ mod tests {
             .with_variable("SENDER", "an own secret of the sender: 0001")
             .with_variable("KEY", "0123456789abcdef0123456789abcdef");
         let report = read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap_err();
-        assert!(report.to_string().contains("duplicate_secret"));
+        assert!(report.render(Style::Plain).contains("duplicate_secret"));
     }
 
     #[test]
