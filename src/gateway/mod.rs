@@ -214,7 +214,7 @@ async fn walk<R: Resources, C: Content>(
     record.route = Some(route.label.clone());
     let scheme = route.verifier.judge(&head).scheme();
     (*refusal, *authentication) = (scheme.refusal, scheme.authentication());
-    let captor = route.captor(resources, now);
+    let captor = route.captor(|| resources.capture_room(), now);
     let admit = |record: &mut Record| {
         route.takes(client)?;
         if let Some(failures) = gateway.failures_of(client) {

@@ -11,7 +11,6 @@ use crate::diagnosis::submitter::RouteSubmitter;
 use crate::gateway::capture::{self, Captor, Capture};
 use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
-use crate::gateway::resources::Resources;
 use crate::message::head::{Framing, Guarded, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::ModelRule;
@@ -19,6 +18,7 @@ use crate::routing::signed_model::{Questions, Requirement};
 use crate::signature::public_url::PublicUrls;
 use crate::signature::setup::handling::Handled;
 use crate::signature::{Check, ClaimError, Context, Deliverable, Mode, Verification, Verifier, challenge};
+use crate::telemetry::recent::capture::Room;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::tls::session::ClientCertificate;
 use crate::upstream::request::ForwardOptions;
@@ -90,13 +90,13 @@ pub(super) fn name(route: &config::Route) -> RouteName {
 
 impl Route {
     /// The captor of the route's refused requests, if the route captures.
-    pub(super) fn captor<'c, R: Resources>(
+    pub(super) fn captor<'c>(
         &'c self,
-        resources: &'c R,
+        room: impl FnOnce() -> Option<&'c Arc<Room>>,
         now: SystemTime,
     ) -> Option<Captor<'c>> {
         let capture = self.capture.as_deref()?;
-        Some(Captor { capture, room: resources.capture_room()?, now })
+        Some(Captor { capture, room: room()?, now })
     }
 
     /// Whether the gateway itself may answer an authentic request, because the request is stored or is a

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::support::http2::Http2;
+use crate::support::upstream::Oracle;
 use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Setup, Upstream, gateway, post, unsigned};
 
 const PATH: &str = "/webhook/leases";
@@ -133,7 +134,7 @@ fn neither_good_requests_nor_other_routes_are_captured() {
 
 #[test]
 fn an_observed_request_is_captured_and_forwarded() {
-    let upstream = Upstream::ok();
+    let upstream = Upstream::ok_under(Oracle::default().observing());
     let gateway = start(gateway(), &upstream, "mode = \"observe\"");
     Client::to(&gateway).send(unsigned("{\"a\":1}").bytes()).response().assert_answer("ok");
     let document = captured(&gateway, 1);

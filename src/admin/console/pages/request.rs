@@ -12,6 +12,8 @@ use crate::admin::console::recent_row::{Row, took};
 use crate::admin::console::text::{self, Lines, shell_word};
 use crate::gateway::reason::Reason;
 use crate::queue::time::Time;
+use crate::signature::scheme::Scheme;
+use crate::signature::template::Part;
 use crate::telemetry::recent::capture::Captured;
 use crate::telemetry::recent::entry::{Numbered, Subject};
 use crate::telemetry::record::Record;
@@ -203,16 +205,39 @@ fn content(number: u64, captured: &Captured, content: Shown<'_>) -> Markup {
     }
 }
 
+/// The fields that no signature covers, and that the command leaves out.
+const OF_CONNECTION: [&str; 8] =
+    ["content-length", "transfer-encoding", "connection", "host", "expect", "accept", "user-agent", "cookie"];
+
 /// The command that tries the captured content with the secrets of the route.
 fn verify(number: u64, record: &Record, captured: &Captured) -> String {
-    let of_connection =
-        ["content-length", "transfer-encoding", "connection", "host", "expect", "accept", "user-agent"];
-    let is_left_out = |name: &[u8]| of_connection.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()));
+    let (method, target) = captured.request_line();
+    let is_left_out = |name: &[u8]| OF_CONNECTION.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()));
     let fields = captured.fields().filter(|(name, _)| !is_left_out(name));
     let fields =
         fields.map(|(name, value)| format!(" --field {}", shell_word(&[name, b": ", value].concat())));
     let route = shell_word(record.route_path().unwrap_or_default().as_bytes());
-    format!("hookgate verify --route {route}{} request-{number}.bin", fields.collect::<String>())
+    let scheme = record.route.as_ref().and_then(|route| Scheme::preset(&route.scheme));
+    let besides = if scheme.is_none_or(signs_more) {
+        let host = captured.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+        let host: &[u8] = host.map_or(b"localhost", |(_, host)| host);
+        let url = [&b"https://"[..], host, target].concat();
+        format!(" --method {} --url {}", shell_word(method), shell_word(&url))
+    } else {
+        String::new()
+    };
+    format!("hookgate verify --route {route}{besides}{} request-{number}.bin", fields.collect::<String>())
+}
+
+/// Whether a scheme signs the method or the URL.
+fn signs_more(scheme: &Scheme) -> bool {
+    scheme.parameter.is_some()
+        || scheme.content.parts().any(|part| {
+            matches!(
+                part,
+                Part::Method | Part::Path | Part::Query | Part::Url | Part::UrlDecoded | Part::UrlVariants
+            )
+        })
 }
 
 fn facts(record: &Record) -> Markup {
