@@ -411,11 +411,13 @@ export const CHECKS = {
     await page.waitForURL(/\/events\//);
     world.app.failing.delete("/hooks/github");
     await enter("the button", () => document.activeElement.textContent === "Send again");
+    await says(page, "Done: the event is sent again");
     await until("the app has the event", () => world.app.with(mark).length === 1);
     await page.keyboard.press("?");
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
-    assert.equal(await page.getByRole("dialog").count(), 0);
+    await until("the focus is back in the page", () => page.evaluate(() => !document.querySelector("dialog").open
+      && document.activeElement.closest("dialog") === null));
     await page.keyboard.press("g");
     await page.keyboard.press("q");
     await page.waitForURL(/\/queue$/);
