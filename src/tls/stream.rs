@@ -224,10 +224,10 @@ struct HandshakeBound {
 
 /// The most bytes that are read without making content of them. Guards against records that do nothing, and against a
 /// message of the connection itself that rustls keeps until it is complete.
-pub(crate) const MOST_QUIET: usize = 2 * 18 * 1024;
+pub const MOST_QUIET: usize = 2 * 18 * 1024;
 
 /// The most bytes of a handshake that a client may send: a hello with large keys, and a chain of certificates.
-pub(crate) const MOST_HANDSHAKE: usize = 32 * 1024;
+pub const MOST_HANDSHAKE: usize = 32 * 1024;
 
 impl<IO> Raw<IO> {
     /// The socket of a client, of which `unread` was already read.

@@ -18,6 +18,7 @@ use hookgate::queue::{circuit, destination, event, handle, scheduler, sqlite, st
 use hookgate::runtime::reload;
 use hookgate::signature::scheme::{PRESETS, Source};
 use hookgate::telemetry::{recent, sink};
+use hookgate::tls::stream;
 use hookgate::upstream::response;
 
 /// Every document, and the text of every example, of the repository.
@@ -186,6 +187,7 @@ fn seconds(duration: Duration) -> u64 {
 fn figures() -> Vec<(&'static str, String)> {
     const OPERATIONS: &str = "docs/operations.md";
     const SECURITY: &str = "docs/security.md";
+    const TLS: &str = "docs/tls.md";
     let defaults = defaults();
     let (server, limits) = (&defaults.server, &defaults.limits);
     let upstream = &defaults.routes[0].upstream;
@@ -302,6 +304,10 @@ fn figures() -> Vec<(&'static str, String)> {
         (SECURITY, format!("`max_buffered` | {} MiB |", mib(limits.max_buffered))),
         (SECURITY, format!("`idle_timeout` | {} s |", seconds(limits.idle_timeout))),
         (SECURITY, format!("`write_timeout` | {} s |", seconds(limits.write_timeout))),
+        (SECURITY, format!("opened less than {} ms ago", eviction::JUST_OPENED.as_millis())),
+        (TLS, format!("send at most {} KiB in its handshake", kib(stream::MOST_HANDSHAKE as u64))),
+        (TLS, format!("The bytes over {} KiB count", kib(memory::FREE_HEAD as u64))),
+        (TLS, format!("after {} KiB of records without content", kib(stream::MOST_QUIET as u64))),
         (SECURITY, format!("streams of a connection | {} |", http2::MAX_STREAMS)),
         (SECURITY, format!("requests of a connection under way | {} |", http2::MOST_REQUESTS)),
         (
