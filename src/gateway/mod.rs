@@ -211,8 +211,8 @@ async fn walk<R: Resources, C: Content>(
     }
     let candidates = matched.candidates();
     let route = gateway.route(candidates.first())?;
-    record.route = Some(route.label.clone());
     let scheme = route.verifier.judge(&head).scheme();
+    record.route = Some(route.label.judged_by(&scheme.name));
     (*refusal, *authentication) = (scheme.refusal, scheme.authentication());
     let captor = route.captor(|| resources.capture_room(), now);
     let admit = |record: &mut Record| {

@@ -32,8 +32,20 @@ pub struct RouteLabel {
     pub path: Arc<str>,
     /// The path's number in the metrics.
     pub slot: Slot,
-    /// The name of the scheme.
+    /// The name of the scheme. Of several schemes, the one that judges the request.
     pub scheme: Arc<str>,
+}
+
+impl RouteLabel {
+    /// The labels of a request that this scheme judges.
+    #[must_use]
+    pub fn judged_by(&self, scheme: &str) -> Self {
+        let mut label = self.clone();
+        if *label.scheme != *scheme {
+            label.scheme = scheme.into();
+        }
+        label
+    }
 }
 
 /// The record of a request that has ended. Only `captured` holds content, and nothing holds a key.

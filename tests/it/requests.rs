@@ -131,6 +131,23 @@ fn the_latest_requests_come_first_with_what_became_of_them() {
 }
 
 #[test]
+fn of_several_signatures_a_request_names_the_scheme_that_judged_it() {
+    let upstream = Upstream::ok();
+    let signatures = "signature = [\n\
+        { scheme = \"gitlab-signed\", secrets = [{ value = \"c2lnbmluZyBrZXkgb2YgdGhlIHByb2plY3Q=\" }] },\n\
+        { scheme = \"gitlab\", secrets = [{ value = \"the-token-of-the-project\" }] }]";
+    let gateway = gateway().admin().route_with("/ci", &upstream.url(), signatures).start();
+    let of_the_second = unsigned("{}").target("/ci").line("x-gitlab-token: another-token");
+    assert_eq!(Client::connect(gateway.address()).send(of_the_second.bytes()).response().status, 401);
+    let of_none = unsigned("{}").target("/ci");
+    assert_eq!(Client::connect(gateway.address()).send(of_none.bytes()).response().status, 401);
+    wait_for(&gateway, 2);
+    let (_, page) = get(&gateway, "");
+    let schemes: Vec<_> = page["requests"].as_array().unwrap().iter().map(|one| &one["scheme"]).collect();
+    assert_eq!(schemes, ["gitlab-signed", "gitlab"]);
+}
+
+#[test]
 fn the_stream_has_each_request_as_it_ends_and_goes_on_where_it_broke_off() {
     let (gateway, _upstream) = after_four("");
     wait_for(&gateway, 4);
