@@ -112,7 +112,7 @@ fn problem(text: &str, shown: &str, document: &DeTable<'_>, span: Range<usize>, 
     Problem::error("syntax", span, "text must stand in quotes").help(format!("write `\"{instead}\"`"))
 }
 
-/// The mistake that the line of an error has. A missing quote or a missing value is none: the parser knows its place.
+/// A common mistake in the line of an error. Returns `None` for a missing quote or value: the parser points at them.
 fn mistake(text: &str, shown: &str, span: &Range<usize>, message: &str) -> Option<Problem> {
     let start = line_start(text, span.start);
     let range = start..line_end(text, start);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// The time in which as many entries of a kind are kept as there are places in all, after the first entries of a burst.
+/// After the first entries of a burst, a kind fills all places in this time, and no faster.
 const ROUND: Duration = Duration::from_secs(20);
 
 /// The part of the places that a burst of one kind may take at once: a quarter.
