@@ -21,7 +21,7 @@ macro_rules! set {
 }
 
 /// All sets, in the order of their names.
-pub static NETWORK_SETS: [NetworkSet; 7] = [
+pub static NETWORK_SETS: [NetworkSet; 8] = [
     set!("github"),
     set!("gitlab"),
     set!("linear"),
@@ -29,6 +29,7 @@ pub static NETWORK_SETS: [NetworkSet; 7] = [
     set!("paddle-sandbox"),
     set!("pagerduty"),
     set!("stripe"),
+    set!("svix"),
 ];
 
 impl NetworkSet {
