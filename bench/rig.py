@@ -332,12 +332,13 @@ class Rig:
         command = [str(part) for part in (TOOL, *arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=180, **how)
 
-    def load(self, peer, size, connections, seconds, warmup=0.1, valid=True, rate=0, path="/hook"):
+    def load(self, peer, size, connections, seconds, warmup=0.1, valid=True, rate=0, path="/hook", fields=()):
         """Sends requests as fast as they are answered, or `rate` per second. None if the rate was not reached."""
         pids = ",".join(map(str, peer.pids())) or "0"
         done = self._tool(
             *("load", "--port", peer.port, "--conns", connections, "--seconds", seconds, "--warmup", warmup),
             *("--rate", rate, "--pids", pids, "--path", path, *self._request(size, valid), *self._tls(peer)),
+            *(word for field in fields for word in ("--header", field)),
         )
         if done.returncode:
             say(f"the load on {peer.name} failed:", done.stderr.strip()[-300:])
