@@ -110,7 +110,7 @@ impl OwnReply {
 
     /// The reply to a challenge. `nosniff` keeps browsers from reading it as HTML, and caches do not store
     /// it.
-    pub(super) fn to_challenge(answer: challenge::Answer) -> Self {
+    pub(crate) fn to_challenge(answer: challenge::Answer) -> Self {
         let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let fields = match answer.media_type {
             Some(media_type) => fields([

@@ -24,17 +24,20 @@
 //!
 //! `examples/embedded` is such an app. The layer needs tokio's timer, as servers on hyper have it.
 
+mod challenges;
 mod limits;
 mod receive;
 mod refusal;
 mod service;
+mod settings;
 
 use std::time::Duration;
 
 use tower_layer::Layer;
 
 use crate::verify::Verifier;
-use limits::Limits;
+use challenges::Challenges;
+use settings::Settings;
 
 pub use refusal::Refusal;
 pub use service::Verify;
@@ -55,7 +58,7 @@ pub use service::Verify;
 #[derive(Clone, Debug)]
 pub struct VerifyLayer {
     verifier: Verifier,
-    limits: Limits,
+    settings: Settings,
 }
 
 impl VerifyLayer {
@@ -63,21 +66,50 @@ impl VerifyLayer {
     /// seconds: these are the gateway's defaults.
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
-        Self { verifier, limits: Limits::default() }
+        Self { verifier, settings: Settings::default() }
     }
 
     /// The most bytes of content. Longer content is refused with 413. A request holds up to twice as many bytes
     /// while it is received.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.limits.body = bytes;
+        self.settings.limits.body = bytes;
         self
     }
 
     /// The longest time in which the content arrives. Later content is refused with 408.
     #[must_use]
     pub fn time_limit(mut self, time: Duration) -> Self {
-        self.limits.time = time;
+        self.settings.limits.time = time;
+        self
+    }
+
+    /// Lets the layer answer the sender's challenges, as the gateway does with `challenge = "answer"`
+    /// (`docs/schemes.md`). The service does not get the challenges. Without this method, signed challenges reach the
+    /// service like events, and unsigned challenges are refused.
+    ///
+    /// An unsigned challenge is answered to any client, and repeats a short value that the client has sent.
+    #[must_use]
+    pub fn answer_challenges(mut self) -> Self {
+        self.settings.challenges = Challenges::all();
+        self
+    }
+
+    /// Like [`answer_challenges`](Self::answer_challenges), for a sender whose challenge has a token: the text that you
+    /// have entered at Meta. A challenge with another token is refused, and so is every such challenge if `token` is
+    /// empty.
+    ///
+    /// ```
+    /// use hookgate::layer::VerifyLayer;
+    /// # use hookgate::verify::{Scheme, Secret, Verifier};
+    /// # let verifier = Verifier::new(&Scheme::named("meta")?, [Secret::new("current", "the secret of the app")])?;
+    ///
+    /// let layer = VerifyLayer::new(verifier).answer_challenges_with("the token that you have entered at Meta");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn answer_challenges_with(mut self, token: impl Into<Vec<u8>>) -> Self {
+        self.settings.challenges = Challenges::with(token.into());
         self
     }
 }
@@ -86,6 +118,6 @@ impl<S> Layer<S> for VerifyLayer {
     type Service = Verify<S>;
 
     fn layer(&self, inner: S) -> Verify<S> {
-        Verify::new(inner, self.verifier.clone(), self.limits)
+        Verify::new(inner, self.verifier.clone(), self.settings.clone())
     }
 }

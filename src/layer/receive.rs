@@ -9,42 +9,85 @@ use http::uri::PathAndQuery;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
-use super::limits::Limits;
 use super::refusal::Refusal;
-use crate::signature::{Fields, Signable, Stepped, Verification};
+use super::settings::Settings;
+use crate::signature::challenge::Answer;
+use crate::signature::{Context, Fields, Signable, Stepped};
 use crate::verify::{Proof, Refused, Verifier};
 
 /// How many bytes are hashed before other tasks may run, when a further secret is tried.
 const PIECE: usize = 64 * 1024;
 
+/// A request that is not refused.
+pub(super) enum Checked {
+    /// The service gets it.
+    Authentic(Proof, Parts),
+    /// The layer answers it.
+    Challenge(Answer),
+}
+
 /// Checks a request. Its content is not read before its claim is.
 pub(super) async fn check<B: Body>(
     verifier: &Verifier,
-    limits: Limits,
+    settings: &Settings,
     head: Parts,
     body: B,
-) -> Result<(Proof, Parts), Refusal> {
+) -> Result<Checked, Refusal> {
+    let Settings { limits, challenges } = settings;
     if verifier.guarded().has_lookalike(head.headers.keys().map(|name| name.as_str().as_bytes()), true) {
         return Err(Refusal::Ambiguous);
     }
-    let mut verification = verifier.begin(Head(head), SystemTime::now()).map_err(Refusal::Signature)?;
-    let received = receive(body, limits.body, &mut verification);
+    let (head, now) = (Head(head), SystemTime::now());
+    if let Some(answer) = challenges.answer_unsigned(verifier.inner(), &context(&head, now), &body) {
+        return Ok(Checked::Challenge(answer));
+    }
+    let mut verification = match verifier.begin(head, now) {
+        Ok(verification) => verification,
+        Err((refused, head)) => {
+            let answer = set_up(verifier, settings, &head, now, body).await;
+            return answer.map(Checked::Challenge).ok_or(Refusal::Signature(refused));
+        }
+    };
+    let received = receive(body, limits.body, |piece| verification.push(piece));
     tokio::time::timeout(limits.time, received).await.map_err(|_elapsed| Refusal::Late)??;
     let mut check = verification.complete();
     while check.step(PIECE) == Stepped::More {
         tokio::task::yield_now().await;
     }
     let authentic = check.finish().map_err(|mismatch| Refused::of_content(mismatch.why));
-    let (proof, Head(head)) = Proof::of(authentic.map_err(Refusal::Signature)?, verifier.scheme_name());
-    Ok((proof, head))
+    let authentic = authentic.map_err(Refusal::Signature)?;
+    if let Some(answer) = challenges.answer(&authentic) {
+        return Ok(Checked::Challenge(answer));
+    }
+    let (proof, Head(head)) = verifier.proof(authentic);
+    Ok(Checked::Authentic(proof, head))
 }
 
-async fn receive<B: Body>(
+/// The answer to an unsigned request, if it is a set-up request of the scheme.
+async fn set_up<B: Body>(
+    verifier: &Verifier,
+    Settings { limits, challenges }: &Settings,
+    head: &Head,
+    now: SystemTime,
     body: B,
-    most: usize,
-    verification: &mut Verification<'_, Head>,
-) -> Result<(), Refusal> {
+) -> Option<Answer> {
+    let context = context(head, now);
+    let most = challenges.set_up_limit(verifier.inner(), &context)?.min(limits.body);
+    let mut content = Vec::new();
+    let received = receive(body, most, |piece| content.extend_from_slice(piece));
+    tokio::time::timeout(limits.time, received).await.ok()?.ok()?;
+    verifier.inner().all().find_map(|one| one.answer_set_up(&context, &content))
+}
+
+/// A head for challenges. No challenge is told by the origin.
+fn context(head: &Head, now: SystemTime) -> Context<'_, Head> {
+    Context { method: head.method(), target: head.target(), origin: None, fields: head, now }
+}
+
+/// Receives the content, piece by piece. It has at most `most` bytes.
+async fn receive<B: Body>(body: B, most: usize, mut take: impl FnMut(&[u8])) -> Result<(), Refusal> {
     let mut body = pin!(body);
+    let mut length = 0_usize;
     if usize::try_from(body.size_hint().lower()).map_or(true, |declared| declared > most) {
         return Err(Refusal::TooLarge);
     }
@@ -52,14 +95,15 @@ async fn receive<B: Body>(
         let frame = frame.map_err(|_broken_off| Refusal::Incomplete)?;
         // Trailers are not signed, so they are dropped.
         let Ok(mut data) = frame.into_data() else { continue };
-        if verification.len().saturating_add(data.remaining()) > most {
+        length = length.saturating_add(data.remaining());
+        if length > most {
             return Err(Refusal::TooLarge);
         }
         while data.has_remaining() {
             let piece = data.chunk();
-            verification.push(piece);
-            let length = piece.len();
-            data.advance(length);
+            take(piece);
+            let taken = piece.len();
+            data.advance(taken);
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Pure. A refusal of the layer: its status, its word, and the response.
+//! Pure. The responses of the layer: a refusal with its status and its word, and the answer to a challenge.
 
 use std::borrow::Cow;
 
@@ -9,6 +9,7 @@ use http_body_util::Full;
 use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
 use crate::gateway::reply::OwnReply;
+use crate::signature::challenge::Answer;
 use crate::signature::scheme;
 use crate::verify::{Refused, Verifier};
 
@@ -56,16 +57,24 @@ impl Refusal {
     /// it.
     pub(super) fn response(self, verifier: &Verifier) -> Response<Full<Bytes>> {
         let (authentication, manner): (_, scheme::Refusal) = verifier.manners();
-        let OwnReply { status, fields, content, after: _ } =
-            OwnReply::refusal(&self.rejection(), manner, authentication);
-        let content = match content {
-            Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
-            Cow::Owned(text) => Bytes::from(text),
-        };
-        let mut response = Response::new(Full::new(content));
-        *response.status_mut() = status;
-        response.headers_mut().extend(fields.into_iter().flatten());
+        let mut response = response(OwnReply::refusal(&self.rejection(), manner, authentication));
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// The response to a challenge, as the gateway answers.
+pub(super) fn to_challenge(answer: Answer) -> Response<Full<Bytes>> {
+    response(OwnReply::to_challenge(answer))
+}
+
+fn response(OwnReply { status, fields, content, after: _ }: OwnReply) -> Response<Full<Bytes>> {
+    let content = match content {
+        Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+        Cow::Owned(text) => Bytes::from(text),
+    };
+    let mut response = Response::new(Full::new(content));
+    *response.status_mut() = status;
+    response.headers_mut().extend(fields.into_iter().flatten());
+    response
 }

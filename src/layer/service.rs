@@ -10,8 +10,9 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use tower_service::Service;
 
-use super::limits::Limits;
-use super::receive::check;
+use super::receive::{Checked, check};
+use super::refusal::to_challenge;
+use super::settings::Settings;
 use crate::verify::Verifier;
 
 /// A service that only authentic requests reach. [`VerifyLayer`](super::VerifyLayer) makes it.
@@ -22,12 +23,12 @@ use crate::verify::Verifier;
 pub struct Verify<S> {
     inner: S,
     verifier: Verifier,
-    limits: Limits,
+    settings: Settings,
 }
 
 impl<S> Verify<S> {
-    pub(super) fn new(inner: S, verifier: Verifier, limits: Limits) -> Self {
-        Self { inner, verifier, limits }
+    pub(super) fn new(inner: S, verifier: Verifier, settings: Settings) -> Self {
+        Self { inner, verifier, settings }
     }
 }
 
@@ -50,11 +51,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Self { mut inner, verifier, limits } = self.clone();
+        let Self { mut inner, verifier, settings } = self.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let (proof, head) = match check(&verifier, limits, head, body).await {
-                Ok(authentic) => authentic,
+            let (proof, head) = match check(&verifier, &settings, head, body).await {
+                Ok(Checked::Authentic(proof, head)) => (proof, head),
+                Ok(Checked::Challenge(answer)) => return Ok(to_challenge(answer).map(Either::Right)),
                 Err(refusal) => return Ok(refusal.response(&verifier).map(Either::Right)),
             };
             let mut request = Request::from_parts(head, Full::new(proof.content().clone()));

@@ -14,6 +14,19 @@ use super::verifier::Verifier;
 /// The most signatures of a route.
 pub const MOST_SIGNATURES: usize = 4;
 
+/// Why a signature cannot come after another one of the same route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    /// Both have the same scheme.
+    SameScheme,
+    /// Both are shared tokens.
+    TwoTokens,
+    /// The later signature is in the query. Only a first signature can be there.
+    ParameterIsLater,
+    /// The earlier signature judges every request with the field of the later one.
+    Hidden,
+}
+
 impl Verifier {
     /// Adds further signatures of the same route, in the operator's order. They have no further signatures of
     /// their own.
@@ -81,9 +94,24 @@ impl Scheme {
         has_text && (self.content != other.content || has_challenge)
     }
 
+    /// Why the signature of this scheme cannot come after the signature of an `earlier` scheme. `None` if it can.
+    pub(crate) fn conflict(&self, earlier: &Self) -> Option<Conflict> {
+        if earlier.name == self.name {
+            Some(Conflict::SameScheme)
+        } else if earlier.algorithm == Algorithm::Token && self.algorithm == Algorithm::Token {
+            Some(Conflict::TwoTokens)
+        } else if self.parameter.is_some() {
+            Some(Conflict::ParameterIsLater)
+        } else if earlier.hides(self) {
+            Some(Conflict::Hidden)
+        } else {
+            None
+        }
+    }
+
     /// Whether every request that claims to be signed by the other scheme also claims to be signed by this
     /// scheme. Then the other scheme judges no request if it comes later.
-    pub(crate) fn hides(&self, other: &Self) -> bool {
+    fn hides(&self, other: &Self) -> bool {
         let is_marked_alike = self.mark.is_none() || self.mark == other.mark;
         is_marked_alike && other.signature_names().all(|name| self.signature_names().any(|own| own == name))
     }

@@ -10,11 +10,12 @@ use std::time::SystemTime;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, DecodeSliceError, Engine as _};
+use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// The bytes that a MAC is keyed with (RFC 2104's `K`).
 ///
-/// A key cannot be printed, cloned or compared. Only [`Key::expose`] gives access to its bytes, so a review
+/// A key cannot be printed, cloned or compared with `==`. Only [`Key::expose`] gives access to its bytes, so a review
 /// finds every use.
 pub struct Key(Zeroizing<Vec<u8>>);
 
@@ -41,6 +42,11 @@ impl Key {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether two keys have the same bytes, compared in constant time.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.expose().ct_eq(other.expose()).into()
     }
 }
 

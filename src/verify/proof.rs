@@ -30,10 +30,10 @@ pub struct Proof {
 
 impl Proof {
     /// Splits an authentic request into the proof and its head.
-    pub(crate) fn of<H>(request: AuthenticRequest<'_, H>, scheme: &Arc<str>) -> (Self, H) {
+    pub(crate) fn of<H>(request: AuthenticRequest<'_, H>, scheme: Arc<str>) -> (Self, H) {
         let secret = Arc::clone(request.secret());
         let (head, content) = request.into_parts();
-        (Self { scheme: Arc::clone(scheme), secret, content }, head)
+        (Self { scheme, secret, content }, head)
     }
 
     /// The name of the secret that verified the request.

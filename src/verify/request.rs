@@ -9,8 +9,8 @@ use crate::signature::{Fields, Signable};
 
 /// A request to check.
 ///
-/// `fields` is a [`HeaderMap`], or a slice or an array of pairs of name and value, or any other type that
-/// implements [`Fields`].
+/// `fields` is a [`HeaderMap`], or a slice, an array or a vector of pairs of name and value, or any other type
+/// that implements [`Fields`].
 #[derive(Debug)]
 pub struct Request<'r, F: ?Sized> {
     /// The method. Most schemes do not sign it.
@@ -76,6 +76,13 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> Fields for [(N, V)] {
 
 /// As for a slice.
 impl<N: AsRef<str>, V: AsRef<[u8]>, const COUNT: usize> Fields for [(N, V); COUNT] {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.as_slice().values(name)
+    }
+}
+
+/// As for a slice.
+impl<N: AsRef<str>, V: AsRef<[u8]>> Fields for Vec<(N, V)> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.as_slice().values(name)
     }

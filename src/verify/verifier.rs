@@ -7,11 +7,12 @@ use std::time::SystemTime;
 use crate::config::public_url;
 #[cfg(feature = "tower")]
 use crate::message::head::Guarded;
+use crate::signature::alternatives::MOST_SIGNATURES;
 use crate::signature::public_url::{MOST_URLS, PublicUrls};
 #[cfg(feature = "tower")]
 use crate::signature::scheme::{Authentication, Refusal};
 use crate::signature::secret::{self, Key, NotOfItsEncoding};
-use crate::signature::{self, Fields, Signable, Verification};
+use crate::signature::{self, AuthenticRequest, Fields, Signable, Verification};
 use crate::verify::proof::{Proof, Refused};
 use crate::verify::request::Request;
 use crate::verify::scheme::Scheme;
@@ -37,7 +38,8 @@ pub struct Verifier(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     verifier: signature::Verifier,
-    scheme: Arc<str>,
+    /// The names of the schemes, as proofs have them.
+    schemes: Vec<Arc<str>>,
     urls: Option<PublicUrls>,
     #[cfg(feature = "tower")]
     guarded: Guarded,
@@ -63,6 +65,34 @@ impl Verifier {
         secrets: impl IntoIterator<Item = Secret>,
         origins: impl IntoIterator<Item = U>,
     ) -> Result<Self, VerifierError> {
+        Self::several([(scheme, secrets)], origins)
+    }
+
+    /// A verifier for a sender that changes its signature, and so sends requests of two kinds for a while: up to 4
+    /// schemes, each with its secrets. `origins` are those of [`Verifier::at`].
+    ///
+    /// The first scheme whose signature field a request has judges the request, and no other does. So list the
+    /// stronger scheme first. A client that knows a secret of the weaker scheme can leave the field of the stronger
+    /// one out: remove the weaker scheme when the sender no longer needs it.
+    ///
+    /// ```
+    /// use hookgate::verify::{Scheme, Secret, Verifier};
+    ///
+    /// let (signed, token) = (Scheme::named("gitlab-signed")?, Scheme::named("gitlab")?);
+    /// let signatures = [
+    ///     (&signed, [Secret::new("signing", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]),
+    ///     (&token, [Secret::new("token", "the token of the webhook")]),
+    /// ];
+    /// let verifier = Verifier::several(signatures, std::iter::empty::<&str>())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`VerifierError`]
+    pub fn several<'s, U: AsRef<str>, S: IntoIterator<Item = Secret>>(
+        signatures: impl IntoIterator<Item = (&'s Scheme, S)>,
+        origins: impl IntoIterator<Item = U>,
+    ) -> Result<Self, VerifierError> {
         let mut urls: Vec<String> = Vec::new();
         for origin in origins {
             urls.push(public_url::origin_of(origin.as_ref()).ok_or(VerifierError::NotOrigin)?.to_owned());
@@ -70,16 +100,13 @@ impl Verifier {
         if urls.len() > MOST_URLS {
             return Err(VerifierError::ManyOrigins);
         }
-        if urls.is_empty() && scheme.signs_url() {
-            return Err(VerifierError::NeedsUrl);
-        }
-        let keyed = keyed(scheme, secrets);
+        let keyed = keyed(signatures, urls.is_empty());
         secret::wipe_stack();
         let verifier = keyed?;
         Ok(Self(Arc::new(Inner {
-            scheme: scheme.name().into(),
+            schemes: verifier.all().map(|one| (*one.scheme().name).into()).collect(),
             #[cfg(feature = "tower")]
-            guarded: Guarded::new(scheme.fields()),
+            guarded: Guarded::new(verifier.all().flat_map(|one| one.scheme().fields())),
             urls: PublicUrls::new(urls),
             verifier,
         })))
@@ -93,28 +120,37 @@ impl Verifier {
     /// # Errors
     /// [`Refused`] if the request is not authentic.
     pub fn verify<F: Fields + ?Sized>(&self, request: &Request<'_, F>) -> Result<Proof, Refused> {
-        let mut verification = self.begin(request.head(), request.now)?;
+        let begun = self.begin(request.head(), request.now);
+        let mut verification = begun.map_err(|(refused, _head)| refused)?;
         verification.push(request.content);
         match verification.finish() {
-            Ok(authentic) => Ok(Proof::of(authentic, &self.0.scheme).0),
+            Ok(authentic) => Ok(self.proof(authentic).0),
             Err(mismatch) => Err(Refused::of_content(mismatch.why)),
         }
     }
 
-    /// Reads the claim of a head. The content follows.
+    /// Reads the claim of a head. The content follows. An error returns the head.
     pub(crate) fn begin<H: Signable>(
         &self,
         head: H,
         now: SystemTime,
-    ) -> Result<Verification<'_, H>, Refused> {
+    ) -> Result<Verification<'_, H>, (Refused, H)> {
         let received = self.0.verifier.receive(head, self.0.urls.as_ref(), now);
-        received.map_err(|(error, _head)| Refused::of_claim(error))
+        received.map_err(|(error, head)| (Refused::of_claim(error), head))
     }
 
-    /// The name of the scheme, as proofs have it.
+    /// The proof of an authentic request, and the request's head.
+    pub(crate) fn proof<H>(&self, request: AuthenticRequest<'_, H>) -> (Proof, H) {
+        let name = &request.verifier().scheme().name;
+        let known = self.0.schemes.iter().find(|scheme| ***scheme == **name);
+        let scheme = known.map_or_else(|| (**name).into(), Arc::clone);
+        Proof::of(request, scheme)
+    }
+
+    /// The verifier of the program, for challenges.
     #[cfg(feature = "tower")]
-    pub(crate) fn scheme_name(&self) -> &Arc<str> {
-        &self.0.scheme
+    pub(crate) fn inner(&self) -> &signature::Verifier {
+        &self.0.verifier
     }
 
     /// How the scheme's senders authenticate, and what they take as a refusal.
@@ -131,10 +167,46 @@ impl Verifier {
     }
 }
 
-fn keyed(
+/// The verifier of all signatures. The first one has the others.
+fn keyed<'s, S: IntoIterator<Item = Secret>>(
+    signatures: impl IntoIterator<Item = (&'s Scheme, S)>,
+    is_without_url: bool,
+) -> Result<signature::Verifier, VerifierError> {
+    let mut all: Vec<(&Scheme, Vec<secret::Secret>)> = Vec::new();
+    for (scheme, secrets) in signatures {
+        if is_without_url && scheme.signs_url() {
+            return Err(VerifierError::NeedsUrl);
+        }
+        let keys = keys(scheme, secrets)?;
+        for (earlier, others) in &all {
+            let names = || (earlier.name().to_owned(), scheme.name().to_owned());
+            if scheme.0.conflict(&earlier.0).is_some() {
+                let (earlier, later) = names();
+                return Err(VerifierError::Indistinct(earlier, later));
+            }
+            let shares = keys.iter().any(|one| others.iter().any(|other| one.key.is_same(&other.key)));
+            if shares && scheme.0.could_be_taken_for(&earlier.0) {
+                let (earlier, later) = names();
+                return Err(VerifierError::SameSecret(earlier, later));
+            }
+        }
+        all.push((scheme, keys));
+        if all.len() > MOST_SIGNATURES {
+            return Err(VerifierError::ManySignatures);
+        }
+    }
+    let made = all.into_iter().map(|(scheme, keys)| signature::Verifier::new(Arc::clone(&scheme.0), keys));
+    let mut made = made.map(|one| one.map_err(|_undisclosed| VerifierError::NotKey));
+    let first = made.next().unwrap_or(Err(VerifierError::NoSecret))?;
+    let others: Vec<_> = made.map(|one| one.map(Arc::new)).collect::<Result<_, _>>()?;
+    Ok(first.before(others))
+}
+
+/// The keys of one signature.
+fn keys(
     scheme: &Scheme,
     secrets: impl IntoIterator<Item = Secret>,
-) -> Result<signature::Verifier, VerifierError> {
+) -> Result<Vec<secret::Secret>, VerifierError> {
     let mut names = HashSet::new();
     let mut keys = Vec::new();
     for Secret { name, text, form, not_after } in secrets {
@@ -158,10 +230,7 @@ fn keyed(
         }
         keys.push(secret::Secret { name: name.into(), key, not_after });
     }
-    if keys.is_empty() {
-        return Err(VerifierError::NoSecret);
-    }
-    signature::Verifier::new(Arc::clone(&scheme.0), keys).map_err(|_undisclosed| VerifierError::NotKey)
+    if keys.is_empty() { Err(VerifierError::NoSecret) } else { Ok(keys) }
 }
 
 /// Why there is no verifier. No message shows a secret.
@@ -192,4 +261,16 @@ pub enum VerifierError {
     /// There are more origins than a sender needs. Each costs a pass over forged content.
     #[error("there are too many origins")]
     ManyOrigins,
+    /// There are more signatures than 4.
+    #[error("there are more than 4 signatures")]
+    ManySignatures,
+    /// Of two signatures, the later one (the second name) judges no request, or one not safely: both have the same
+    /// scheme or the same signature field, or both are shared tokens.
+    #[error("after the scheme {0:?}, the scheme {1:?} judges no request")]
+    Indistinct(String, String),
+    /// Two signatures have the same secret, and a signature of one could pass as one of the other, over other content.
+    #[error(
+        "the schemes {0:?} and {1:?} have the same secret, so a signature of one could pass as one of the other"
+    )]
+    SameSecret(String, String),
 }

@@ -110,6 +110,69 @@ fn a_secret_verifies_until_its_end() {
 }
 
 #[test]
+fn the_first_scheme_whose_field_is_there_judges_a_request_alone() {
+    let (propify, gitlab) = (Scheme::named("propify").unwrap(), Scheme::named("gitlab").unwrap());
+    let signatures =
+        [(&propify, [Secret::new("current", SECRET)]), (&gitlab, [Secret::new("current", "a token")])];
+    let verifier = Verifier::several(signatures, std::iter::empty::<&str>()).unwrap();
+    let verify = |lines: Lines<'_>| {
+        let proof = verifier.verify(&request(&lines, FIXTURE))?;
+        Ok::<_, Refused>((proof.scheme().to_owned(), proof.secret().to_owned()))
+    };
+    let good = signature(FIXTURE);
+    let by = |scheme: &str| Ok((scheme.to_owned(), "current".to_owned()));
+    assert_eq!(verify(vec![("propify-signature", &good)]), by("propify"));
+    assert_eq!(verify(vec![("x-gitlab-token", "a token")]), by("gitlab"));
+    assert_eq!(verify(vec![("x-gitlab-token", "a token"), ("propify-signature", &good)]), by("propify"));
+    let forged = signature(b"other");
+    let both = vec![("x-gitlab-token", "a token"), ("propify-signature", &*forged)];
+    assert_eq!(verify(both), Err(Refused::Mismatch));
+    assert_eq!(
+        verify(vec![("propify-signature", &good), ("x-gitlab-token", "another token")]),
+        by("propify")
+    );
+    assert_eq!(verify(vec![]), Err(Refused::Missing));
+}
+
+#[test]
+fn signatures_that_cannot_be_told_apart_make_no_verifier() {
+    let named = |name: &str| Scheme::named(name).unwrap();
+    let defined = |name: &str, text: &str| Scheme::defined(name, text).unwrap();
+    let made = |all: &[(&Scheme, &str)]| {
+        let signatures = all.iter().map(|(scheme, secret)| (*scheme, [Secret::new("current", *secret)]));
+        Verifier::several(signatures, std::iter::empty::<&str>()).map(|_verifier| ())
+    };
+    let indistinct = |one: &str, other: &str| Err(VerifierError::Indistinct(one.into(), other.into()));
+    let (github, meta, propify) = (named("github"), named("meta"), named("propify"));
+    assert_eq!(made(&[]), Err(VerifierError::NoSecret));
+    assert_eq!(made(&[(&github, "one"), (&propify, "two")]), Ok(()));
+    assert_eq!(made(&[(&github, "one"), (&github, "two")]), indistinct("github", "github"));
+    // Both have the field `x-hub-signature-256`.
+    assert_eq!(made(&[(&github, "one"), (&meta, "two")]), indistinct("github", "meta"));
+
+    // A timestamp and an event of the one are an event of the other.
+    let timed = "header = \"x-timed\"\ncontent = \"{timestamp}.{body}\"\ntimestamp = { header = \"x-time\" }";
+    let timed = defined("timed", timed);
+    let same = VerifierError::SameSecret("propify".into(), "timed".into());
+    assert_eq!(made(&[(&propify, "one"), (&timed, "one")]), Err(same));
+    assert_eq!(made(&[(&propify, "one"), (&timed, "two")]), Ok(()));
+
+    let many = ["a", "b", "c", "d", "e"].map(|name| defined(name, &format!("header = \"x-of-{name}\"")));
+    let all: Vec<_> = many.iter().map(|scheme| (scheme, "one")).collect();
+    assert_eq!(made(&all[..4]), Ok(()));
+    assert_eq!(made(&all), Err(VerifierError::ManySignatures));
+}
+
+#[test]
+fn fields_may_be_a_vector() {
+    let verifier = propify([Secret::new("current", SECRET)]);
+    let fields = vec![("Propify-Signature".to_owned(), signature(FIXTURE))];
+    let request =
+        Request { method: "POST", target: "/", fields: &fields, content: FIXTURE, now: SystemTime::now() };
+    assert_eq!(verifier.verify(&request).unwrap().secret(), "current");
+}
+
+#[test]
 fn a_verifier_without_a_usable_secret_cannot_be_made() {
     let github = Scheme::named("github").unwrap();
     let made = |secrets: Vec<Secret>| Verifier::new(&github, secrets).map(|_verifier| ());

@@ -126,9 +126,18 @@ fn layer() -> VerifyLayer {
 
 /// Sends one request through the layer. Timers pass at once when nothing else can happen.
 fn answer(layer: &VerifyLayer, lines: &[(&str, &str)], content: Content) -> Answer {
+    answer_to(layer, ("POST", "/hook"), lines, content)
+}
+
+fn answer_to(
+    layer: &VerifyLayer,
+    (method, target): (&str, &str),
+    lines: &[(&str, &str)],
+    content: Content,
+) -> Answer {
     let app = App::default();
     let mut service = layer.layer(app.clone());
-    let mut request = Request::post("/hook");
+    let mut request = Request::builder().method(method).uri(target);
     for (name, value) in lines {
         request = request.header(*name, *value);
     }
@@ -247,4 +256,86 @@ fn a_refusal_has_no_content_where_the_sender_demands_that() {
     assert_eq!((answer.status, &*answer.text, answer.reached), (401, "", (0, 0)));
     assert!(answer.fields.get("content-type").is_none());
     assert_eq!(answer.fields["www-authenticate"], "Signature");
+}
+
+/// Nothing, and no more comes.
+fn nothing() -> Content {
+    Content { declared: Some(0), ..Content::of(&[], Then::Ends) }
+}
+
+const META: &str = "/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=";
+
+#[test]
+fn an_unsigned_challenge_is_answered_only_with_its_token_and_only_if_asked_for() {
+    let plain = || VerifyLayer::new(verifier("meta"));
+    let right = format!("{META}told-to-meta");
+    let told = plain().answer_challenges_with("told-to-meta");
+    let answered = answer_to(&told, ("GET", &right), &[], nothing());
+    assert_eq!((answered.status, &*answered.text, answered.reached), (200, "1158201444", (0, 0)));
+    assert_eq!(answered.fields["content-type"], "text/plain");
+    assert_eq!(answered.fields["x-content-type-options"], "nosniff");
+
+    let missing = Refusal::Signature(Refused::Missing);
+    let wrong = format!("{META}another");
+    let empty = plain().answer_challenges_with("");
+    for (layer, method, target) in [
+        (&told, "GET", &*wrong),
+        (&told, "GET", META),
+        (&told, "POST", &right),
+        (&empty, "GET", META),
+        (&empty, "GET", &right),
+        (&plain().answer_challenges(), "GET", META),
+        (&plain().answer_challenges(), "GET", &right),
+        (&plain(), "GET", &right),
+    ] {
+        assert_refused(&answer_to(layer, (method, target), &[], nothing()), 401, missing);
+    }
+    // With content, or with a signature, it is no challenge.
+    let content = Content::of(&[b"{}"], Then::Ends);
+    assert_refused(&answer_to(&told, ("GET", &right), &[], content), 401, missing);
+    let signed = [("x-hub-signature-256", "sha256=00")];
+    let refused = answer_to(&told, ("GET", &right), &signed, nothing());
+    assert_refused(&refused, 401, Refusal::Signature(Refused::Malformed));
+}
+
+#[test]
+fn a_signed_challenge_is_answered_after_it_has_verified() {
+    let scheme = "header = \"x-acme\"\nchallenge = { when = { \"/type\" = \"hello\" }, value = \"/value\", answer = \"{value}\" }";
+    let scheme = Scheme::defined("acme", scheme).unwrap();
+    let plain = VerifyLayer::new(Verifier::new(&scheme, [Secret::new("current", SECRET)]).unwrap());
+    let answering = plain.clone().answer_challenges();
+    let challenge: &[u8] = b"{\"type\":\"hello\",\"value\":\"abc\"}";
+    let send = |layer: &VerifyLayer, content: &[u8], signed: &[u8]| {
+        answer(layer, &[("x-acme", &signature(signed))], Content::of(&[content], Then::Ends))
+    };
+    let answered = send(&answering, challenge, challenge);
+    assert_eq!((answered.status, &*answered.text, answered.reached), (200, "abc", (0, 0)));
+    let forged = send(&answering, challenge, b"{}");
+    assert_refused(&forged, 401, Refusal::Signature(Refused::Mismatch));
+    // An event, and a challenge that the app answers, reach the service.
+    assert_eq!(send(&answering, b"{}", b"{}").reached, (1, 1));
+    assert_eq!(send(&plain, challenge, challenge).reached, (1, 1));
+}
+
+#[test]
+fn an_unsigned_set_up_request_is_answered_only_if_asked_for() {
+    let secrets = || [Secret::new("current", SECRET)];
+    let trello =
+        Verifier::at(&Scheme::named("trello").unwrap(), secrets(), ["https://hooks.example.com"]).unwrap();
+    let plain = VerifyLayer::new(trello);
+    let answering = plain.clone().answer_challenges();
+    let answered = answer_to(&answering, ("HEAD", "/hook"), &[], nothing());
+    assert_eq!((answered.status, &*answered.text, answered.reached), (200, "", (0, 0)));
+    let missing = Refusal::Signature(Refused::Missing);
+    assert_refused(&answer_to(&plain, ("HEAD", "/hook"), &[], nothing()), 401, missing);
+    assert_refused(&answer_to(&answering, ("POST", "/hook"), &[], nothing()), 401, missing);
+    // The content decides, and what is too large, late or broken off is no set-up request.
+    for content in [
+        Content::of(&[b"[]"], Then::Ends),
+        Content::of(&[&[b' '; 9000]], Then::Waits),
+        Content::of(&[], Then::Waits),
+        Content::of(&[], Then::BreaksOff),
+    ] {
+        assert_refused(&answer_to(&answering, ("HEAD", "/hook"), &[], content), 401, missing);
+    }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::config::problem::{Problem, Problems};
-use crate::signature::algorithm::Algorithm;
+use crate::signature::alternatives::Conflict;
 use crate::signature::scheme::Scheme;
 
 /// The scheme of a signature, and the signature's place in the file.
@@ -19,33 +19,40 @@ pub(crate) fn check(all: &[Placed<'_>], problems: &Problems) -> bool {
             problem.related(first.clone(), "here is the other").help(help).report(problems);
         };
         for (of, first) in earlier {
-            if of.name == scheme.name {
-                let message = format!("two signatures of one route have the scheme `{}`", scheme.name);
-                report("duplicate_scheme", message, first, "write one of them, with all `secrets`");
-            } else if of.algorithm == Algorithm::Token && scheme.algorithm == Algorithm::Token {
-                let message = "a route has one shared token at most".to_owned();
-                report("duplicate_scheme", message, first, "remove one of them");
-            } else if scheme.parameter.is_some() {
-                let message = "a signature in the query is the first of several".to_owned();
-                report("hidden_signature", message, first, "list the other signature after this one");
-            } else if of.hides(scheme) {
-                let message = format!(
-                    "every request with the signature field of scheme `{}` is judged by scheme `{}`",
-                    scheme.name, of.name
-                );
-                let help = match scheme.mark {
-                    Some(_) => "list the other signature after this one",
-                    None => "remove one of them: they cannot be told apart",
-                };
-                report("hidden_signature", message, first, help);
-            } else if of.model_pointers != scheme.model_pointers
-                || of.integration_pointers != scheme.integration_pointers
-            {
-                let message = format!(
-                    "the schemes `{}` and `{}` name the model or the integration in different places",
-                    of.name, scheme.name
-                );
-                report("different_models", message, first, "give each scheme a path of its own");
+            match scheme.conflict(of) {
+                Some(Conflict::SameScheme) => {
+                    let message = format!("two signatures of one route have the scheme `{}`", scheme.name);
+                    report("duplicate_scheme", message, first, "write one of them, with all `secrets`");
+                }
+                Some(Conflict::TwoTokens) => {
+                    let message = "a route has one shared token at most".to_owned();
+                    report("duplicate_scheme", message, first, "remove one of them");
+                }
+                Some(Conflict::ParameterIsLater) => {
+                    let message = "a signature in the query is the first of several".to_owned();
+                    report("hidden_signature", message, first, "list the other signature after this one");
+                }
+                Some(Conflict::Hidden) => {
+                    let message = format!(
+                        "every request with the signature field of scheme `{}` is judged by scheme `{}`",
+                        scheme.name, of.name
+                    );
+                    let help = match scheme.mark {
+                        Some(_) => "list the other signature after this one",
+                        None => "remove one of them: they cannot be told apart",
+                    };
+                    report("hidden_signature", message, first, help);
+                }
+                None if of.model_pointers != scheme.model_pointers
+                    || of.integration_pointers != scheme.integration_pointers =>
+                {
+                    let message = format!(
+                        "the schemes `{}` and `{}` name the model or the integration in different places",
+                        of.name, scheme.name
+                    );
+                    report("different_models", message, first, "give each scheme a path of its own");
+                }
+                None => {}
             }
         }
     }

@@ -4,8 +4,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use subtle::ConstantTimeEq as _;
-
 use crate::config::choices::{CHALLENGES, ChallengeMode};
 use crate::config::problem::{Problem, Problems};
 use crate::config::sections::alternatives;
@@ -140,7 +138,7 @@ impl Signature {
             (Challenges::Forwarded, Challenges::Forwarded)
             | (Challenges::Answered(None), Challenges::Answered(None))
             | (Challenges::ForwardedUnsigned(_), Challenges::ForwardedUnsigned(_)) => true,
-            (Challenges::Answered(Some(one)), Challenges::Answered(Some(other))) => same(one, other),
+            (Challenges::Answered(Some(one)), Challenges::Answered(Some(other))) => one.is_same(other),
             (Challenges::Forwarded | Challenges::Answered(_) | Challenges::ForwardedUnsigned(_), _) => false,
         };
         challenges
@@ -149,7 +147,7 @@ impl Signature {
             && self.others.iter().zip(&other.others).all(|(one, other)| one.agrees_with(other))
             && self.secrets.len() == other.secrets.len()
             && self.secrets.iter().zip(&other.secrets).all(|((one, _), (other, _))| {
-                one.name == other.name && one.not_after == other.not_after && same(&one.key, &other.key)
+                one.name == other.name && one.not_after == other.not_after && one.key.is_same(&other.key)
             })
     }
 
@@ -351,7 +349,7 @@ fn are_separate(all: &[(Signature, Range<usize>)], problems: &Problems) -> bool 
     for (index, (later, place)) in all.iter().enumerate() {
         for (earlier, first) in all.iter().take(index) {
             let shares =
-                |(one, _): &Suspected| earlier.secrets.iter().any(|(other, _)| same(&one.key, &other.key));
+                |(one, _): &Suspected| earlier.secrets.iter().any(|(other, _)| one.key.is_same(&other.key));
             if !later.scheme.could_be_taken_for(&earlier.scheme) || !later.secrets.iter().any(shares) {
                 continue;
             }
@@ -390,15 +388,10 @@ fn repeats(later: &Named, earlier: &Named) -> Option<Problem> {
         );
     }
     let (later_key, earlier_key) = (&later.secret.as_ref()?.key, &earlier.secret.as_ref()?.key);
-    same(later_key, earlier_key).then(|| {
+    later_key.is_same(earlier_key).then(|| {
         let message = format!("the secrets `{}` and `{}` are the same", earlier.name, later.name);
         Problem::error("duplicate_secret", later.span.clone(), message)
             .related(earlier.span.clone(), "the first of them")
             .help("remove one, or set the other to what it should be")
     })
-}
-
-/// Whether two keys have the same bytes, compared in constant time.
-fn same(one: &Key, other: &Key) -> bool {
-    one.expose().ct_eq(other.expose()).into()
 }

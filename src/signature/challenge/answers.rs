@@ -29,9 +29,12 @@ impl Verifier {
     /// The answer to an authentic request, if the request is a challenge that the verifier answers.
     #[must_use]
     pub fn answer<H>(&self, request: &AuthenticRequest<H>) -> Option<Answer> {
-        let (Answers::Challenges(_), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
-            return None;
-        };
+        if self.answers() { self.answer_to(request) } else { None }
+    }
+
+    /// Like [`Self::answer`], whatever the verifier is configured to answer.
+    pub(crate) fn answer_to<H>(&self, request: &AuthenticRequest<H>) -> Option<Answer> {
+        let challenge = self.scheme.challenge.as_ref()?;
         let value = challenge.in_content(request.content())?;
         let key = self.keys.iter().find(|key| key.name == *request.secret());
         challenge.answer(value.as_ref(), key.map(|key| &key.mac))
@@ -53,16 +56,26 @@ impl Verifier {
     /// # Errors
     /// [`WrongToken`]
     pub fn answer_unsigned<F: Fields>(&self, context: &Context<'_, F>) -> Option<Result<Answer, WrongToken>> {
-        let (Answers::Challenges(expected), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
-            return None;
-        };
+        match &self.answers {
+            Answers::Challenges(expected) => self.answer_unsigned_with(expected.as_ref(), context),
+            Answers::Nothing | Answers::Unsigned(_) => None,
+        }
+    }
+
+    /// Like [`Self::answer_unsigned`], with this token, whatever the verifier is configured to answer.
+    pub(crate) fn answer_unsigned_with<F: Fields>(
+        &self,
+        expected: Option<&Keyed>,
+        context: &Context<'_, F>,
+    ) -> Option<Result<Answer, WrongToken>> {
+        let challenge = self.scheme.challenge.as_ref()?;
         if context.method != "GET" || !self.is_unsigned(context.fields, context.target) {
             return None;
         }
         let (value, token) = challenge.in_query(form::query(context.target))?;
         if challenge.needs_token() {
             let claimed = Tag::of_token(&token).map(Into::into).unwrap_or_default();
-            let right = expected.as_ref().is_some_and(|expected| expected.start(&claimed).verifies(&claimed));
+            let right = expected.is_some_and(|expected| expected.start(&claimed).verifies(&claimed));
             if !right {
                 return Some(Err(WrongToken));
             }

@@ -60,21 +60,42 @@ impl Verifier {
         if !self.may_set_up(context) {
             return None;
         }
-        let mut all = self
-            .scheme
-            .setup
-            .iter()
-            .filter(|setup| setup.has_head(context.method, context.fields) && setup.has_content(content));
+        let mut all = self.set_ups(context, content);
         match &self.answers {
             Answers::Nothing => None,
-            Answers::Challenges(_) => {
-                all.find_map(|setup| setup.answer(context.fields)).map(Handled::Answered)
-            }
+            Answers::Challenges(_) => self.answer_set_up(context, content).map(Handled::Answered),
             Answers::Unsigned(permit) => {
                 let is_one = all.next().is_some() || (content.is_empty() && self.is_query(context));
                 is_one.then_some(Handled::Forwarded(*permit))
             }
         }
+    }
+
+    /// Whether the head is that of an unsigned request that has an answer, whatever the verifier is configured to
+    /// answer. If so, the content decides ([`Self::answer_set_up`]).
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only the layer asks"))]
+    pub(crate) fn may_answer_set_up<F: Fields>(&self, context: &Context<'_, F>) -> bool {
+        let is_one = |setup: &Setup| setup.reply.is_some() && setup.has_head(context.method, context.fields);
+        self.scheme.setup.iter().any(is_one) && self.is_unsigned(context.fields, context.target)
+    }
+
+    /// The answer to a set-up request, whatever the verifier is configured to answer. `None` if the request is no
+    /// set-up request, or has no answer.
+    pub(crate) fn answer_set_up<F: Fields>(
+        &self,
+        context: &Context<'_, F>,
+        content: &[u8],
+    ) -> Option<Answer> {
+        if !self.is_unsigned(context.fields, context.target) {
+            return None;
+        }
+        self.set_ups(context, content).find_map(|setup| setup.answer(context.fields))
+    }
+
+    /// The scheme's set-up requests with this head and this content.
+    fn set_ups<F: Fields>(&self, context: &Context<'_, F>, content: &[u8]) -> impl Iterator<Item = &Setup> {
+        let setups = self.scheme.setup.iter();
+        setups.filter(|setup| setup.has_head(context.method, context.fields) && setup.has_content(content))
     }
 
     /// For the log: the set-up request that a refused request is or may be, and the key that handles it.
