@@ -63,6 +63,34 @@ fn the_changelogs_know_this_version() {
 
 /// Every file that states the oldest supported Rust states the version that the tests use.
 #[test]
+fn every_image_that_is_named_is_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut named = 0;
+    for file in [
+        "Dockerfile",
+        "README.md",
+        "deploy/README.md",
+        "deploy/compose/compose.yaml",
+        "deploy/kubernetes/queue.yaml",
+        "deploy/kubernetes/sidecar.yaml",
+        "deploy/package/image",
+        "docs/operations.md",
+    ] {
+        let text = fs::read_to_string(file).unwrap();
+        let tags =
+            text.split("hookgate:").skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        for tag in tags {
+            let tag: String = tag.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            assert_eq!(tag.trim_end_matches('.'), version, "{file}");
+            named += 1;
+        }
+    }
+    assert!(named >= 8, "only {named} images were found");
+    let chart = fs::read_to_string("deploy/helm/hookgate/Chart.yaml").unwrap();
+    assert!(chart.contains(&format!("\nversion: {version}\nappVersion: \"{version}\"\n")), "{chart}");
+}
+
+#[test]
 fn the_oldest_rust_that_is_promised_is_the_one_that_is_tested() {
     let promised = env!("CARGO_PKG_RUST_VERSION");
     let toolchain = fs::read_to_string("rust-toolchain.toml").unwrap();
