@@ -19,6 +19,7 @@ use crate::verify::{Proof, Refused, Verifier};
 const PIECE: usize = 64 * 1024;
 
 /// A request that is not refused.
+#[expect(clippy::large_enum_variant, reason = "there is one for each request, and it is taken apart at once")]
 pub(super) enum Checked {
     /// The service gets it.
     Authentic(Proof, Parts),

@@ -173,6 +173,12 @@ pub fn explain(error: &io::Error) -> Option<String> {
             CertificateError::ApplicationVerificationFailure => {
                 "its certificate is none of those that gateway.toml names".to_owned()
             }
+            // Another authority has the same name: for example, two authorities were made with one subject.
+            CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                "its certificate was not signed by the authority of that name (for an upstream, `ca` names the issuer)"
+                    .to_owned()
+            }
             // By the text: the type is of a crate that rustls does not pass on.
             CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
                 "its certificate is an authority's, not a server's: make it with `basicConstraints=CA:FALSE`"
@@ -224,5 +230,28 @@ mod tests {
         let error = verifier.verify_server_cert(&certificate, &[], &name, &[], now).unwrap_err();
         let reason = explain(&io::Error::other(error)).unwrap();
         assert!(reason.contains("basicConstraints=CA:FALSE"), "{reason}");
+    }
+
+    /// Both certificates have the same subject, and different keys.
+    #[test]
+    fn a_certificate_that_another_authority_of_that_name_has_signed_is_named_as_the_reason() {
+        let made = |is_authority| {
+            let mut params = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+            params.is_ca = match is_authority {
+                true => rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained),
+                false => rcgen::IsCa::ExplicitNoCa,
+            };
+            params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().clone()
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add(made(true)).unwrap();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider()))
+            .build()
+            .unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_767_225_600));
+        let name = ServerName::try_from("a.example").unwrap();
+        let error = verifier.verify_server_cert(&made(false), &[], &name, &[], now).unwrap_err();
+        let reason = explain(&io::Error::other(error)).unwrap();
+        assert!(reason.contains("not signed by the authority of that name"), "{reason}");
     }
 }
