@@ -217,6 +217,13 @@ fn figures() -> Vec<(&'static str, String)> {
             ),
         ),
         (OPERATIONS, format!("each of the 10,000 connections can take {each} KiB")),
+        (
+            OPERATIONS,
+            format!(
+                "the sum is {} MiB, because each",
+                parts(usual.most() - usual.connections + usual.connections / kib(bound::CONNECTION) * each)
+            ),
+        ),
         (OPERATIONS, format!("in force within {in_force} seconds, without a restart")),
         (OPERATIONS, format!("one of a file is loaded within {in_force} seconds")),
         ("src/cli/doctor/checks.rs", format!("a change is loaded within {in_force} seconds")),
@@ -417,6 +424,12 @@ fn figures_of_speed_in_prose_are_those_of_a_table() {
             "`node` takes 2.9 times hookgate's CPU time at 512B@64. `node-express` takes 9.1 times hookgate's CPU time at 512B@64, and 10.8 times at `512B@64 bad`.",
         ),
         ("docs/security.md", "the gateway had 78 MiB resident", MEASUREMENTS, "5.9 to 77.8 MiB"),
+        (
+            "docs/security.md",
+            "about 0.1 ms with an ECDSA certificate, 0.3 ms with RSA 2048",
+            MEASUREMENTS,
+            "| hookgate | 121 | 148 | 318 |",
+        ),
         ("docs/security.md", "the slowest in 24 ms", MEASUREMENTS, "| silent | 20, 24 ms |"),
     ];
     for (document, words, of_table, row) in pairs {
