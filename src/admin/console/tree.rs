@@ -5,6 +5,11 @@ use serde::de::IgnoredAny;
 
 use super::text;
 
+/// The most objects and arrays that contain one another in a tree. Reading and writing a tree take stack for each, and
+/// browsers place no element deeper than 512. The client chooses the depth, so without a bound its content would end
+/// the process.
+const MOST_LEVELS: usize = 100;
+
 /// A JSON value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Node<'j> {
@@ -13,12 +18,15 @@ pub(crate) enum Node<'j> {
     Text(String),
     /// A number, `true`, `false` or `null`.
     Literal(&'j str),
+    /// An object or array that is too deep for the tree.
+    Deeper(&'j str),
 }
 
-/// Reads JSON. `None` if the bytes are not JSON. The parser of `serde_json` judges first, and it bounds the depth.
+/// Reads JSON. `None` if the bytes are not JSON. The parser of `serde_json` judges first. It reads a value that is ignored at
+/// any depth, so the depth is bounded here.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Node<'_>> {
     serde_json::from_slice::<IgnoredAny>(bytes).ok()?;
-    Scanner { rest: std::str::from_utf8(bytes).ok()? }.node()
+    Scanner { rest: std::str::from_utf8(bytes).ok()? }.node(0)
 }
 
 /// Reads text that is known to be JSON.
@@ -27,15 +35,18 @@ struct Scanner<'j> {
 }
 
 impl<'j> Scanner<'j> {
-    fn node(&mut self) -> Option<Node<'j>> {
+    /// The next value, in `level` objects and arrays.
+    fn node(&mut self, level: usize) -> Option<Node<'j>> {
+        let inner = level.saturating_add(1);
         match self.peek()? {
+            '{' | '[' if level >= MOST_LEVELS => self.deeper(),
             '{' => {
                 let mut members = Vec::new();
                 self.next('{')?;
                 while self.peek()? != '}' {
                     let key = self.text()?;
                     self.next(':')?;
-                    members.push((key, self.node()?));
+                    members.push((key, self.node(inner)?));
                     if self.peek()? == ',' {
                         self.next(',')?;
                     }
@@ -47,7 +58,7 @@ impl<'j> Scanner<'j> {
                 let mut elements = Vec::new();
                 self.next('[')?;
                 while self.peek()? != ']' {
-                    elements.push(self.node()?);
+                    elements.push(self.node(inner)?);
                     if self.peek()? == ',' {
                         self.next(',')?;
                     }
@@ -63,6 +74,24 @@ impl<'j> Scanner<'j> {
                 Some(Node::Literal(literal))
             }
         }
+    }
+
+    /// The next object or array, with all that is in it, as it was sent.
+    fn deeper(&mut self) -> Option<Node<'j>> {
+        let (mut open, mut is_text, mut is_escaped) = (0_usize, false, false);
+        let end = self.rest.bytes().position(|byte| {
+            match byte {
+                b'"' if !is_escaped => is_text = !is_text,
+                b'{' | b'[' if !is_text => open = open.saturating_add(1),
+                b'}' | b']' if !is_text => open = open.saturating_sub(1),
+                _ => {}
+            }
+            is_escaped = byte == b'\\' && is_text && !is_escaped;
+            open == 0
+        })?;
+        let (value, rest) = self.rest.split_at_checked(end.checked_add(1)?)?;
+        self.rest = rest;
+        Some(Node::Deeper(value))
     }
 
     /// The next character that is no white space.
@@ -117,6 +146,7 @@ impl Node<'_> {
             },
             Self::Text(text) => html! { span.text { "\"" (text::line(text)) "\"" } },
             Self::Literal(literal) => html! { span.literal { (text::line(literal)) } },
+            Self::Deeper(value) => html! { span.literal { (text::line(value)) } span.detail { " (deeper than a tree shows)" } },
         }
     }
 }
@@ -153,7 +183,22 @@ mod tests {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
         let deep = "[".repeat(10_000);
-        assert_eq!(parse(deep.as_bytes()), None, "no stack is exhausted");
+        assert_eq!(parse(deep.as_bytes()), None);
+    }
+
+    #[test]
+    fn what_is_too_deep_for_a_tree_is_text_and_takes_no_stack() {
+        let nested = |levels: usize| format!("{}{}", r#"{"a":["#.repeat(levels / 2), "]}".repeat(levels / 2));
+        let shown = |sent: &str| parse(sent.as_bytes()).unwrap().shown().into_string();
+        let note = "(deeper than a tree shows)";
+        let (at, over) = (shown(&nested(MOST_LEVELS)), shown(&nested(MOST_LEVELS + 2)));
+        assert!(!at.contains(note) && over.matches(note).count() == 1, "{over}");
+        assert!(over.contains("{&quot;a&quot;:[]}"), "{over}");
+        // As deep as content that a page shows can be.
+        assert!(shown(&nested(20_000)).contains(note));
+        let quoted = format!(r#"{}[ "]\"[\\", 1], "next" {}"#, "[".repeat(MOST_LEVELS), "]".repeat(MOST_LEVELS));
+        let quoted = shown(&quoted);
+        assert!(quoted.contains(r"[ &quot;]\&quot;[\\&quot;, 1]<") && quoted.contains("&quot;next&quot;"), "{quoted}");
     }
 
     #[test]
