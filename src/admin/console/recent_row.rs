@@ -41,10 +41,16 @@ struct Part {
     class: &'static str,
     /// Where the text leads to, or nothing.
     link: String,
+    /// Whether the text is a sentence of ours, with names between backticks.
+    is_sentence: bool,
 }
 
 fn part(text: impl Into<String>, class: &'static str) -> Part {
-    Part { text: text.into(), class, link: String::new() }
+    Part { text: text.into(), class, link: String::new(), is_sentence: false }
+}
+
+fn sentence(text: &str) -> Part {
+    Part { is_sentence: true, ..part(text, "detail") }
 }
 
 impl Row {
@@ -84,7 +90,10 @@ impl Row {
     pub(crate) fn document(&self) -> Value {
         let cells = self.cells.iter().map(|cell| {
             let parts = cell.iter().map(|part| {
-                let pieces = text::pieces(&part.text, MOST_IN_CELL);
+                let pieces = match part.is_sentence {
+                    true => text::sentence_pieces(&part.text, MOST_IN_CELL),
+                    false => text::pieces(&part.text, MOST_IN_CELL),
+                };
                 json!({ "pieces": pieces, "class": part.class, "link": part.link })
             });
             parts.collect::<Vec<_>>()
@@ -97,7 +106,7 @@ fn shown(cell: &[Part]) -> Markup {
     html! {
         @for (index, part) in cell.iter().enumerate() {
             @if index > 0 { " " }
-            @let text = text::beginning(&part.text, MOST_IN_CELL);
+            @let text = if part.is_sentence { text::sentence(&part.text, MOST_IN_CELL) } else { text::beginning(&part.text, MOST_IN_CELL) };
             @if !part.link.is_empty() { a href=(part.link) class=[class(part)] { (text) } }
             @else { span class=[class(part)] { (text) } }
         }
@@ -149,8 +158,8 @@ fn result(record: &Record, entry: &Entry) -> Cell {
         }
     };
     let secret = record.secret.as_deref().map(|secret| part(secret, "badge"));
-    let cause = entry.cause().map(|cause| part(cause.detail.as_str(), "detail"));
-    let detail = record.detail.as_deref().map(|detail| part(detail, "detail"));
+    let cause = entry.cause().map(|cause| sentence(&cause.detail));
+    let detail = record.detail.as_deref().map(sentence);
     [Some(status), Some(word), secret, cause, detail].into_iter().flatten().collect()
 }
 
@@ -230,7 +239,7 @@ mod tests {
         assert_eq!(document["cells"].as_array().unwrap().len(), COLUMNS.len());
         assert_eq!(
             document["cells"][0][0]["pieces"],
-            json!([["POST /a/<script>", false], ["U+202E", true]]),
+            json!([{ "text": "POST /a/<script>" }, { "hidden": "U+202E" }]),
             "the script makes text of it"
         );
         assert_eq!(document["cells"][0][0]["link"], "/requests/1");

@@ -2,6 +2,7 @@
 //! characters, characters that change the direction of text, and bytes that are not UTF-8 are shown as their codes.
 
 use maud::{Markup, html};
+use serde::Serialize;
 
 use crate::telemetry::hidden_characters::is_hidden;
 
@@ -37,18 +38,43 @@ pub(crate) fn bytes(bytes: &[u8], lines: Lines) -> Markup {
     shown(&parts)
 }
 
-/// A text of one line as pieces for the script: each piece, and whether it is a code.
-pub(crate) fn pieces(text: &str, most: usize) -> Vec<(String, bool)> {
+/// A piece of a text of one line, for the script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Piece {
+    /// Characters that are shown as they are.
+    Text(String),
+    /// The code of a character that would not be seen.
+    Hidden(String),
+    /// A name, a key or a command.
+    Code(String),
+}
+
+/// The beginning of a text of one line in pieces, as [`beginning`] shows it.
+pub(crate) fn pieces(text: &str, most: usize) -> Vec<Piece> {
     let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+    let cut = (end < text.len()).then(|| Piece::Text("…".to_owned()));
+    pieces_of(text.get(..end).unwrap_or_default(), Piece::Text).into_iter().chain(cut).collect()
+}
+
+/// The beginning of a sentence of ours in pieces, as [`sentence`] shows it.
+pub(crate) fn sentence_pieces(text: &str, most: usize) -> Vec<Piece> {
+    if !has_names(text, most) {
+        return pieces(text, most);
+    }
+    let kinds = [Piece::Text, Piece::Code].into_iter().cycle();
+    text.split('`').zip(kinds).flat_map(|(part, kind)| pieces_of(part, kind)).collect()
+}
+
+fn pieces_of(text: &str, plain: fn(String) -> Piece) -> Vec<Piece> {
     let mut parts = Vec::new();
-    split(text.get(..end).unwrap_or_default(), Lines::One, &mut parts);
+    split(text, Lines::One, &mut parts);
     let piece = |part: &Part<'_>| match part {
-        Part::Plain(text) => ((*text).to_owned(), false),
-        Part::Hidden(character) => (code(*character), true),
-        Part::Bytes(_) => (String::new(), true),
+        Part::Plain(text) => plain((*text).to_owned()),
+        Part::Hidden(character) => Piece::Hidden(code(*character)),
+        Part::Bytes(_) => Piece::Text(String::new()),
     };
-    let cut = (end < text.len()).then(|| ("…".to_owned(), false));
-    parts.iter().map(piece).chain(cut).collect()
+    parts.iter().map(piece).collect()
 }
 
 /// Shows a text of one line.
@@ -66,8 +92,7 @@ pub(crate) fn beginning(text: &str, most: usize) -> Markup {
 
 /// Shows the beginning of a sentence of ours. What stands between backticks is shown as code.
 pub(crate) fn sentence(text: &str, most: usize) -> Markup {
-    let is_whole = text.chars().nth(most).is_none();
-    if !is_whole || !text.matches('`').count().is_multiple_of(2) {
+    if !has_names(text, most) {
         return beginning(text, most);
     }
     html! {
@@ -75,6 +100,11 @@ pub(crate) fn sentence(text: &str, most: usize) -> Markup {
             @if index.is_multiple_of(2) { (line(part)) } @else { code { (line(part)) } }
         }
     }
+}
+
+/// Whether a sentence is shown whole, and has each name between two backticks.
+fn has_names(text: &str, most: usize) -> bool {
+    text.chars().nth(most).is_none() && text.matches('`').count().is_multiple_of(2)
 }
 
 fn split<'t>(text: &'t str, lines: Lines, parts: &mut Vec<Part<'t>>) {

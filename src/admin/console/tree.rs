@@ -146,7 +146,9 @@ impl Node<'_> {
             },
             Self::Text(text) => html! { span.text { "\"" (text::line(text)) "\"" } },
             Self::Literal(literal) => html! { span.literal { (text::line(literal)) } },
-            Self::Deeper(value) => html! { span.literal { (text::line(value)) } span.detail { " (deeper than a tree shows)" } },
+            Self::Deeper(value) => {
+                html! { span.literal { (text::line(value)) } span.detail { " (deeper than a tree shows)" } }
+            }
         }
     }
 }
@@ -196,9 +198,13 @@ mod tests {
         assert!(over.contains("{&quot;a&quot;:[]}"), "{over}");
         // As deep as content that a page shows can be.
         assert!(shown(&nested(20_000)).contains(note));
-        let quoted = format!(r#"{}[ "]\"[\\", 1], "next" {}"#, "[".repeat(MOST_LEVELS), "]".repeat(MOST_LEVELS));
+        let quoted =
+            format!(r#"{}[ "]\"[\\", 1], "next" {}"#, "[".repeat(MOST_LEVELS), "]".repeat(MOST_LEVELS));
         let quoted = shown(&quoted);
-        assert!(quoted.contains(r"[ &quot;]\&quot;[\\&quot;, 1]<") && quoted.contains("&quot;next&quot;"), "{quoted}");
+        assert!(
+            quoted.contains(r"[ &quot;]\&quot;[\\&quot;, 1]<") && quoted.contains("&quot;next&quot;"),
+            "{quoted}"
+        );
     }
 
     #[test]

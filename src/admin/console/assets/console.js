@@ -43,34 +43,72 @@
 
   const prepare = (from) => { localise(from); copying(from); };
 
+  // A notice at the top of the page, or none.
+  const tell = (id, text) => {
+    const old = document.getElementById(id);
+    if (!text) { old?.remove(); return; }
+    if (old) { if (old.textContent !== text) old.textContent = text; return; }
+    const notice = document.createElement("p");
+    notice.id = id;
+    notice.className = "notice bad";
+    notice.setAttribute("role", "alert");
+    notice.textContent = text;
+    document.querySelector("main").prepend(notice);
+  };
+
   // Parts of the page with data-refresh are replaced by what the server says now. An answer that is read as a document
-  // runs no script. A part that has the focus, or a part of the selection, is left as it is.
-  const isInUse = (part) => part.contains(document.activeElement) && document.activeElement !== part
-    || (!document.getSelection().isCollapsed && document.getSelection().containsNode(part, true));
+  // runs no script. A part with a part of the selection is left as it is. What a person has opened stays open, and the focus
+  // goes to the same link or button. If there is none, the part is left as it is.
+  const nameOf = (element) => {
+    const text = ["BUTTON", "SUMMARY"].includes(element.tagName) ? element.textContent : element.getAttribute("href");
+    return [element.tagName, text, element.form?.getAttribute("action")].join(" ");
+  };
+  const USABLE = "a, button, summary, [tabindex]";
+  const twinOf = (element, part, fresh) => {
+    const alike = (from) => [...from.querySelectorAll(USABLE)].filter((other) => nameOf(other) === nameOf(element));
+    return alike(fresh)[alike(part).indexOf(element)];
+  };
+  const isSelected = (part) => !document.getSelection().isCollapsed && document.getSelection().containsNode(part, true);
   const replace = (part, now) => {
     const fresh = now.getElementById(part.id);
-    if (!fresh) { location.reload(); return; }
     prepare(fresh);
-    if (part.isEqualNode(fresh) || isInUse(part)) return;
-    const hadFocus = document.activeElement === part;
+    const opened = [...part.querySelectorAll("details")];
+    fresh.querySelectorAll("details").forEach((details, index) => { if (opened[index]) details.open = opened[index].open; });
+    if (part.isEqualNode(fresh) || isSelected(part)) return;
+    const focus = document.activeElement;
+    const twin = focus === part ? fresh : part.contains(focus) ? twinOf(focus, part, fresh) : null;
+    if (twin === undefined) return;
+    const scrolled = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
+    const side = part.scrollLeft;
     part.replaceWith(document.adoptNode(fresh));
-    if (hadFocus) fresh.focus({ preventScroll: true });
+    fresh.scrollLeft = side;
+    fresh.querySelectorAll(".scroll").forEach((box, index) => { box.scrollLeft = scrolled[index] ?? 0; });
+    twin?.focus({ preventScroll: true });
   };
-  let due = Date.now();
+  // The clock of the page: unlike the time of day, it is never set.
+  const clockNow = () => performance.now();
+  let due = clockNow(), shown = new Date();
+  const lost = (why) => tell("lost", `${why} This page shows what was so at ${today.format(shown)}. It tries again.`);
   const refresh = () => {
     const parts = [...document.querySelectorAll("[data-refresh]")];
     const seconds = Math.min(...parts.map((part) => Number(part.dataset.refresh) || 5));
-    if (parts.length === 0 || document.hidden || Date.now() < due) return;
-    due = Date.now() + 600000;
+    if (parts.length === 0 || document.hidden || clockNow() < due) return;
+    due = Infinity;
     const request = new XMLHttpRequest();
     request.open("GET", location.href);
     request.responseType = "document";
     request.timeout = 10000;
     request.onload = () => {
-      if (request.status === 401) { location.reload(); return; }
-      if (request.response) parts.forEach((part) => part.isConnected && replace(part, request.response));
+      const { status, response } = request;
+      const isWhole = response && parts.every((part) => response.getElementById(part.id));
+      if (status === 401 || status === 404 || (status === 200 && !isWhole)) { location.reload(); return; }
+      if (!isWhole) { lost(`The gateway answers with ${status}.`); return; }
+      shown = new Date();
+      tell("lost");
+      parts.forEach((part) => part.isConnected && replace(part, response));
     };
-    request.onloadend = () => { due = Date.now() + seconds * 1000; };
+    request.onerror = request.ontimeout = () => lost("The gateway does not answer.");
+    request.onloadend = () => { due = clockNow() + seconds * 1000; };
     request.send();
   };
 
@@ -84,12 +122,12 @@
       const element = document.createElement(part.link ? "a" : "span");
       if (part.link) element.href = part.link;
       if (part.class) element.className = part.class;
-      for (const [text, isCode] of part.pieces) {
-        if (!isCode) { element.append(text); continue; }
-        const code = document.createElement("span");
-        code.className = "code";
-        code.textContent = text;
-        element.append(code);
+      for (const { text, hidden, code } of part.pieces) {
+        if (text !== undefined) { element.append(text); continue; }
+        const piece = document.createElement(code === undefined ? "span" : "code");
+        if (code === undefined) piece.className = "code";
+        piece.textContent = code ?? hidden;
+        element.append(piece);
       }
       cell.append(element);
     });
@@ -106,6 +144,7 @@
       const lost = missed > 0 ? ` ${missed} were left out because of the load.` : "";
       const now = paused ? `Paused. ${waiting.length} more.` : "Live. The newest are first.";
       if (last !== now + lost) state.textContent = last = now + lost;
+      state.classList.remove("bad");
     };
     const rowOf = (entry) => {
       const row = document.createElement("tr");
@@ -132,17 +171,33 @@
       if (empty && live.rows.length > 0) empty.remove();
       say();
     };
-    const source = new EventSource(live.dataset.stream);
-    source.addEventListener("row", (event) => {
-      waiting.push(JSON.parse(event.data));
-      if (waiting.length > most) waiting = waiting.slice(-most);
-      if (!drawing) { drawing = true; setTimeout(draw, 50); }
-    });
-    source.addEventListener("missed", (event) => { missed += JSON.parse(event.data).missed; say(); });
-    source.onopen = say;
-    source.onerror = () => {
-      state.textContent = last = source.readyState === EventSource.CLOSED ? "The stream has ended: load the page again." : "Connecting again…";
+    // A page that is not seen leaves its place to others: browsers open few connections to one server. It goes on behind the last
+    // row that it has got.
+    const stream = new URL(live.dataset.stream, location);
+    let source = null;
+    const broken = (event) => {
+      const hasEnded = event.target.readyState === EventSource.CLOSED;
+      state.textContent = last = hasEnded ? "The stream has ended: load the page again." : "The gateway does not answer. Connecting again…";
+      state.classList.add("bad");
     };
+    const follow = () => {
+      source = new EventSource(stream);
+      source.addEventListener("row", (event) => {
+        stream.searchParams.set("after", event.lastEventId);
+        waiting.push(JSON.parse(event.data));
+        if (waiting.length > most) waiting = waiting.slice(-most);
+        if (!drawing) { drawing = true; setTimeout(draw, 50); }
+      });
+      source.addEventListener("missed", (event) => { missed += JSON.parse(event.data).missed; say(); });
+      source.onopen = say;
+      source.onerror = broken;
+    };
+    const look = () => {
+      if (document.hidden) { source?.close(); source = null; }
+      else if (!source) follow();
+    };
+    document.addEventListener("visibilitychange", look);
+    look();
     button.hidden = false;
     button.onclick = () => {
       paused = !paused;
@@ -161,7 +216,7 @@
     const link = next.querySelector("a");
     if (link) link.focus();
   };
-  const KEYS = [["j, k", "next row, previous row"], ["Enter", "open the row"], ["/", "go to the filter"], ["g then n, l, r, q, d", "go to a page: Now, Live, Refused, Queue, Dead"], ["?", "show these keys"]];
+  const KEYS = [["j, k", "next row, previous row"], ["Enter", "open the row"], ["/", "go to the filter"], ["g then n, l, r, q, d, p", "go to a page: Now, Live, Refused, Queue, Dead, Replays"], ["?", "show these keys"]];
   const help = () => {
     let box = document.getElementById("keys");
     if (!box) {
@@ -183,7 +238,7 @@
     }
     if (!box.open) box.showModal();
   };
-  const PAGES = { n: "/", l: "/live", r: "/refused", q: "/queue", d: "/dead" };
+  const PAGES = { n: "/", l: "/live", r: "/refused", q: "/queue", d: "/dead", p: "/replays" };
   let going = false;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, select, textarea, dialog")) return;
@@ -202,13 +257,43 @@
     }
   });
 
+  // An action is about the filter that was counted. If the form of the filter says something else, the action waits for a count.
+  const filter = document.querySelector("form.filter");
+  const actions = filter ? document.querySelectorAll(`form[method=post][action="${filter.getAttribute("action")}"] button`) : [];
+  const compare = () => {
+    const differs = (field) => field.type !== "hidden" && (field.tagName === "SELECT"
+      ? [...field.options].some((option, index) => option.selected !== (option.defaultSelected || (index === 0 && !field.querySelector("[selected]"))))
+      : field.tagName === "INPUT" && field.value.trim() !== field.defaultValue);
+    const isOther = [...filter.elements].some(differs);
+    actions.forEach((button) => { button.disabled = isOther; });
+    tell("uncounted", isOther ? "The filter has changed, and the number below is of the filter before. Press Filter to count again." : "");
+  };
+  if (actions.length > 0) {
+    filter.addEventListener("input", compare);
+    addEventListener("pageshow", compare);
+  }
+
   // A form is sent once.
   document.addEventListener("submit", (event) => {
     if (event.target.method !== "post") return;
     if (event.target.dataset.sent) { event.preventDefault(); return; }
     event.target.dataset.sent = "yes";
   });
-  addEventListener("pageshow", () => each("form[data-sent]", document, (form) => { delete form.dataset.sent; }));
+  addEventListener("pageshow", () => {
+    each("form[data-sent]", document, (form) => { delete form.dataset.sent; });
+    due = Math.min(due, clockNow() + LOOK);
+  });
+
+  // The zone of the times on the page.
+  const viewer = document.querySelector(".viewer");
+  if (viewer) {
+    const zone = document.createElement("span");
+    const { timeZone } = clock.resolvedOptions();
+    const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" }).formatToParts().find(({ type }) => type === "timeZoneName");
+    zone.className = "zone";
+    zone.textContent = `times: ${timeZone} (${(offset?.value ?? "").replace("GMT", "UTC")})`;
+    viewer.prepend(zone);
+  }
 
   prepare(document);
   setInterval(() => { localise(document); refresh(); }, LOOK);

@@ -104,7 +104,7 @@ impl Live<'_> {
             @if self.left_out > 0 {
                 p.detail { (number(self.left_out)) " were left out so far, because they came faster than they are kept." }
             }
-            div.scroll role="region" aria-label="Requests and deliveries" tabindex="0" {
+            div.scroll role="group" aria-label="Requests and deliveries" tabindex="0" {
                 table.stack.rows {
                     thead { tr { th scope="col" { "Ended" } @for column in COLUMNS { th scope="col" { (column) } } } }
                     tbody #live data-stream=[stream] data-most=(MOST_ROWS) {

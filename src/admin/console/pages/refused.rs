@@ -53,7 +53,7 @@ pub(crate) fn body(entries: &[Numbered], kept: usize, left_out: u64, capturing: 
             @if left_out > 0 { (number(left_out)) " entries of any kind were left out so far, because they came faster than they are kept. " }
             a href="/live?state=refused" { "Show them one by one" }
         }
-        div.scroll #refused data-refresh="5" role="region" aria-label="Refusals" tabindex="0" {
+        div.scroll #refused data-refresh="5" role="group" aria-label="Refusals" tabindex="0" {
             table.stack.rows {
                 thead { tr {
                     th scope="col" { "Reason" }
