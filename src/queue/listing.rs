@@ -77,6 +77,52 @@ impl Failure {
     }
 }
 
+/// The word of a failure, as a filter names it, of a dead delivery with this last attempt.
+#[must_use]
+pub fn failure_word(cause: DeadCause, last: Option<&Attempt>) -> String {
+    match (cause, last) {
+        (DeadCause::Damaged, _) | (DeadCause::Refused | DeadCause::Undeliverable, None) => {
+            cause.as_str().to_owned()
+        }
+        (DeadCause::Refused | DeadCause::Undeliverable, Some(Attempt { status: Some(status), .. })) => {
+            status.to_string()
+        }
+        (DeadCause::Refused | DeadCause::Undeliverable, Some(Attempt { outcome, .. })) => {
+            outcome.as_str().to_owned()
+        }
+    }
+}
+
+/// Dead letters of one route that have failed alike.
+#[derive(Clone, Debug)]
+pub struct DeadGroup {
+    /// The route.
+    pub route: RouteName,
+    /// Why one of the deliveries was given up.
+    pub cause: DeadCause,
+    /// The last attempt of this delivery.
+    pub last: Option<Attempt>,
+    /// The event of this delivery.
+    pub example: EventId,
+    /// The number of the events.
+    pub events: u64,
+    /// When the event was received that was stored first.
+    pub first: Time,
+    /// When the event was received that was stored last.
+    pub latest: Time,
+}
+
+/// A part of the dead letters.
+#[derive(Clone, Debug, Default)]
+pub struct DeadPart {
+    /// The groups.
+    pub groups: Vec<DeadGroup>,
+    /// The number of the events. An event with two failures is in two groups.
+    pub events: u64,
+    /// The number before which the next part begins. `None` at the end.
+    pub next: Option<i64>,
+}
+
 /// The order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

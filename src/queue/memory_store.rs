@@ -13,10 +13,10 @@ use crate::queue::event::{
 };
 use crate::queue::id::EventId;
 use crate::queue::store::{
-    Batch, Bounds, Change, Class, Committed, Completion, Counts, DamagedDelivery, DeadCause, DeadLetter,
-    DeliveryId, DeliverySummary, Destination, Detail, Due, DueDelivery, DueQuery, FIRST_ATTEMPTS, Filter,
-    Found, Job, LAST_ATTEMPTS, Next, Reader, Retention, Settled, State, Statistics, Store, StoreError,
-    Summary, another_since,
+    Batch, Bounds, Change, Class, Committed, Completion, Counts, DamagedDelivery, DeadCause, DeadGroup,
+    DeadLetter, DeadPart, DeliveryId, DeliverySummary, Destination, Detail, Due, DueDelivery, DueQuery,
+    FIRST_ATTEMPTS, Filter, Found, Job, LAST_ATTEMPTS, Next, Reader, Retention, Settled, State, Statistics,
+    Store, StoreError, Summary, another_since, failure_word,
 };
 use crate::queue::time::Time;
 
@@ -176,11 +176,8 @@ impl Reader for Memory {
         Ok(Found { found: found.into_iter().map(|(_, row)| row.info.id).collect(), next })
     }
 
-    fn latest_dead(&mut self, most: usize) -> Result<Vec<EventId>, StoreError> {
-        let tables = self.tables();
-        let dead = Filter { state: Some("dead".to_owned()), ..Filter::default() };
-        let met = tables.events.iter().rev().filter(|(event, row)| tables.meets(**event, row, &dead));
-        Ok(met.map(|(_, row)| row.info.id).take(most).collect())
+    fn dead_part(&mut self, before: Option<i64>, most: usize) -> Result<DeadPart, StoreError> {
+        Ok(self.tables().dead_part(before, most))
     }
 
     fn jobs(&mut self) -> Result<Vec<Job>, StoreError> {
@@ -546,6 +543,45 @@ impl Tables {
             due.next = ready.iter().map(|(_, delivery)| delivery.due).find(|due| *due > query.now);
         }
         due
+    }
+
+    fn dead_part(&self, before: Option<i64>, most: usize) -> DeadPart {
+        let before = before.and_then(|before| u64::try_from(before).ok()).unwrap_or(u64::MAX);
+        let (mut part, mut deliveries) = (DeadPart::default(), 0_usize);
+        let mut groups: BTreeMap<(RouteName, String), DeadGroup> = BTreeMap::new();
+        for (event, row) in self.events.range(..before).rev() {
+            let dead = |delivery: &Delivery| match delivery.state {
+                State::Dead(cause) => Some((cause, delivery.kept.last().cloned())),
+                State::Queued | State::Delivered => None,
+            };
+            let dead: Vec<_> = self.of_event(*event).filter_map(|(_, delivery)| dead(delivery)).collect();
+            let mut counted = BTreeSet::new();
+            for (cause, last) in &dead {
+                let word = failure_word(*cause, last.as_ref());
+                if !counted.insert(word.clone()) {
+                    continue;
+                }
+                let group = groups.entry((row.info.route.clone(), word)).or_insert_with(|| DeadGroup {
+                    route: row.info.route.clone(),
+                    cause: *cause,
+                    last: last.clone(),
+                    example: row.info.id,
+                    events: 0,
+                    first: row.info.received,
+                    latest: row.info.received,
+                });
+                group.events = group.events.saturating_add(1);
+                group.first = row.info.received;
+            }
+            part.events = part.events.saturating_add(u64::from(!dead.is_empty()));
+            deliveries = deliveries.saturating_add(dead.len());
+            if deliveries >= most {
+                part.next = i64::try_from(*event).ok();
+                break;
+            }
+        }
+        part.groups = groups.into_values().collect();
+        part
     }
 
     fn meets(&self, event: u64, row: &Row, filter: &Filter) -> bool {

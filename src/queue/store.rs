@@ -11,8 +11,8 @@ pub use super::delivery_state::{
 use super::event::{DuplicateKey, Event, OrderKey, RouteName, Upstream};
 use super::id::EventId;
 pub use super::listing::{
-    Bounds, Counts, DeadLetter, DeliverySummary, Detail, FIRST_ATTEMPTS, Failure, Filter, Found,
-    LAST_ATTEMPTS, Order, Statistics, Summary,
+    Bounds, Counts, DeadGroup, DeadLetter, DeadPart, DeliverySummary, Detail, FIRST_ATTEMPTS, Failure,
+    Filter, Found, LAST_ATTEMPTS, Order, Statistics, Summary, failure_word,
 };
 pub use super::store_error::{OpenError, Refused, StoreError};
 use super::time::Time;
@@ -307,12 +307,13 @@ pub trait Reader: Send {
         bounds: Bounds,
     ) -> Result<Found<EventId>, StoreError>;
 
-    /// The latest dead letters, at most `most` of them, in the order in which they were stored. The time does not depend on
-    /// the number of other events.
+    /// A part of the dead letters, in groups of equal failures: the events that were stored before the number `before`, the
+    /// latest first, with at least `most` dead deliveries together if there are as many. The time depends on `most` alone. No event is in
+    /// two parts.
     ///
     /// # Errors
     /// [`StoreError`]
-    fn latest_dead(&mut self, most: usize) -> Result<Vec<EventId>, StoreError>;
+    fn dead_part(&mut self, before: Option<i64>, most: usize) -> Result<DeadPart, StoreError>;
 
     /// The jobs, the earliest first.
     ///

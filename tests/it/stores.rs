@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookgate::queue::event::{AttemptOutcome, Event, Upstream};
+use hookgate::queue::event::{Attempt, AttemptOutcome, Event, Upstream};
 use hookgate::queue::memory_store::Memory;
 use hookgate::queue::sqlite::{OwnerLock, Sqlite};
 use hookgate::queue::store::{
@@ -98,12 +98,12 @@ impl Opened {
             Next::Delivered => AttemptOutcome::Delivered,
             Next::Again { .. } | Next::Dead(_) => AttemptOutcome::Refused,
         };
-        let completion = Completion {
-            id,
-            since: self.since.get(&id).copied().unwrap_or_default(),
-            attempt: attempt(now, outcome),
-            next,
-        };
+        self.end(now, id, next, attempt(now, outcome))
+    }
+
+    fn end(&mut self, now: u64, id: DeliveryId, next: Next, attempt: Attempt) -> Committed {
+        let since = self.since.get(&id).copied().unwrap_or_default();
+        let completion = Completion { id, since, attempt, next };
         let now = Time::from_millis(now);
         self.commit(Batch { completions: vec![completion], now, ..Batch::default() })
     }

@@ -15,7 +15,7 @@ use super::replay::{self, DEFAULT_RATE, HIGHEST_RATE, Replay};
 use super::view::{self, Content};
 use super::{Asking, MOST_SHOWN_AT_ONCE, store};
 use crate::queue::id::EventId;
-use crate::queue::store::{Bounds, Change, Detail, Filter, Found, Summary};
+use crate::queue::store::{Bounds, Change, DeadPart, Detail, Filter, Found, Summary};
 use crate::queue::time::Time;
 
 /// The most events on a page.
@@ -46,8 +46,8 @@ const DISCARDED_AT_ONCE: usize = 256;
 /// How many events one read counts.
 const COUNTED_AT_ONCE: usize = 5_000;
 
-/// How many dead letters one read returns.
-const DEAD_AT_ONCE: usize = 500;
+/// About how many dead letters one read counts.
+const DEAD_AT_ONCE: usize = 5_000;
 
 /// The document of a request to discard events.
 #[derive(Debug, Deserialize)]
@@ -265,30 +265,23 @@ impl Asking<'_> {
         found.ok_or_else(|| Refusal::not_found("there is no such event"))
     }
 
-    /// Reads the latest dead letters, at most `most` of them. Each read is short, so that the store's other readers need not
-    /// wait. Returns whether there are more.
-    pub(crate) async fn each_dead(
+    /// Reads dead letters in parts, the latest first, beginning before the number `before`, for about 100 ms. Each read is short,
+    /// so that the store's other readers need not wait. Returns the number before which the next call begins, or `None` at the end.
+    pub(crate) async fn each_dead_part(
         &self,
-        most: usize,
-        mut take: impl FnMut(&Summary),
-    ) -> Result<bool, Refusal> {
+        mut before: Option<i64>,
+        mut take: impl FnMut(DeadPart),
+    ) -> Result<Option<i64>, Refusal> {
         let _place = self.may_take_long()?;
         let began = Instant::now();
-        let read = most.saturating_add(1);
-        let all = store::read(&self.queue, move |store| store.latest_dead(read)).await?;
-        let mut left = all.len();
-        for ids in all.get(..most.min(left)).unwrap_or_default().chunks(DEAD_AT_ONCE) {
-            if left < all.len() && began.elapsed() >= SEARCH {
-                break;
+        loop {
+            let part = store::read(&self.queue, move |store| store.dead_part(before, DEAD_AT_ONCE)).await?;
+            before = part.next;
+            take(part);
+            if before.is_none() || began.elapsed() >= SEARCH {
+                return Ok(before);
             }
-            left = left.saturating_sub(ids.len());
-            let ids = ids.iter().map(ToString::to_string).collect();
-            let of_page = Filter { ids, ..Filter::default() };
-            let bounds = Bounds::of(DEAD_AT_ONCE);
-            let page = store::read(&self.queue, move |store| store.page(&of_page, None, bounds)).await?;
-            page.found.iter().for_each(&mut take);
         }
-        Ok(left > 0)
     }
 
     /// The time of the request.

@@ -1,6 +1,8 @@
 //! Shell. Makes the changes that forms ask for. After a change, the browser goes back to a page, and the page tells what
 //! has happened. So a reload repeats no change.
 
+use std::sync::PoisonError;
+
 use http::Response;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -39,6 +41,8 @@ impl Console {
             Ok(form) => self.try_change(change, &form, person, time_limit).await,
             Err(refusal) => Err(refusal),
         };
+        // What was counted before is no longer so.
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).forget();
         let (notice, page) = match made {
             Ok(Made { text, page }) => (Notice { is_done: true, text }, page),
             Err(refusal) => (Notice { is_done: false, text: refusal.error }, None),

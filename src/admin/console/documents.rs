@@ -5,6 +5,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::queue::event::AttemptOutcome;
+use crate::telemetry::recent::entry::DeliveryAttempt;
+
 /// Reads a document.
 ///
 /// # Errors
@@ -42,6 +45,38 @@ pub(crate) struct Destination {
     pub(crate) paused: bool,
     pub(crate) circuit: String,
     pub(crate) seconds_to_empty: Option<u64>,
+    /// What the last failed attempt met. The console adds this to destinations with an open circuit.
+    #[serde(skip)]
+    pub(crate) last_failure: Option<String>,
+}
+
+impl Overview {
+    /// Adds to each destination with an open circuit what its last failed attempt met. The attempts come with the latest first.
+    pub(crate) fn explain<'a>(&mut self, attempts: impl Iterator<Item = &'a DeliveryAttempt> + Clone) {
+        let copies: Vec<_> =
+            self.upstreams.iter().map(|one| (one.route.clone(), one.upstream.clone())).collect();
+        for one in self.upstreams.iter_mut().filter(|one| one.circuit == "open") {
+            let is_of_route = |attempt: &DeliveryAttempt| {
+                *attempt.route.path == *one.route.path
+                    && attempt.route.model.as_deref() == one.route.model.as_deref()
+            };
+            let is_of_upstream = |attempt: &DeliveryAttempt| match one.upstream.as_str() {
+                // The attempt has the address of the upstream, and the overview has no address of the main one.
+                "main" => {
+                    !copies.iter().any(|(route, copy)| *route == one.route && **copy == *attempt.upstream)
+                }
+                copy => *attempt.upstream == *copy,
+            };
+            let has_failed = |attempt: &DeliveryAttempt| attempt.outcome != AttemptOutcome::Delivered;
+            let mut attempts = attempts.clone();
+            let last = attempts.find(|one| is_of_route(one) && is_of_upstream(one) && has_failed(one));
+            one.last_failure = last.map(|attempt| match (&attempt.detail, attempt.status) {
+                (Some(detail), _) => detail.clone(),
+                (None, Some(status)) => format!("the app answered {status}"),
+                (None, None) => attempt.outcome.as_str().replace('_', " "),
+            });
+        }
+    }
 }
 
 /// A page of a list of events.

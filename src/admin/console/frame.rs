@@ -65,6 +65,8 @@ pub(crate) struct Viewer {
 #[derive(Clone, Debug)]
 pub(crate) struct Frame<'f> {
     pub(crate) title: &'f str,
+    /// What the page is about, for the browser's tabs and history. `None` if the title says enough.
+    pub(crate) subject: Option<&'f str>,
     pub(crate) tab: Option<Tab>,
     /// `None` on pages for people without a session.
     pub(crate) viewer: Option<&'f Viewer>,
@@ -80,7 +82,7 @@ impl Frame<'_> {
             html lang="en" {
                 head {
                     meta charset="utf-8";
-                    title { (self.title) " · hookgate" }
+                    title { (self.title) @if let Some(subject) = self.subject { " " (text::line(subject)) } " · hookgate" }
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     link rel="stylesheet" href={ "/assets/" (assets::STYLE.name) };
@@ -118,8 +120,8 @@ impl Frame<'_> {
                         span { "signed in as " strong { (text::line(&viewer.name)) } }
                         @match viewer.access {
                             Access::Operate => {}
-                            Access::ReadRole => span.badge title="The token of this session has the role read" { "may only read" },
-                            Access::ReadOnly => span.badge title="console = \"read-only\"" { "read-only" },
+                            Access::ReadRole => span.badge { "may only read" },
+                            Access::ReadOnly => span.badge { "read-only" },
                         }
                         form method="post" action="/logout" { button.quiet { "Log out" } }
                     }
@@ -137,6 +139,17 @@ impl Frame<'_> {
                     p.notice.bad role="alert" { strong { "Not done: " } (text::line(&notice.text)) }
                 }
             }
+        }
+    }
+}
+
+/// Why the viewer is offered no change. Nothing if the viewer may change things.
+pub(crate) fn may_not(access: Access, what: &str) -> Markup {
+    html! {
+        @match access {
+            Access::Operate => {},
+            Access::ReadRole => p.detail { "You cannot " (what) " here: the token of this session has the role " code { "read" } "." },
+            Access::ReadOnly => p.detail { "You cannot " (what) " here: " code { "[admin]" } " has " code { "console = \"read-only\"" } "." },
         }
     }
 }
@@ -303,7 +316,7 @@ mod tests {
 
     fn framed(access: Access, notice: Option<&Notice>) -> String {
         let viewer = viewer(access);
-        Frame { title: "Queue", tab: Some(Tab::Queue), viewer: Some(&viewer), notice }
+        Frame { title: "Queue", subject: None, tab: Some(Tab::Queue), viewer: Some(&viewer), notice }
             .page(&html! { p { "x" } })
     }
 

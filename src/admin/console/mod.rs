@@ -6,6 +6,7 @@
 mod advice;
 mod assets;
 mod change;
+mod dead_groups;
 mod documents;
 mod filter_form;
 mod frame;
@@ -48,6 +49,7 @@ use crate::admin::time_limit::TimeLimit;
 use crate::config::{ConsoleMode, Role, Token};
 use crate::runtime::control::Control;
 use crate::tls::provider::provider;
+use dead_groups::DeadCount;
 use frame::{Access, Viewer};
 use guard::{Channel, Purpose, Refused};
 use history::{Ended, History, SAMPLE};
@@ -68,6 +70,7 @@ pub(crate) struct Console {
     api: Arc<Api>,
     sessions: Mutex<Sessions>,
     history: Mutex<History>,
+    dead: Mutex<DeadCount>,
     /// The places of pages that follow the stream.
     streams: Arc<Semaphore>,
 }
@@ -109,6 +112,7 @@ impl Console {
             api: Arc::clone(api),
             sessions: Mutex::default(),
             history: Mutex::default(),
+            dead: Mutex::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         }
     }

@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use maud::Markup;
 use tracing::info;
 
+use super::documents::Overview;
 use super::pages::event::{Form, Shown};
 use super::pages::live::{Asked, Live};
 use super::pages::{refused, request};
@@ -17,7 +18,7 @@ use crate::admin::recent_stream::{self, EntryId, Following, Source};
 use crate::admin::response_content::Content;
 use crate::admin::time_limit::TimeLimit;
 use crate::telemetry::recent::Recent;
-use crate::telemetry::recent::entry::Numbered;
+use crate::telemetry::recent::entry::{Numbered, Subject};
 use crate::telemetry::recent::filter::{Filter, FilterError, State};
 use crate::telemetry::record::Record;
 
@@ -132,6 +133,20 @@ impl Console {
         let captured = entry.entry.captured().ok_or_else(not_captured)?;
         info!(who = %person.who(), request = number, "content was downloaded from the console");
         Ok(file(&format!("request-{number}.bin"), captured.content()))
+    }
+
+    /// Adds to each destination with an open circuit what its last failed attempt met, if the attempt is still kept.
+    pub(super) fn explain_stops(&self, overview: &mut Overview) {
+        if overview.upstreams.iter().all(|one| one.circuit != "open") {
+            return;
+        }
+        let recent = self.control.recent();
+        let filter = Filter { state: Some(State::Delivery), ..Filter::default() };
+        let entries = recent.page(&filter, None, recent.places()).entries;
+        overview.explain(entries.iter().filter_map(|entry| match &entry.entry.subject {
+            Subject::Delivery(attempt) => Some(attempt),
+            Subject::Request(_) | Subject::Cause(_) => None,
+        }));
     }
 
     fn hides_request(&self, entry: &Numbered) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -11,9 +11,10 @@ use http_body_util::Full;
 use maud::Markup;
 use tracing::info;
 
+use super::dead_groups::Counted as DeadCounted;
 use super::documents::{self, Counted, Event, EventList, Overview, Replay, Replays};
 use super::frame::{Frame, Tab, failure};
-use super::pages::dead::Groups;
+use super::pages::dead::Dead;
 use super::pages::event::{EventPage, Form, Shown};
 use super::pages::now::{self, Certificate, Refusals};
 use super::pages::{queue, replay};
@@ -38,15 +39,14 @@ use crate::tls::certificate;
 /// The events on a page of a list.
 const ON_PAGE: usize = 50;
 
-/// The most dead letters that are read for the page that groups them.
-const MOST_DEAD: usize = 10_000;
-
 /// The samples of a minute.
 const MINUTE: usize = 12;
 
 /// A page without its frame.
 struct Body {
     title: &'static str,
+    /// What the page is about, for the browser's tabs and history.
+    subject: Option<String>,
     tab: Option<Tab>,
     status: StatusCode,
     body: Markup,
@@ -54,7 +54,7 @@ struct Body {
 
 impl Body {
     fn new(title: &'static str, tab: Tab, body: Markup) -> Self {
-        Self { title, tab: Some(tab), status: StatusCode::OK, body }
+        Self { title, subject: None, tab: Some(tab), status: StatusCode::OK, body }
     }
 }
 
@@ -101,9 +101,10 @@ impl Console {
                 Some(page.map(|(status, body)| Body { status, ..Body::new("Live", Tab::Live, body) }))
             }
             Place::Refused => Some(self.refused_page().map(|body| Body::new("Refused", Tab::Refused, body))),
-            Place::Request(number) => Some(
-                self.request_page(*number, query, person).map(|body| Body::new("Request", Tab::Live, body)),
-            ),
+            Place::Request(number) => Some(self.request_page(*number, query, person).map(|body| Body {
+                subject: Some(number.to_string()),
+                ..Body::new("Request", Tab::Live, body)
+            })),
             Place::Now
             | Place::LiveStream
             | Place::Queue
@@ -133,22 +134,25 @@ impl Console {
         }
         let asking = asking?;
         match place {
-            Place::Queue => queue_page(&asking, query, person).await,
+            Place::Queue => self.queue_page(&asking, query, person).await,
             Place::Dead => {
-                let mut groups = Groups::default();
-                groups.is_capped = asking.each_dead(MOST_DEAD, |event| groups.add(event)).await?;
-                Ok(Body::new("Dead letters", Tab::Dead, groups.body(person.viewer.access)))
+                let overview: Overview = read(asking.overview())?;
+                let all = overview.upstreams.iter().fold(0_u64, |sum, one| sum.saturating_add(one.dead));
+                let counted = self.dead_counted(&asking).await?;
+                let page = Dead { counted: &counted, all, access: person.viewer.access };
+                Ok(Body::new("Dead letters", Tab::Dead, page.body()))
             }
             Place::Event(id) => self.event_page(&asking, *id, query, person).await,
-            Place::Replay => choice_page(&asking, query, person, Action::Replay).await,
-            Place::Discard => choice_page(&asking, query, person, Action::Discard).await,
+            Place::Replay => choice_page(&asking, query, person, replay::Action::Replay).await,
+            Place::Discard => choice_page(&asking, query, person, replay::Action::Discard).await,
             Place::Replays => {
                 let Replays { replays } = read(asking.replays())?;
                 Ok(Body::new("Replays", Tab::Replays, replay::list(&replays, person.viewer.access)))
             }
             Place::OneReplay(id) => {
                 let one: Replay = read(asking.replay(*id)?)?;
-                Ok(Body::new("Replay", Tab::Replays, replay::one(&one, person.viewer.access)))
+                let body = replay::one(&one, person.viewer.access);
+                Ok(Body { subject: Some(id.to_string()), ..Body::new("Replay", Tab::Replays, body) })
             }
             Place::Now
             | Place::Live
@@ -165,7 +169,10 @@ impl Console {
     /// The page *Now*.
     fn now_page(&self, asking: Option<&Asking<'_>>) -> Result<Markup, Refusal> {
         let control = &self.control;
-        let overview: Option<Overview> = asking.map(|asking| read(asking.overview())).transpose()?;
+        let mut overview: Option<Overview> = asking.map(|asking| read(asking.overview())).transpose()?;
+        if let Some(overview) = &mut overview {
+            self.explain_stops(overview);
+        }
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (minute, steps) = history.last(MINUTE);
         let (lately, _) = history.last(usize::MAX);
@@ -194,8 +201,14 @@ impl Console {
 
     fn framed(&self, person: &Person, page: Body) -> Response<Content> {
         let notice = if person.is_navigation { self.sessions().told(&person.session) } else { None };
-        let Body { title, tab, status, body } = page;
-        let frame = Frame { title, tab, viewer: Some(&person.viewer), notice: notice.as_ref() };
+        let Body { title, subject, tab, status, body } = page;
+        let frame = Frame {
+            title,
+            subject: subject.as_deref(),
+            tab,
+            viewer: Some(&person.viewer),
+            notice: notice.as_ref(),
+        };
         html(status, frame.page(&body))
     }
 
@@ -224,7 +237,40 @@ impl Console {
             (Some(Ok(_)) | None, _) => Shown::NotAsked,
         };
         let page = EventPage { event: &event, content, access: person.viewer.access };
-        Ok(Body::new("Event", Tab::Queue, page.body()))
+        Ok(Body { subject: Some(event.id.clone()), ..Body::new("Event", Tab::Queue, page.body()) })
+    }
+
+    /// The dead letters in groups. A long count goes on with each call.
+    async fn dead_counted(&self, asking: &Asking<'_>) -> Result<DeadCounted, Refusal> {
+        let count = || self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pass = match count().next(Instant::now()) {
+            Ok(kept) => return Ok(kept),
+            Err(pass) => pass,
+        };
+        let groups = &mut pass.groups;
+        pass.next =
+            asking.each_dead_part(pass.next, |part| groups.add(part, |path| self.hides(path))).await?;
+        let is_whole = pass.next.is_none();
+        Ok(count().put(pass, is_whole, asking.now(), Instant::now()))
+    }
+
+    /// The page *Queue*.
+    async fn queue_page(&self, asking: &Asking<'_>, query: &Query, person: &Person) -> Result<Body, Refusal> {
+        let mut overview: Overview = read(asking.overview())?;
+        self.explain_stops(&mut overview);
+        let list = list(asking, query).await;
+        let page = queue::Queue {
+            overview: &overview,
+            filter: &query.filter,
+            list: list
+                .as_ref()
+                .map(|(list, counted)| (list, *counted))
+                .map_err(|refusal| refusal.error.as_str()),
+            is_first: query.own("before").is_none(),
+            access: person.viewer.access,
+        };
+        let status = list.as_ref().map_or_else(|refusal| refusal.status, |_list| StatusCode::OK);
+        Ok(Body { status, ..Body::new("Queue", Tab::Queue, page.body()) })
     }
 
     /// The content of an event as a file.
@@ -287,26 +333,11 @@ fn wrong(refusal: &Refusal) -> Body {
         StatusCode::NOT_FOUND if refusal.reason.is_none() => "Not found",
         _ => "Not possible",
     };
-    Body { title, tab: None, status: refusal.status, body: failure(&refusal.error) }
+    Body { title, subject: None, tab: None, status: refusal.status, body: failure(&refusal.error) }
 }
 
 fn read<T: serde::de::DeserializeOwned>(document: serde_json::Value) -> Result<T, Refusal> {
     documents::read(document).map_err(|error| Refusal::unavailable(error.to_string()))
-}
-
-/// The page *Queue*.
-async fn queue_page(asking: &Asking<'_>, query: &Query, person: &Person) -> Result<Body, Refusal> {
-    let overview: Overview = read(asking.overview())?;
-    let list = list(asking, query).await;
-    let page = queue::Queue {
-        overview: &overview,
-        filter: &query.filter,
-        list: list.as_ref().map(|(list, counted)| (list, *counted)).map_err(|refusal| refusal.error.as_str()),
-        is_first: query.own("before").is_none(),
-        access: person.viewer.access,
-    };
-    let status = list.as_ref().map_or_else(|refusal| refusal.status, |_list| StatusCode::OK);
-    Ok(Body { status, ..Body::new("Queue", Tab::Queue, page.body()) })
 }
 
 /// A page of events, and how many match.
@@ -337,19 +368,12 @@ fn query_of(filter: &Filter, own: &[(&str, &str)]) -> String {
     url("", filter, own).trim_start_matches('?').to_owned()
 }
 
-/// What a person chooses events for.
-#[derive(Clone, Copy, Debug)]
-enum Action {
-    Replay,
-    Discard,
-}
-
 /// The page that counts the events of a filter, and offers the action.
 async fn choice_page(
     asking: &Asking<'_>,
     query: &Query,
     person: &Person,
-    action: Action,
+    action: replay::Action,
 ) -> Result<Body, Refusal> {
     let overview: Overview = read(asking.overview())?;
     let routes: Vec<_> = overview.upstreams.iter().map(|upstream| &upstream.route).collect();
@@ -368,8 +392,8 @@ async fn choice_page(
     };
     let status = chosen.as_ref().map_or_else(|refusal| refusal.status, |_chosen| StatusCode::OK);
     let body = match action {
-        Action::Replay => Body::new("Send events again", Tab::Replays, page.replay()),
-        Action::Discard => Body::new("Discard events", Tab::Queue, page.discard()),
+        replay::Action::Replay => Body::new("Send events again", Tab::Replays, page.body(action)),
+        replay::Action::Discard => Body::new("Discard events", Tab::Queue, page.body(action)),
     };
     Ok(Body { status, ..body })
 }

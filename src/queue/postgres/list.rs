@@ -13,7 +13,8 @@ use crate::queue::postgres::session::Call;
 use crate::queue::postgres::value::{self, ATTEMPT, INFO, column, unsigned};
 use crate::queue::row_values::{class, of_time, small, state, time};
 use crate::queue::store::{
-    Bounds, DeadLetter, DeliveryId, DeliverySummary, Filter, Found, Job, Order, Summary,
+    Bounds, DeadGroup, DeadLetter, DeadPart, DeliveryId, DeliverySummary, Filter, Found, Job, Order, State,
+    Summary,
 };
 use crate::queue::time::Time;
 
@@ -40,12 +41,64 @@ pub(super) async fn ids(
     Ok(Found { found: rows.iter().filter_map(search::id).collect(), next })
 }
 
-/// The latest dead letters, in the order in which they were stored.
-pub(super) async fn latest_dead(call: &Call, most: usize) -> Result<Vec<EventId>> {
-    let sql = "select e.id from (select distinct d.event from delivery d where d.state > 1 \
-            order by d.event desc limit $1) dead join event e on e.seq = dead.event order by dead.event desc";
-    let rows = call.query(sql, &[&i64::try_from(most).unwrap_or(i64::MAX)]).await?;
-    Ok(rows.iter().filter_map(search::id).collect())
+/// A part of the dead letters, in groups of equal failures. A group with an unreadable value is left out.
+pub(super) async fn dead_part(call: &Call, before: Option<i64>, most: usize) -> Result<DeadPart> {
+    let before = before.unwrap_or(i64::MAX);
+    let offset = i64::try_from(most.saturating_sub(1)).unwrap_or(i64::MAX);
+    let sql = "select d.event from delivery d where d.state > 1 and d.event < $1 order by d.event desc \
+        limit 1 offset $2";
+    let next: Option<i64> = match call.first(sql, &[&before, &offset]).await? {
+        Some(row) => Some(row.try_get(0)?),
+        None => None,
+    };
+    let from = next.unwrap_or(i64::MIN);
+    let sql =
+        "select count(distinct d.event) from delivery d where d.state > 1 and d.event >= $1 and d.event < $2";
+    let events = match call.first(sql, &[&from, &before]).await? {
+        Some(row) => unsigned(row.try_get(0)?),
+        None => 0,
+    };
+    // A damaged record has no further failure, and an answer has a status.
+    let sql = format!(
+        "select r.path, r.model, d.state, e.id, g.events, first.received, latest.received, a.delivery is not null, {ATTEMPT} \
+        from (select route, kind, code, word, count(distinct event) as events, min(event) as first, \
+            max(event) as latest, max(id) as id from \
+            (select d.event, d.id, n.route, \
+                case when d.state = 4 or a.delivery is null then d.state end as kind, \
+                case when d.state <> 4 then a.status end as code, \
+                case when d.state <> 4 and a.status is null then a.outcome end as word \
+            from delivery d join destination n on n.number = d.destination left join lateral \
+                (select * from attempt a where a.delivery = d.id order by a.number desc limit 1) a on true \
+            where d.state > 1 and d.event >= $1 and d.event < $2) failed \
+        group by route, kind, code, word) g \
+        join route r on r.number = g.route join delivery d on d.id = g.id join event e on e.seq = d.event \
+        join event first on first.seq = g.first join event latest on latest.seq = g.latest \
+        left join lateral (select * from attempt a where a.delivery = g.id order by a.number desc limit 1) a on true"
+    );
+    let mut groups = Vec::new();
+    for row in call.query(&sql, &[&from, &before]).await? {
+        match dead_group(&row) {
+            Ok(group) => groups.extend(group),
+            Err(error) if error.is_of_value() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(DeadPart { groups, events, next })
+}
+
+/// A group. `None` if the state of its delivery has changed.
+fn dead_group(row: &Row) -> Result<Option<DeadGroup>> {
+    let State::Dead(cause) = state(row.try_get(2)?) else { return Ok(None) };
+    let has_attempt: bool = row.try_get(7)?;
+    Ok(Some(DeadGroup {
+        route: value::route(row, 0)?,
+        cause,
+        last: if has_attempt { Some(value::attempt(row, 8)?) } else { None },
+        example: value::id(row.try_get(3)?)?,
+        events: unsigned(row.try_get(4)?),
+        first: time(row.try_get(5)?),
+        latest: time(row.try_get(6)?),
+    }))
 }
 
 /// Takes the jobs on which no other gateway works, the earliest first. From then on, these jobs belong to this

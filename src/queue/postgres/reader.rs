@@ -15,8 +15,8 @@ use crate::queue::postgres::session::{Call, Session};
 use crate::queue::postgres::value::{self, INFO, column, count_of};
 use crate::queue::row_values::{of_class, of_number, of_time, small, time};
 use crate::queue::store::{
-    Bounds, Claiming, DamagedDelivery, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Found, Job,
-    Reader, StoreError, Summary,
+    Bounds, Claiming, DamagedDelivery, DeadPart, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter,
+    Found, Job, Reader, StoreError, Summary,
 };
 use crate::queue::time::Time;
 
@@ -77,8 +77,8 @@ impl Reader for PostgresReader {
         self.run(async |call, _, _| list::ids(call, filter, after, bounds).await)
     }
 
-    fn latest_dead(&mut self, most: usize) -> std::result::Result<Vec<EventId>, StoreError> {
-        self.run(async |call, _, _| list::latest_dead(call, most).await)
+    fn dead_part(&mut self, before: Option<i64>, most: usize) -> std::result::Result<DeadPart, StoreError> {
+        self.run(async |call, _, _| list::dead_part(call, before, most).await)
     }
 
     fn jobs(&mut self) -> std::result::Result<Vec<Job>, StoreError> {

@@ -9,7 +9,8 @@ use crate::queue::sqlite::removal::Kind;
 use crate::queue::sqlite::search;
 use crate::queue::sqlite::value::{self, ATTEMPT, INFO, column, number, of_time, small};
 use crate::queue::store::{
-    Bounds, DeadLetter, DeliveryId, DeliverySummary, Filter, Found, Job, Order, Summary,
+    Bounds, DeadGroup, DeadLetter, DeadPart, DeliveryId, DeliverySummary, Filter, Found, Job, Order, State,
+    Summary,
 };
 use crate::queue::time::Time;
 
@@ -35,15 +36,60 @@ pub(super) fn ids(
     search::find(connection, filter, (Order::EarliestFirst, after), bounds, "e.id", read)
 }
 
-/// The latest dead letters, in the order in which they were stored.
-pub(super) fn latest_dead(connection: &Connection, most: usize) -> rusqlite::Result<Vec<EventId>> {
-    // The order of the tables is fixed, because the index has the order of the list.
-    let sql = "select e.id from (select distinct event from delivery indexed by delivery_dead where state > 1 \
-         order by event desc limit ?1) d cross join event e on e.seq = d.event order by d.event desc";
-    let mut find = connection.prepare_cached(sql)?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let ids = find.query_map([most], |row| row.get(0).map(EventId::from_bytes))?;
-    ids.filter_map(|id| whole(id).transpose()).collect()
+/// A part of the dead letters, in groups of equal failures. A group with an unreadable value is left out.
+pub(super) fn dead_part(
+    connection: &Connection,
+    before: Option<i64>,
+    most: usize,
+) -> rusqlite::Result<DeadPart> {
+    let before = before.unwrap_or(i64::MAX);
+    let offset = i64::try_from(most.saturating_sub(1)).unwrap_or(i64::MAX);
+    let sql = "select event from delivery indexed by delivery_dead where state > 1 and event < ?1 \
+         order by event desc limit 1 offset ?2";
+    let next: Option<i64> =
+        connection.prepare_cached(sql)?.query_row([before, offset], |row| row.get(0)).optional()?;
+    let part = [next.unwrap_or(i64::MIN), before];
+    let sql = "select count(distinct event) from delivery indexed by delivery_dead \
+         where state > 1 and event >= ?1 and event < ?2";
+    let events = connection.prepare_cached(sql)?.query_row(part, |row| row.get(0).map(number))?;
+    // The order of the tables is fixed, because the index has the order of the parts. A damaged record has no further failure,
+    // and an answer has a status.
+    let sql = "select r.path, r.model, d.state, e.id, g.events, first.received, latest.received, d.id from \
+         (select route, kind, status, outcome, count(distinct event) as events, min(event) as first, \
+             max(event) as latest, max(id) as id from \
+             (select d.event, d.id, n.route, \
+                 case when d.state = 4 or a.number is null then d.state end as kind, \
+                 case when d.state <> 4 then a.status end as status, \
+                 case when d.state <> 4 and a.status is null then a.outcome end as outcome \
+             from delivery d indexed by delivery_dead cross join destination n on n.number = d.destination \
+             left join attempt a on a.delivery = d.id \
+                 and a.number = (select max(number) from attempt where delivery = d.id) \
+             where d.state > 1 and d.event >= ?1 and d.event < ?2) \
+         group by route, kind, status, outcome) g \
+         cross join route r on r.number = g.route cross join delivery d on d.id = g.id \
+         cross join event e on e.seq = d.event cross join event first on first.seq = g.first \
+         cross join event latest on latest.seq = g.latest";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(part)?;
+    let mut groups = Vec::new();
+    while let Some(row) = rows.next()? {
+        groups.extend(whole(dead_group(connection, row))?.flatten());
+    }
+    Ok(DeadPart { groups, events, next })
+}
+
+/// A group. `None` if the state of its delivery is damaged.
+fn dead_group(connection: &Connection, row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<DeadGroup>> {
+    let State::Dead(cause) = value::state(row.get(2)?) else { return Ok(None) };
+    Ok(Some(DeadGroup {
+        route: value::route(row, 0)?,
+        cause,
+        last: last(connection, row.get(7)?)?,
+        example: EventId::from_bytes(row.get(3)?),
+        events: number(row.get(4)?),
+        first: value::time(row.get(5)?),
+        latest: value::time(row.get(6)?),
+    }))
 }
 
 /// Dead letters in the order of their ends. An event with an unreadable value is left out.

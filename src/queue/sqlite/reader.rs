@@ -12,8 +12,8 @@ use crate::queue::sqlite::list;
 use crate::queue::sqlite::names::{find_destination, find_route};
 use crate::queue::sqlite::value::{self, INFO, column, number, of_class, of_time, seal, small};
 use crate::queue::store::{
-    Bounds, DamagedDelivery, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Found, Job, Reader,
-    StoreError, Summary,
+    Bounds, DamagedDelivery, DeadPart, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Found, Job,
+    Reader, StoreError, Summary,
 };
 use crate::queue::time::Time;
 
@@ -63,8 +63,8 @@ impl Reader for SqliteReader {
         self.read(|connection| list::ids(connection, filter, after, bounds))
     }
 
-    fn latest_dead(&mut self, most: usize) -> Result<Vec<EventId>, StoreError> {
-        self.read(|connection| list::latest_dead(connection, most))
+    fn dead_part(&mut self, before: Option<i64>, most: usize) -> Result<DeadPart, StoreError> {
+        self.read(|connection| list::dead_part(connection, before, most))
     }
 
     fn jobs(&mut self) -> Result<Vec<Job>, StoreError> {

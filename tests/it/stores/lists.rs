@@ -1,10 +1,14 @@
 //! What every store passes of lists.
 
 use hookgate::queue::id::EventId;
-use hookgate::queue::store::{Bounds, DeadCause, Filter, Found, Next, Summary};
+use std::collections::BTreeMap;
+
+use hookgate::queue::event::{Attempt, AttemptOutcome};
+use hookgate::queue::store::{Batch, Bounds, DeadCause, Filter, Found, Next, Summary, failure_word};
+use hookgate::queue::time::Time;
 
 use super::{Opened, Place};
-use crate::support::event::event;
+use crate::support::event::{attempt, event};
 
 /// The whole list, by searches with these bounds.
 fn walk(opened: &mut Opened, filter: &Filter, bounds: Bounds) -> Vec<Summary> {
@@ -144,18 +148,71 @@ pub(super) fn a_search_ends_at_its_bound_and_says_where_it_goes_on(place: &Place
     assert_eq!((rest.found, rest.next), (ids[3..].to_vec(), None));
 }
 
-pub(super) fn the_latest_dead_letters_are_found_without_a_search(place: &Place) {
+pub(super) fn equal_dead_letters_are_one_group(place: &Place) {
     let mut opened = place.open();
-    let make = |number: u64| event("/a", 1_000).number(number).copy("http://c");
+    let make = |number: u64| {
+        event(["/a", "/b"][usize::from(number == 5)], 1_000 + number).number(number).copy("http://c")
+    };
     let stored: Vec<_> =
-        (0..4).map(|number| opened.store(2_000, &[&make(number).make()]).remove(0)).collect();
-    assert_eq!(opened.reader.latest_dead(9).unwrap(), []);
-    let dead = Next::Dead(DeadCause::Refused);
-    for delivery in [stored[0][1], stored[2][0], stored[2][1], stored[3][0]] {
-        opened.complete(3_000, delivery, dead);
+        (0..6).map(|number| opened.store(2_000, &[&make(number).make()]).remove(0)).collect();
+    let empty = opened.reader.dead_part(None, 9).unwrap();
+    assert!(empty.groups.is_empty() && empty.events == 0 && empty.next.is_none());
+    let answered = |status| (AttemptOutcome::Refused, Some(status));
+    let died = [
+        (stored[0][0], answered(500)),
+        (stored[0][1], answered(500)),
+        (stored[2][0], answered(500)),
+        (stored[2][1], answered(410)),
+        (stored[3][0], (AttemptOutcome::Unreachable, None)),
+        (stored[4][0], (AttemptOutcome::TimedOut, None)),
+        (stored[5][0], answered(500)),
+    ];
+    for (delivery, (outcome, status)) in died {
+        let last = Attempt { status, ..attempt(3_000, outcome) };
+        opened.end(3_000, delivery, Next::Dead(DeadCause::Undeliverable), last);
     }
     opened.complete(3_000, stored[1][0], Next::Delivered);
-    let id = |number: u64| make(number).id();
-    assert_eq!(opened.reader.latest_dead(9).unwrap(), [3, 2, 0].map(id), "an event is there once");
-    assert_eq!(opened.reader.latest_dead(2).unwrap(), [3, 2].map(id));
+    let now = Time::from_millis(3_000);
+    opened.commit(Batch { damaged: vec![stored[5][1]], now, ..Batch::default() });
+    for most in [1, 2, 3, 99] {
+        let (mut groups, mut events, mut before) = (BTreeMap::new(), 0, None);
+        for _ in 0..99 {
+            let part = opened.reader.dead_part(before, most).unwrap();
+            events += part.events;
+            for group in part.groups {
+                let key = (group.route.path.to_string(), failure_word(group.cause, group.last.as_ref()));
+                let (count, examples, first, latest) =
+                    groups.entry(key).or_insert((0, Vec::new(), u64::MAX, 0));
+                *count += group.events;
+                examples.push(group.example);
+                *first = group.first.millis().min(*first);
+                *latest = group.latest.millis().max(*latest);
+            }
+            before = part.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(
+            (events, before),
+            (5, None),
+            "an event is counted once, and the parts have an end: {most}"
+        );
+        let found: Vec<_> = groups
+            .iter()
+            .map(|((route, failure), (count, examples, first, latest))| {
+                (route.as_str(), failure.as_str(), *count, examples[0], *first - 1_000, *latest - 1_000)
+            })
+            .collect();
+        let id = |number: u64| make(number).id();
+        let want = [
+            ("/a", "410", 1, id(2), 2, 2),
+            ("/a", "500", 2, id(2), 0, 2),
+            ("/a", "timed_out", 1, id(4), 4, 4),
+            ("/a", "unreachable", 1, id(3), 3, 3),
+            ("/b", "500", 1, id(5), 5, 5),
+            ("/b", "damaged", 1, id(5), 5, 5),
+        ];
+        assert_eq!(found, want, "{most}");
+    }
 }

@@ -276,7 +276,7 @@ fn between_two_pages_of_a_list_the_log_is_emptied() {
         opened.store_one(1_000, &event("/a", 1_000).number(2 * number + 1));
         let page = opened.reader.page(&filter, None, Bounds { found: 1, looked_at: 1 }).unwrap();
         assert!(page.next.is_some(), "{filter:?}");
-        opened.reader.latest_dead(9).unwrap();
+        opened.reader.dead_part(None, 9).unwrap();
         opened.store.idle().unwrap();
         let log = fs::metadata(folder.path().join("events.db-wal")).map_or(0, |log| log.len());
         assert_eq!(log, 0, "{filter:?}");

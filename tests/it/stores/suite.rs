@@ -7,8 +7,8 @@ use hookgate::queue::store::{
 use hookgate::queue::time::Time;
 
 use super::lists::{
-    a_search_ends_at_its_bound_and_says_where_it_goes_on, events_are_listed_latest_first_and_by_filter,
-    ids_are_listed_earliest_first_and_by_filter, the_latest_dead_letters_are_found_without_a_search,
+    a_search_ends_at_its_bound_and_says_where_it_goes_on, equal_dead_letters_are_one_group,
+    events_are_listed_latest_first_and_by_filter, ids_are_listed_earliest_first_and_by_filter,
 };
 use super::{Place, again, copy, ids, main, retention};
 use crate::support::event::{attempt, event, route};
@@ -70,7 +70,7 @@ on_every_engine! {
     events_are_listed_latest_first_and_by_filter,
     ids_are_listed_earliest_first_and_by_filter,
     a_search_ends_at_its_bound_and_says_where_it_goes_on,
-    the_latest_dead_letters_are_found_without_a_search,
+    equal_dead_letters_are_one_group,
     a_job_is_kept_until_it_is_removed,
     a_batch_is_of_one_moment,
     a_commit_says_where_something_has_become_due,

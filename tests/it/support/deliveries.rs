@@ -16,8 +16,9 @@ use hookgate::queue::event::{
 use hookgate::queue::handle::{self, Command, Handed, Queue, Refused, WriterEnd};
 use hookgate::queue::id::EventId;
 use hookgate::queue::store::{
-    Bounds, Change, Class, Completion, DamagedDelivery, DeadCause, DeliveryId, Destination, Detail, Due,
-    DueDelivery, DueQuery, Filter, Found, Job, Next, Reader, Settled, State, Statistics, StoreError, Summary,
+    Bounds, Change, Class, Completion, DamagedDelivery, DeadCause, DeadPart, DeliveryId, Destination, Detail,
+    Due, DueDelivery, DueQuery, Filter, Found, Job, Next, Reader, Settled, State, Statistics, StoreError,
+    Summary,
 };
 use hookgate::queue::time::Time;
 use hookgate::runtime::control::Control;
@@ -442,7 +443,7 @@ impl Reader for TestReader {
         panic!("not in these tests")
     }
 
-    fn latest_dead(&mut self, _most: usize) -> Result<Vec<EventId>, StoreError> {
+    fn dead_part(&mut self, _before: Option<i64>, _most: usize) -> Result<DeadPart, StoreError> {
         panic!("not in these tests")
     }
 

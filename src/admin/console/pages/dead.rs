@@ -1,76 +1,43 @@
 //! Pure. The page *Dead*: dead letters, grouped by route and failure, so that ten thousand equal failures are one row.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 
 use crate::admin::api::filter::{Asked as Filter, written};
+use crate::admin::console::dead_groups::{Counted, Group, Progress};
 use crate::admin::console::documents::Route;
 use crate::admin::console::frame::{
-    Access, arguments, capped, command, events, nothing, number, route, time,
+    Access, arguments, command, events, may_not, nothing, number, route, time,
 };
 use crate::admin::console::place::url;
-use crate::admin::console::text;
-use crate::queue::event::Attempt;
-use crate::queue::id::EventId;
-use crate::queue::store::{DeadCause, DeliverySummary, State, Summary};
+use crate::admin::console::text::{self, Lines};
 use crate::queue::time::Time;
 
 /// The most groups on a page. An app that answers with many status codes makes many groups.
 const MOST_GROUPS: usize = 200;
 
-/// Equal failures of one route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Group {
-    count: u64,
-    first: Time,
-    last: Time,
-    /// The event that was received last.
-    example: EventId,
-    /// Why its last attempt failed, for people.
-    detail: Option<String>,
+/// The values of the page.
+#[derive(Debug)]
+pub(crate) struct Dead<'d> {
+    pub(crate) counted: &'d Counted,
+    /// The number of dead deliveries, from the counters of the store.
+    pub(crate) all: u64,
+    pub(crate) access: Access,
 }
 
-/// The groups of dead letters.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Groups {
-    groups: BTreeMap<(Route, String), Group>,
-    events: u64,
-    /// Whether there are further dead letters that were not read.
-    pub(crate) is_capped: bool,
-}
-
-impl Groups {
-    /// Adds an event, the latest first. Each failure of the event is counted once.
-    pub(crate) fn add(&mut self, event: &Summary) {
-        let mut counted: Vec<String> = Vec::new();
-        for delivery in &event.deliveries {
-            let Some(failure) = failure(delivery) else { continue };
-            if counted.contains(&failure) {
-                continue;
-            }
-            counted.push(failure.clone());
-            let name = &event.info.route;
-            let route =
-                Route { path: name.path.to_string(), model: name.model.as_deref().map(str::to_owned) };
-            let received = event.info.received;
-            let group = self.groups.entry((route, failure)).or_insert_with(|| Group {
-                count: 0,
-                first: received,
-                last: received,
-                example: event.info.id,
-                detail: delivery.last.as_ref().and_then(|last| last.detail.clone()),
-            });
-            group.count = group.count.saturating_add(1);
-            group.first = group.first.min(received);
-            group.last = group.last.max(received);
-        }
-        self.events = self.events.saturating_add(u64::from(!counted.is_empty()));
+impl Dead<'_> {
+    /// The page.
+    pub(crate) fn body(&self) -> Markup {
+        // A long count goes on when the page is asked for again. A whole count of few dead letters is quick.
+        let refresh = match self.counted.progress {
+            Progress::Part => "1",
+            Progress::Whole | Progress::Kept => "10",
+        };
+        html! { div #dead data-refresh=(refresh) { (self.groups()) } }
     }
 
-    /// The page.
-    pub(crate) fn body(&self, access: Access) -> Markup {
-        if self.groups.is_empty() {
+    fn groups(&self) -> Markup {
+        let counted = &self.counted.groups;
+        if counted.is_empty() && self.counted.progress != Progress::Part {
             return nothing(
                 "There are no dead letters.",
                 &html! {
@@ -79,16 +46,16 @@ impl Groups {
                 },
             );
         }
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by(|(_, a), (_, b)| b.count.cmp(&a.count).then(b.last.cmp(&a.last)));
+        let groups = counted.largest();
+        let of_groups = if groups.len() == 1 { "group" } else { "groups" };
         let all = Filter { state: Some("dead".to_owned()), ..Filter::default() };
         html! {
             p.count {
-                strong { (events(self.events, self.is_capped)) } " in " (number(u64::try_from(groups.len()).unwrap_or(u64::MAX)))
-                @if groups.len() == 1 { " group" } @else { " groups" } " of equal failures. " a href=(url("/queue", &all, &[])) { "Show them one by one" }
+                strong { (events(counted.events(), false)) } " in " (number(count_of(groups.len()))) " " (of_groups) " of equal failures"
+                (self.progress())
+                a href=(url("/queue", &all, &[])) { "Show them one by one" }
             }
-            @if self.is_capped { p.detail { "The groups count the latest " (number(self.events)) " dead letters." } }
-            div.scroll role="region" aria-label="Dead letters" tabindex="0" {
+            div.scroll role="group" aria-label="Dead letters" tabindex="0" {
                 table.stack.rows {
                     thead { tr {
                         th scope="col" { "Failure" }
@@ -96,27 +63,46 @@ impl Groups {
                         th.number scope="col" { "Events" }
                         th scope="col" { "Received" }
                         th scope="col" { "Latest" }
-                        @if access.may_change() { th scope="col" { "Change" } }
+                        @if self.access.may_change() { th scope="col" { "Change" } }
                     } }
                     tbody {
-                        @for ((route, failure), group) in groups.iter().take(MOST_GROUPS) { (row(route, failure, group, self.is_capped, access)) }
+                        @for (route, failure, group) in groups.iter().take(MOST_GROUPS) { (row(route, failure, group, self.access)) }
                     }
                 }
             }
-            @if groups.len() > MOST_GROUPS { p.detail { "The largest " (number(200)) " groups are shown." } }
-            @if access.may_change() {
+            @if groups.len() > MOST_GROUPS { p.detail { "The largest " (MOST_GROUPS) " groups are shown." } }
+            @if counted.in_further_groups() > 0 {
+                p.detail { (events(counted.in_further_groups(), false)) " are in further groups, which are not counted apart." }
+            }
+            @if self.access.may_change() {
                 p.actions {
                     a.button href=(url("/replay", &all, &[])) { "Send all dead letters again…" }
                     " "
                     a.button.quiet href=(url("/discard", &all, &[])) { "Discard all dead letters…" }
                 }
             }
+            (may_not(self.access, "send events again or discard them"))
             (command("dead-command", "As a command", &format!("hookgate events list{}", arguments(&all))))
+        }
+    }
+
+    /// How far the count is, unless it has just ended.
+    fn progress(&self) -> Markup {
+        match self.counted.progress {
+            Progress::Whole => html! { ". " },
+            Progress::Kept => html! { ", counted at " (time(&written(self.counted.at))) ". " },
+            Progress::Part => html! {
+                " so far, the latest first, of about " (number(self.all)) ". The count goes on when this page is loaded again. "
+            },
         }
     }
 }
 
-fn row(of: &Route, failure: &str, group: &Group, is_capped: bool, access: Access) -> Markup {
+fn count_of(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn row(of: &Route, failure: &str, group: &Group, access: Access) -> Markup {
     let filter = Filter {
         state: Some("dead".to_owned()),
         route: Some(of.path.clone()),
@@ -130,39 +116,25 @@ fn row(of: &Route, failure: &str, group: &Group, is_capped: bool, access: Access
             th scope="row" data-label="Failure" {
                 a href=(url("/queue", &filter, &[])) { (words(failure)) }
                 @if let Some(detail) = &group.detail { div.detail { (text::beginning(detail, 160)) } }
+                @if !group.answer.is_empty() { div.detail.answer { (text::bytes(&group.answer, Lines::One)) } }
             }
             td data-label="Route" { (route(of)) }
-            td.number data-label="Events" { (capped(group.count, is_capped)) }
-            td data-label="Received" {
-                (time(&written(group.first)))
-                @if group.first != group.last { " to " (time(&written(group.last))) }
-            }
+            td.number data-label="Events" { (number(group.count)) }
+            td data-label="Received" { (received(group.first, group.latest)) }
             td data-label="Latest" { a.id href={ "/events/" (example) } { (example) } }
             @if access.may_change() {
                 td data-label="Change" {
-                    a href=(url("/replay", &filter, &[])) { "Send again…" }
+                    a.nowrap href=(url("/replay", &filter, &[])) { "Send again…" }
                     " "
-                    a href=(url("/discard", &filter, &[])) { "Discard…" }
+                    a.nowrap href=(url("/discard", &filter, &[])) { "Discard…" }
                 }
             }
         }
     }
 }
 
-/// The failure of a dead delivery, as the filter `failure` has it. `None` if the delivery is not dead.
-fn failure(delivery: &DeliverySummary) -> Option<String> {
-    let State::Dead(cause) = delivery.state else { return None };
-    Some(match (cause, &delivery.last) {
-        (DeadCause::Damaged, _) | (DeadCause::Refused | DeadCause::Undeliverable, None) => {
-            cause.as_str().to_owned()
-        }
-        (DeadCause::Refused | DeadCause::Undeliverable, Some(Attempt { status: Some(status), .. })) => {
-            status.to_string()
-        }
-        (DeadCause::Refused | DeadCause::Undeliverable, Some(Attempt { outcome, .. })) => {
-            outcome.as_str().to_owned()
-        }
-    })
+fn received(first: Time, latest: Time) -> Markup {
+    html! { (time(&written(first))) @if first != latest { " to " (time(&written(latest))) } }
 }
 
 /// A failure in words.
@@ -182,87 +154,109 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::queue::event::{AttemptOutcome, EventInfo, RouteName, Upstream};
-    use crate::queue::store::{Class, DeliveryId};
+    use crate::admin::console::dead_groups::DeadGroups;
+    use crate::queue::event::{Attempt, AttemptOutcome, RouteName};
+    use crate::queue::id::EventId;
+    use crate::queue::store::{DeadCause, DeadGroup, DeadPart};
 
-    fn delivery(cause: DeadCause, last: Option<(AttemptOutcome, Option<u16>)>) -> DeliverySummary {
+    fn group(
+        path: &str,
+        events: u64,
+        cause: DeadCause,
+        last: Option<(AttemptOutcome, Option<u16>)>,
+    ) -> DeadGroup {
         let attempt = |(outcome, status)| Attempt {
             at: Time::from_millis(5),
             took: Duration::ZERO,
             outcome,
             status,
-            response: Vec::new(),
+            response: b"the <database> is locked".to_vec(),
             detail: Some("why <b>".to_owned()),
         };
-        DeliverySummary {
-            id: DeliveryId(1),
-            upstream: Upstream::Main,
-            state: State::Dead(cause),
-            class: Class::New,
-            due: Time::default(),
-            attempts: 1,
-            order: None,
-            ended: None,
+        DeadGroup {
+            route: RouteName { path: path.into(), model: None },
+            cause,
             last: last.map(attempt),
+            example: EventId::from_bytes([7; 16]),
+            events,
+            first: Time::from_millis(1000),
+            latest: Time::from_millis(249_000),
         }
     }
 
-    fn event(number: u8, path: &str, deliveries: Vec<DeliverySummary>) -> Summary {
-        let info = EventInfo {
-            id: EventId::from_bytes([number; 16]),
-            received: Time::from_millis(u64::from(number) * 1000),
-            route: RouteName { path: path.into(), model: None },
-            scheme: "propify".to_owned(),
-            secret: "current".into(),
-            model: None,
-            client: "192.0.2.1".to_owned(),
-            method: "POST".to_owned(),
-            target: Vec::new(),
-            digest: [0; 32],
-            order: None,
-            duplicate: None,
-        };
-        Summary { info, length: 0, deliveries }
+    fn part(groups: Vec<DeadGroup>, next: Option<i64>) -> DeadPart {
+        let events = groups.iter().map(|group| group.events).sum();
+        DeadPart { groups, events, next }
     }
+
+    fn counted(parts: Vec<DeadPart>) -> Counted {
+        let mut groups = DeadGroups::default();
+        let mut next = None;
+        for part in parts {
+            next = part.next;
+            groups.add(part, |path| path == "/hidden");
+        }
+        let progress = if next.is_some() { Progress::Part } else { Progress::Whole };
+        Counted { groups: groups.into(), at: Time::default(), progress }
+    }
+
+    fn page(counted: &Counted, access: Access) -> String {
+        Dead { counted, all: 1_000_000, access }.body().into_string()
+    }
+
+    const ANSWER: fn(u16) -> Option<(AttemptOutcome, Option<u16>)> =
+        |status| Some((AttemptOutcome::Refused, Some(status)));
 
     #[test]
     fn equal_failures_are_one_row() {
-        let mut groups = Groups::default();
-        let answer = |status| delivery(DeadCause::Refused, Some((AttemptOutcome::Refused, Some(status))));
-        for number in (0..250).rev() {
-            groups.add(&event(number, "/a", vec![answer(500)]));
-        }
-        groups.add(&event(1, "/a", vec![answer(410)]));
-        groups.add(&event(2, "/b", vec![answer(500), answer(500)]));
-        let unreachable = delivery(DeadCause::Undeliverable, Some((AttemptOutcome::Unreachable, None)));
-        groups.add(&event(3, "/a", vec![unreachable, delivery(DeadCause::Damaged, None)]));
-        groups.add(&event(4, "/a", vec![DeliverySummary { state: State::Queued, ..answer(500) }]));
-        let page = groups.body(Access::Operate).into_string();
+        let first = part(
+            vec![
+                group("/a", 1, DeadCause::Undeliverable, Some((AttemptOutcome::Unreachable, None))),
+                group("/a", 10_000, DeadCause::Refused, ANSWER(500)),
+                group("/a", 1, DeadCause::Damaged, None),
+            ],
+            Some(5),
+        );
+        let second = part(
+            vec![
+                group("/a", 250, DeadCause::Refused, ANSWER(500)),
+                group("/hidden", 2, DeadCause::Refused, ANSWER(500)),
+            ],
+            None,
+        );
+        let counted = counted(vec![first, second]);
+        let text = page(&counted, Access::Operate);
         for want in [
-            "253 events</strong> in 5 groups",
+            "10,254 events</strong> in 4 groups of equal failures. <a",
             "the app answered 500",
-            "the app answered 410",
             "no connection to the app",
             "the stored record is damaged",
             "why &lt;b&gt;",
+            "the &lt;database&gt; is locked",
+            ">10,250<",
             "href=\"/replay?state=dead&amp;failure=500&amp;route=%2Fa\"",
             "href=\"/discard?state=dead&amp;failure=unreachable&amp;route=%2Fa\"",
             "1970-01-01T00:04:09.000Z",
         ] {
-            assert!(page.contains(want), "{want} in {page}");
+            assert!(text.contains(want), "{want} in {text}");
         }
-        assert_eq!(page.matches("<tr>").count(), 6, "a head and five rows");
-        assert!(page.find(">250<").unwrap() < page.find("answered 410").unwrap(), "the largest first");
-        assert!(!groups.body(Access::ReadRole).into_string().contains("/replay?"));
+        assert_eq!(text.matches("<tr>").count(), 5, "a head and four rows");
+        assert_eq!(text.matches("is locked").count(), 2, "the answer for a hidden route is not shown");
+        assert!(text.find(">10,250<").unwrap() < text.find("answered 500</a></th>").unwrap_or(usize::MAX));
+        let read = page(&counted, Access::ReadRole);
+        assert!(!read.contains("/replay?") && read.contains("has the role"), "{read}");
     }
 
     #[test]
-    fn counts_of_a_part_say_so_and_an_empty_page_says_what_would_appear() {
-        let mut groups = Groups::default();
-        assert!(groups.body(Access::Operate).into_string().contains("There are no dead letters."));
-        groups.add(&event(1, "/a", vec![delivery(DeadCause::Damaged, None)]));
-        groups.is_capped = true;
-        let page = groups.body(Access::Operate).into_string();
-        assert!(page.contains("1+ events") && page.contains("latest 1 dead letters"), "{page}");
+    fn a_count_that_goes_on_says_so_and_an_empty_page_says_what_would_appear() {
+        let none = counted(Vec::new());
+        assert!(page(&none, Access::Operate).contains("There are no dead letters."));
+        let mut some = counted(vec![part(vec![group("/a", 5_000, DeadCause::Damaged, None)], Some(9))]);
+        let text = page(&some, Access::Operate);
+        assert!(text.contains("5,000 events") && text.contains("of about 1,000,000"), "{text}");
+        assert!(text.contains("data-refresh=\"1\""), "{text}");
+        some.progress = Progress::Kept;
+        let text = page(&some, Access::Operate);
+        assert!(text.contains("counted at") && text.contains("data-refresh=\"10\""), "{text}");
     }
 }

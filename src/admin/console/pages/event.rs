@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
 use crate::admin::console::documents::{Attempt, Bytes, Delivery, Event, Field};
-use crate::admin::console::frame::{Access, command, failure, number, outcome, route, size, state, time};
+use crate::admin::console::frame::{
+    Access, command, failure, may_not, number, outcome, route, size, state, time,
+};
 use crate::admin::console::text::{self, Lines, shell_word};
 use crate::admin::console::tree;
 
@@ -131,6 +133,7 @@ impl EventPage<'_> {
                     a.button.quiet href={ "/discard?id=" (id) } { "Discard…" }
                 }
             }
+            (may_not(self.access, "send the event again or discard it"))
             @if !self.event.content_kept {
                 p.detail { "The content is no longer kept, so the event cannot be sent again." }
             }
@@ -249,7 +252,7 @@ fn head(event: &Event) -> Markup {
     html! {
         @match &event.fields {
             None => p { "The head is no longer kept." },
-            Some(fields) => div.scroll role="region" aria-labelledby="head" tabindex="0" {
+            Some(fields) => div.scroll role="group" aria-labelledby="head" tabindex="0" {
                 table {
                     thead { tr { th scope="col" { "Field" } th scope="col" { "Value" } } }
                     tbody {

@@ -11,7 +11,7 @@ pub(crate) fn no_session(why: &str) -> String {
         p { (text::line(why)) }
         (how())
     };
-    Frame { title: "Log in", tab: None, viewer: None, notice: None }.page(&body)
+    Frame { title: "Log in", subject: None, tab: None, viewer: None, notice: None }.page(&body)
 }
 
 /// The page that opens a link which a person has followed from elsewhere. Such a request has no cookie afterwards, and may
@@ -21,13 +21,13 @@ pub(crate) fn open(code: &str) -> String {
         p { "This link opens the console. It works once." }
         p { a.button href={ "/login/" (code) } { "Open the console" } }
     };
-    Frame { title: "Log in", tab: None, viewer: None, notice: None }.page(&body)
+    Frame { title: "Log in", subject: None, tab: None, viewer: None, notice: None }.page(&body)
 }
 
 /// The page for a refused request.
 pub(crate) fn refused(why: &str) -> String {
     let body = html! { p { (text::line(why)) } };
-    Frame { title: "Refused", tab: None, viewer: None, notice: None }.page(&body)
+    Frame { title: "Refused", subject: None, tab: None, viewer: None, notice: None }.page(&body)
 }
 
 fn how() -> Markup {

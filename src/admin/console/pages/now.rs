@@ -11,6 +11,7 @@ use crate::admin::console::advice::{meaning, to_do};
 use crate::admin::console::documents::{Destination, Overview};
 use crate::admin::console::frame::{duration, nothing, number, route, time};
 use crate::admin::console::history::{Ended, SAMPLE};
+use crate::admin::console::pages::live::Asked;
 use crate::admin::console::text;
 use crate::admin::rotation_status::{self, RotationStatus};
 use crate::gateway::reason::Reason;
@@ -65,6 +66,7 @@ impl Now<'_> {
             div #now data-refresh="5" {
                 (self.standing())
                 (self.cards())
+                @if let Some(overview) = self.overview && is_stopped(overview) { (backlog(overview)) }
                 section aria-labelledby="requests" {
                     h2 #requests { "Requests" }
                     (chart(self.steps))
@@ -73,7 +75,7 @@ impl Now<'_> {
                     h2 #refused { "Refused and failed" }
                     (self.refused())
                 }
-                @if let Some(overview) = self.overview { (backlog(overview)) }
+                @if let Some(overview) = self.overview && !is_stopped(overview) { (backlog(overview)) }
                 section aria-labelledby="secrets" {
                     h2 #secrets { "Secrets" }
                     (secrets(self.secrets))
@@ -137,7 +139,7 @@ impl Now<'_> {
         let lately = |reason: &Reason| self.lately.reasons.get(reason).copied().unwrap_or_default();
         all.sort_by_key(|(reason, refusals)| std::cmp::Reverse((lately(reason), refusals.count)));
         html! {
-            div.scroll role="region" aria-labelledby="refused" tabindex="0" {
+            div.scroll role="group" aria-labelledby="refused" tabindex="0" {
                 table.stack {
                     thead { tr {
                         th scope="col" { "Reason" }
@@ -150,7 +152,10 @@ impl Now<'_> {
                     tbody {
                         @for (reason, refusals) in all {
                             tr {
-                                th scope="row" data-label="Reason" { code { (reason.as_str()) } div.detail { (meaning(*reason)) } }
+                                th scope="row" data-label="Reason" {
+                                    a href=(Asked { reason: reason.as_str().to_owned(), ..Asked::default() }.url("/live", &[])) { code { (reason.as_str()) } }
+                                    div.detail { (meaning(*reason)) }
+                                }
                                 td.number data-label="Last 10 minutes" { (number(lately(reason))) }
                                 td.number data-label="Since the start" { (number(refusals.count)) }
                                 td data-label="Routes" { (routes(&refusals.routes)) }
@@ -271,11 +276,21 @@ fn bar(place: u64, step: &Ended, highest: u64) -> Markup {
     }
 }
 
+/// Whether the store or a delivery is stopped. The page then says so first.
+fn is_stopped(overview: &Overview) -> bool {
+    overview.store != "well" || stopped(overview).next().is_some()
+}
+
+fn stopped(overview: &Overview) -> impl Iterator<Item = &Destination> {
+    overview
+        .upstreams
+        .iter()
+        .filter(|one| one.circuit == "open" || one.paused || (one.held.is_some() && one.queued > 0))
+}
+
 /// The circuits that are open, and the routes that are held.
 fn backlog(overview: &Overview) -> Markup {
-    let is_stopped =
-        |one: &&Destination| one.circuit == "open" || one.paused || (one.held.is_some() && one.queued > 0);
-    let stopped: Vec<_> = overview.upstreams.iter().filter(is_stopped).collect();
+    let stopped: Vec<_> = stopped(overview).collect();
     html! {
         section aria-labelledby="stopped" {
             h2 #stopped { "Deliveries that are stopped" }
@@ -293,7 +308,9 @@ fn backlog(overview: &Overview) -> Markup {
                             @if one.circuit == "open" { strong.bad { "circuit open" } }
                             @else if one.held.as_deref() == Some("route_removed") { strong.bad { "route removed" } }
                             @else { strong.waits { "paused" } }
-                            ": " (number(one.queued)) " waiting, the oldest for " (duration(one.oldest_seconds))
+                            ": " (number(one.queued)) " waiting"
+                            @if one.queued > 0 { ", the oldest for " (duration(one.oldest_seconds)) }
+                            @if let Some(failure) = &one.last_failure { div.detail { (text::beginning(failure, 300)) } }
                         }
                     }
                 }
@@ -305,7 +322,7 @@ fn backlog(overview: &Overview) -> Markup {
 
 fn secrets(report: &SecretsReport) -> Markup {
     html! {
-        div.scroll role="region" aria-labelledby="secrets" tabindex="0" {
+        div.scroll role="group" aria-labelledby="secrets" tabindex="0" {
             table.stack {
                 thead { tr {
                     th scope="col" { "Secret" }
@@ -342,7 +359,7 @@ fn secrets(report: &SecretsReport) -> Markup {
 
 fn certificates(all: &[Certificate], now: u64) -> Markup {
     html! {
-        div.scroll role="region" aria-labelledby="certificates" tabindex="0" {
+        div.scroll role="group" aria-labelledby="certificates" tabindex="0" {
             table.stack {
                 thead { tr { th scope="col" { "Certificate" } th scope="col" { "Expires" } th scope="col" { "Left" } } }
                 tbody {

@@ -6,7 +6,8 @@ use crate::admin::api::filter::Asked as Filter;
 use crate::admin::console::documents::{Counted, Destination, Event, EventList, Overview};
 use crate::admin::console::filter_form;
 use crate::admin::console::frame::{
-    Access, arguments, command, duration, events, failure, nothing, number, outcome, route, size, state, time,
+    Access, arguments, command, duration, events, failure, may_not, nothing, number, outcome, route, size,
+    state, time,
 };
 use crate::admin::console::place::url;
 use crate::admin::console::text;
@@ -38,6 +39,7 @@ impl Queue<'_> {
                     }))
                 } @else {
                     (destinations(&self.overview.upstreams, self.access))
+                    (may_not(self.access, "pause routes, send events again or discard them"))
                 }
             }
             section aria-labelledby="events" {
@@ -113,7 +115,7 @@ fn store(overview: &Overview) -> Markup {
 /// The deliveries to each upstream, with the forms that pause and resume.
 fn destinations(upstreams: &[Destination], access: Access) -> Markup {
     html! {
-        div.scroll #destinations data-refresh="5" role="region" aria-labelledby="by-route" tabindex="0" {
+        div.scroll #destinations data-refresh="5" role="group" aria-labelledby="by-route" tabindex="0" {
             table.stack {
                 thead { tr {
                     th scope="col" { "Route" }
@@ -177,6 +179,7 @@ fn flow(to: &Destination) -> Markup {
         } @else if to.circuit == "open" {
             span.state.bad { "circuit open" }
             span.detail { " five different events failed in a row: one is tried at a time" }
+            @if let Some(failure) = &to.last_failure { div.detail { (text::beginning(failure, 300)) } }
         } @else {
             span.state.good { "running" }
         }
@@ -200,7 +203,7 @@ fn switch(to: &Destination) -> Markup {
 /// A table of events, the latest first.
 pub(crate) fn table(list: &[Event]) -> Markup {
     html! {
-        div.scroll role="region" aria-labelledby="events" tabindex="0" {
+        div.scroll role="group" aria-labelledby="events" tabindex="0" {
             table.stack.rows {
                 thead { tr {
                     th scope="col" { "Received" }
@@ -226,7 +229,7 @@ fn row(event: &Event) -> Markup {
             td data-label="Received" { (time(&event.received)) }
             th scope="row" data-label="Event" {
                 a.id href={ "/events/" (event.id) } { (event.id) }
-                @if let Some(model) = &event.model { " " span.badge { (text::beginning(model, 60)) } }
+                @if let Some(model) = event.model.as_ref().filter(|model| event.route.model.as_ref() != Some(*model)) { " " span.badge { (text::beginning(model, 60)) } }
             }
             td data-label="Route" { (route(&event.route)) }
             td data-label="State" { (state(&event.state, event.held.as_deref(), event.cause.as_deref())) }

@@ -7,12 +7,84 @@ use crate::admin::api::filter::Asked as Filter;
 use crate::admin::console::documents::{Counted, Replay, ReplayFilter, Route};
 use crate::admin::console::filter_form;
 use crate::admin::console::frame::{
-    Access, arguments, capped, command, duration, events, failure, hidden_filter, nothing, number, time,
+    Access, arguments, capped, command, duration, events, failure, hidden_filter, may_not, nothing, number,
+    time,
 };
 use crate::admin::console::place::url;
 use crate::admin::console::text;
 
-/// The choice of events to send again.
+/// What events are chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// They are sent again.
+    Replay,
+    /// They are removed.
+    Discard,
+}
+
+impl Action {
+    /// The page of the action, and where its form leads.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Replay => "/replay",
+            Self::Discard => "/discard",
+        }
+    }
+
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Discard => "discard",
+        }
+    }
+
+    const fn introduction(self) -> &'static str {
+        match self {
+            Self::Replay => {
+                "1. Choose the events. 2. Look at their number. 3. Choose a rate, and start. Events that come later are not sent again."
+            }
+            Self::Discard => "Discarded events are gone, with their content and all that is known of them.",
+        }
+    }
+
+    const fn of_all(self) -> &'static str {
+        match self {
+            Self::Replay => "This is every stored event, delivered ones too. Choose a filter first.",
+            Self::Discard => "This is every stored event, waiting ones too. Choose a filter first.",
+        }
+    }
+
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Replay => "send events again",
+            Self::Discard => "discard events",
+        }
+    }
+
+    /// The fields and the button of the form.
+    fn fields(self, counted: Counted) -> Markup {
+        let number = events(counted.count, counted.is_capped);
+        html! {
+            div.fields {
+                @match self {
+                    Self::Replay => {
+                        label { "Rate, in events a second "
+                            input type="number" name="rate" value="50" min="1" max="1000" required;
+                        }
+                        button { "Send " (number) " again" }
+                    },
+                    Self::Discard => {
+                        label { input type="checkbox" name="sure" value="yes" required; " I know that they cannot be brought back" }
+                        button.danger { "Discard " (number) }
+                    },
+                }
+            }
+            @if self == Self::Discard && counted.is_capped { p.detail { "At most 10,000 are discarded at once." } }
+        }
+    }
+}
+
+/// The choice of the events of an action.
 #[derive(Debug)]
 pub(crate) struct Choice<'c> {
     /// The filter as it was asked for.
@@ -25,59 +97,36 @@ pub(crate) struct Choice<'c> {
 }
 
 impl Choice<'_> {
-    /// The page that sends events again.
-    pub(crate) fn replay(&self) -> Markup {
+    /// The page.
+    pub(crate) fn body(&self, action: Action) -> Markup {
+        // One event that a page has named is discarded without a filter.
+        let has_form = action == Action::Replay || self.filter.ids.is_empty();
         html! {
-            p { "1. Choose the events. 2. Look at their number. 3. Choose a rate, and start. Events that come later are not sent again." }
-            (filter_form::form("/replay", self.filter, self.routes))
+            p { (action.introduction()) }
+            @if has_form { (filter_form::form(action.path(), self.filter, self.routes)) }
             @match self.counted {
                 Err(why) => (failure(why)),
                 Ok((_, Counted { count: 0, is_capped: false })) => (self.none()),
-                Ok((fixed, counted)) => {
-                    (self.count(counted))
-                    @if is_all(self.filter) {
-                        p.notice.warn { "This is every stored event, delivered ones too. Choose a filter first." }
-                    } @else if self.access.may_change() {
-                        form method="post" action="/replay" {
-                            (self.hidden(fixed, counted, "/replay"))
-                            div.fields {
-                                label { "Rate, in events a second "
-                                    input type="number" name="rate" value="50" min="1" max="1000" required;
-                                }
-                                button { "Send " (events(counted.count, counted.is_capped)) " again" }
-                            }
-                        }
-                    }
-                    @if !is_all(self.filter) { (command("replay-command", "As a command", &format!("hookgate events replay{}", arguments(fixed)))) }
-                },
+                Ok((fixed, counted)) => (self.offer(action, fixed, counted)),
             }
         }
     }
 
-    /// The page that removes events.
-    pub(crate) fn discard(&self) -> Markup {
+    fn offer(&self, action: Action, fixed: &Filter, counted: Counted) -> Markup {
+        let as_command = format!("hookgate events {}{}", action.verb(), arguments(fixed));
         html! {
-            p { "Discarded events are gone, with their content and all that is known of them." }
-            @if self.filter.ids.is_empty() { (filter_form::form("/discard", self.filter, self.routes)) }
-            @match self.counted {
-                Err(why) => (failure(why)),
-                Ok((_, Counted { count: 0, is_capped: false })) => (self.none()),
-                Ok((fixed, counted)) => {
-                    (self.count(counted))
-                    @if is_all(self.filter) {
-                        p.notice.warn { "This is every stored event, waiting ones too. Choose a filter first." }
-                    } @else if self.access.may_change() {
-                        form method="post" action="/discard" {
-                            (self.hidden(fixed, counted, "/discard"))
-                            div.fields {
-                                label { input type="checkbox" name="sure" value="yes" required; " I know that they cannot be brought back" }
-                                button.danger { "Discard " (events(counted.count, counted.is_capped)) }
-                            }
-                            @if counted.is_capped { p.detail { "At most 10,000 are discarded at once." } }
-                        }
+            (self.count(counted))
+            @if is_all(self.filter) {
+                p.notice.warn { (action.of_all()) }
+            } @else {
+                @if self.access.may_change() {
+                    form method="post" action=(action.path()) {
+                        (self.hidden(fixed, counted, action.path()))
+                        (action.fields(counted))
                     }
-                    @if !is_all(self.filter) { (command("discard-command", "As a command", &format!("hookgate events discard{}", arguments(fixed)))) }
-                },
+                }
+                (may_not(self.access, action.what()))
+                (command("action-command", "As a command", &as_command))
             }
         }
     }
@@ -119,13 +168,14 @@ pub(crate) fn is_all(filter: &Filter) -> bool {
 pub(crate) fn list(replays: &[Replay], access: Access) -> Markup {
     html! {
         @if access.may_change() { p.actions { a.button href="/replay?state=dead" { "Send dead letters again…" } } }
+        (may_not(access, "send events again"))
         @if replays.is_empty() {
             (nothing("No replay was started.", &html! {
                 "A replay sends stored events again. It is started from the " a href="/queue" { "stored events" } ", or with "
                 code { "hookgate events replay" } "."
             }))
         } @else {
-            div.scroll #replays data-refresh="5" role="region" aria-label="Replays" tabindex="0" {
+            div.scroll #replays data-refresh="5" role="group" aria-label="Replays" tabindex="0" {
                 table.stack.rows {
                     thead { tr {
                         th scope="col" { "Started" }
@@ -184,6 +234,7 @@ pub(crate) fn one(replay: &Replay, access: Access) -> Markup {
                     button.danger { "Cancel the replay" }
                 }
             }
+            @if is_running { (may_not(access, "cancel the replay")) }
             @if is_running { (command("cancel", "Cancel, as a command", &format!("hookgate events replays --cancel {}", replay.id))) }
         }
         p.detail { "Sent again means that a new delivery was made. The " a href=(of_replay(replay)) { "events" } " say how their deliveries end." }
@@ -259,8 +310,8 @@ mod tests {
         let (filter, fixed) = (dead(), fixed());
         let counted = Counted { count: 12, is_capped: false };
         for (page, action) in [
-            (choice(&filter, Ok((&fixed, counted)), Access::Operate).replay(), "/replay"),
-            (choice(&filter, Ok((&fixed, counted)), Access::Operate).discard(), "/discard"),
+            (choice(&filter, Ok((&fixed, counted)), Access::Operate).body(Action::Replay), "/replay"),
+            (choice(&filter, Ok((&fixed, counted)), Access::Operate).body(Action::Discard), "/discard"),
         ] {
             let page = page.into_string();
             let form = page.split_once(&format!("<form method=\"post\" action=\"{action}\">")).unwrap().1;
@@ -286,7 +337,7 @@ mod tests {
         let fixed = Filter { until: Some("2026-11-30T12:00:00.001Z".to_owned()), ..Filter::default() };
         let counted = Counted { count: 12, is_capped: false };
         let choice = choice(&all, Ok((&fixed, counted)), Access::Operate);
-        for page in [choice.replay(), choice.discard()] {
+        for page in [choice.body(Action::Replay), choice.body(Action::Discard)] {
             let page = page.into_string();
             assert!(!page.contains("method=\"post\"") && page.contains("Choose a filter first"), "{page}");
         }
@@ -297,11 +348,15 @@ mod tests {
     fn only_who_may_change_is_offered_it_and_an_error_leaves_the_form() {
         let (filter, fixed) = (dead(), fixed());
         let counted = Counted { count: 12, is_capped: true };
-        let page = choice(&filter, Ok((&fixed, counted)), Access::ReadRole).replay().into_string();
+        let page =
+            choice(&filter, Ok((&fixed, counted)), Access::ReadRole).body(Action::Replay).into_string();
         assert!(page.contains("12+ events") && !page.contains("method=\"post\""), "{page}");
-        let wrong = choice(&filter, Err("<no>"), Access::Operate).discard().into_string();
+        assert!(page.contains("has the role <code>read</code>"), "{page}");
+        let wrong = choice(&filter, Err("<no>"), Access::Operate).body(Action::Discard).into_string();
         assert!(wrong.contains("&lt;no&gt;") && wrong.contains("role=\"search\""), "{wrong}");
-        let none = choice(&filter, Ok((&fixed, Counted::default())), Access::Operate).replay().into_string();
+        let none = choice(&filter, Ok((&fixed, Counted::default())), Access::Operate)
+            .body(Action::Replay)
+            .into_string();
         assert!(none.contains("No event matches.") && !none.contains("method=\"post\""), "{none}");
     }
 

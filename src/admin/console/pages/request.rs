@@ -145,7 +145,7 @@ fn captured(number: u64, record: &Record, captured: &Captured, shown: Shown<'_>)
         section aria-labelledby="head" {
             h2 #head { "Head" }
             p { code { (text::bytes(method, Lines::One)) " " (text::bytes(target, Lines::One)) } }
-            div.scroll role="region" aria-labelledby="head" tabindex="0" {
+            div.scroll role="group" aria-labelledby="head" tabindex="0" {
                 table {
                     thead { tr { th scope="col" { "Field" } th scope="col" { "Value" } } }
                     tbody {
@@ -161,7 +161,7 @@ fn captured(number: u64, record: &Record, captured: &Captured, shown: Shown<'_>)
             @if captured.is_head_cut() { p.notice.warn { "Further fields are not kept." } }
             p.detail { "Credentials are never kept: only their size is." }
         }
-        @if !matches!(shown, Shown::Never) && !captured.is_content_cut() {
+        @if !matches!(shown, Shown::Never) && !captured.is_content_cut() && captured.received() > 0 {
             section aria-labelledby="commands" {
                 h2 #commands { "As a command" }
                 p.detail {
