@@ -302,6 +302,147 @@ export const CHECKS = {
     assert.ok((await page.locator("#curl").textContent()).includes("\\xe2\\x80\\xae"), "the command has no hidden characters");
   },
 
+  async "content that is deeper than a tree is shown, and the gateway goes on"({ page, world }) {
+    const { id } = await world.store("/webhook/leads", `${"[".repeat(30_000)}${"]".repeat(30_000)}`);
+    await page.goto(world.url(`/events/${id}?content=tree`));
+    await says(page, "deeper than a tree shows");
+    assert.equal((await page.goto(world.url("/"))).status(), 200);
+  },
+
+  async "a captured request shows its content when asked, and its command only if there is content"({ page, world }) {
+    await world.send("/hooks/captured", `{"captured":"<b>1</b>"}`, { forged: true });
+    await ask(world.port, { method: "POST", path: "/hooks/captured", content: "{}", headers: { "x-hub-signature-256": "short", authorization: "Bearer of-a-client" } });
+    await page.goto(world.url("/live?state=refused&route=/hooks/captured"));
+    const links = await page.locator("#live a[href^='/requests/']").evaluateAll((all) => all.map((link) => link.getAttribute("href")));
+    const [early, late] = links;
+    await page.goto(world.url(late));
+    assert.ok(!(await page.content()).includes("captured\":"));
+    assert.ok((await page.locator("#verify").textContent()).startsWith("hookgate verify --route /hooks/captured"));
+    await page.getByRole("link", { name: "Show as tree" }).click();
+    await page.locator(".tree .key", { hasText: "captured" }).waitFor();
+    assert.equal(await page.locator("main .content b").count(), 0);
+    await page.getByRole("link", { name: "Show as hex" }).click();
+    await page.locator(".hex").waitFor();
+    await page.goto(world.url(early));
+    await says(page, "No content had been read");
+    const text = await page.locator("main").textContent();
+    assert.ok(!text.includes("of-a-client") && text.includes("authorization"), "credentials are not kept");
+    assert.equal(await page.locator("#verify").count(), 0);
+    await page.goto(world.url("/refused"));
+    assert.ok((await page.locator("main").textContent()).includes("capture = true"));
+  },
+
+  async "Now says first what is stopped and why, and a reason leads to its requests"({ page, world }) {
+    for (let number = 0; number < 6; number++) await world.send("/hooks/down", `{"down":${number}}`);
+    await until("the circuit is open", async () => (await world.api("/queue")).upstreams.some(({ circuit }) => circuit === "open"));
+    await page.goto(world.url("/"));
+    const stopped = page.locator("section[aria-labelledby=stopped]");
+    await stopped.getByText("circuit open").waitFor();
+    await stopped.getByText("Connection refused").waitFor();
+    const { y, height } = await stopped.locator("li").first().boundingBox();
+    assert.ok(y + height < page.viewportSize().height, "it is on the first screen");
+    await page.getByRole("link", { name: "signature_mismatch" }).click();
+    await page.waitForURL(/\/live\?reason=signature_mismatch/);
+    assert.ok(await rows(page) > 0);
+    await page.goto(world.url("/queue"));
+    await page.locator("#destinations").getByText("Connection refused").waitFor();
+  },
+
+  async "names in a row of Live are code, on the page and in the stream"({ page, world }) {
+    await page.goto(world.url("/live"));
+    await says(page, "Live. The newest are first.");
+    await ask(world.port, { method: "POST", path: "/named" });
+    const row = page.locator("#live tr", { hasText: "/named" });
+    await row.locator("code", { hasText: "hookgate check" }).waitFor();
+    assert.ok(!(await row.textContent()).includes("`"));
+    const streamed = await row.locator("td, th").evaluateAll((cells) => cells.slice(1).map((cell) => cell.innerHTML));
+    await page.reload();
+    assert.deepEqual(await row.locator("td, th").evaluateAll((cells) => cells.slice(1).map((cell) => cell.innerHTML)), streamed);
+    assert.ok(!(await page.locator("#live").textContent()).includes("`"));
+  },
+
+  async "a page that is not seen leaves its stream to others, and misses nothing"({ browser, world }) {
+    const page = await browser.person();
+    const streams = [];
+    page.on("request", (request) => { if (request.url().includes("/live/stream")) streams.push(request); });
+    await page.goto(world.url("/live"));
+    await says(page, "Live. The newest are first.");
+    const show = (isHidden) => page.evaluate((isHidden) => {
+      Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, isHidden);
+    const ended = page.waitForEvent("requestfailed");
+    await show(true);
+    assert.ok((await ended).url().includes("/live/stream"));
+    await ask(world.port, { method: "POST", path: "/unseen" });
+    await show(false);
+    await page.locator("#live tr", { hasText: "/unseen" }).waitFor();
+    assert.equal(streams.length, 2);
+    await page.context().close();
+  },
+
+  async "a part is kept up to date under the focus, and what was opened stays open"({ page, world, stored }) {
+    await page.goto(world.url("/"));
+    await page.locator("#now a[href='/refused']").first().focus();
+    const count = () => page.locator(".card", { hasText: "refused" }).locator(".figure").textContent().then(Number);
+    const before = await count();
+    await world.send("/webhook/leases", "{}", { forged: true });
+    await until("the number is of now", async () => await count() > before, 30_000);
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute("href")), "/refused");
+    await page.goto(world.url(`/events/${stored.hostile.id}`));
+    await page.locator("#timeline summary").first().click();
+    await page.evaluate(() => { document.activeElement.blur(); document.querySelector("#timeline p").textContent = "changed"; });
+    await until("the part is read again", async () => !(await page.locator("#timeline").textContent()).includes("changed"));
+    assert.ok(await page.locator("#timeline details").first().evaluate((details) => details.open));
+  },
+
+  async "an action waits for a count if its filter was edited"({ page, world }) {
+    for (const [place, button] of [["/replay?state=dead", /^Send \d+ events again$/], ["/discard?state=dead", /^Discard \d+ events$/]]) {
+      await page.goto(world.url(place));
+      const act = page.getByRole("button", { name: button });
+      assert.ok(await act.isEnabled());
+      await field(page, "Route").fill("/hooks/github");
+      await says(page, "The filter has changed");
+      assert.ok(await act.isDisabled(), place);
+      await field(page, "Route").fill("");
+      assert.ok(await act.isEnabled(), place);
+      assert.equal(await page.locator("#uncounted").count(), 0);
+      await field(page, "State").selectOption("delivered");
+      assert.ok(await act.isDisabled(), place);
+    }
+  },
+
+  async "a stopped gateway is seen on each page, and the page goes on when it is back"({ browser, world }) {
+    const page = await browser.person();
+    await page.goto(world.url("/"));
+    await page.locator("#now .state.good").waitFor();
+    const fail = (route) => (route.request().resourceType() === "xhr" ? route.abort("connectionrefused") : route.continue());
+    await page.route("**", fail);
+    await page.getByRole("alert").getByText("The gateway does not answer.").waitFor();
+    await page.unroute("**");
+    await until("the notice is gone", async () => await page.getByRole("alert").count() === 0);
+    await page.route("**", (route) => (route.request().resourceType() === "xhr" ? route.fulfill({ status: 503, contentType: "text/html", body: "<p>full" }) : route.continue()));
+    await page.getByRole("alert").getByText("The gateway answers with 503.").waitFor();
+    await page.locator("#now .state.good").waitFor();
+    await page.context().close();
+  },
+
+  async "a clock that is set back does not stop the page"({ browser, world }) {
+    const page = await browser.person();
+    await page.goto(world.url("/"));
+    await page.evaluate(() => { const real = Date.now; Date.now = () => real() - 3 * 3600 * 1000; });
+    const again = () => page.waitForRequest((request) => request.resourceType() === "xhr");
+    await again();
+    await again();
+    await page.context().close();
+  },
+
+  async "the title of a page says what it is about, and the header in which zone its times are"({ page, world, stored }) {
+    await page.goto(world.url(`/events/${stored.good.id}`));
+    assert.equal(await page.title(), `Event ${stored.good.id} · hookgate`);
+    assert.match(await page.locator(".zone").textContent(), /^times: Europe\/Berlin \(UTC\+\d\)$/);
+  },
+
   async "bytes that are no text are shown as codes"({ page, world, stored }) {
     await page.goto(world.url(`/events/${stored.binary.id}?content=tree`));
     await says(page, "The content is not JSON");
@@ -496,6 +637,33 @@ export const CHECKS = {
     await page.getByRole("button", { name: "Resume /hooks/private" }).click();
     await says(page, "are resumed");
     await page.context().close();
+  },
+
+  async "the role read is offered no change, and is told why"({ browser, world, stored, page }) {
+    world.reload("true", true);
+    await until("a link needs the token", async () => world.link().then(() => false, () => true));
+    const context = await browser.stranger();
+    const reader = await context.newPage();
+    await reader.goto(await world.link(world.reader));
+    await says(reader, "may only read");
+    for (const place of [...PAGES, `/events/${stored.hostile.id}`]) {
+      await reader.goto(world.url(place));
+      await reader.locator("main h1").waitFor();
+      const forms = await reader.locator("form[method=post]").evaluateAll((all) => all.map((form) => form.getAttribute("action")));
+      assert.deepEqual(forms, ["/logout"], place);
+      const isOfChange = ["/queue", "/dead", "/replay", "/discard", "/events"].some((page) => place.startsWith(page));
+      if (isOfChange) await says(reader, "the token of this session has the role read");
+    }
+    await reader.goto(world.url(`/events/${stored.good.id}?content=text`));
+    await says(reader, "Ada");
+    const form = { route: "/webhook/leads" };
+    const answer = await reader.request.post(world.url("/pause"), { form, headers: { origin: world.url("") } });
+    assert.equal(answer.status(), 403);
+    assert.ok((await world.api("/queue")).upstreams.every(({ paused }) => !paused));
+    await context.close();
+    world.reload("true");
+    await until("a link needs no token", async () => world.link().then(() => true, () => false));
+    assert.equal((await page.goto(world.url("/"))).status(), 200);
   },
 
   // The last one: the console stays read-only.

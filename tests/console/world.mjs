@@ -14,6 +14,7 @@ const PAUSE = 40;
 // The names of secrets are seen on pages. The secrets are for these tests alone.
 const PROPIFY = "console_0123456789abcdef0123456789abcdef";
 const GITHUB = "console_fedcba9876543210fedcba9876543210";
+const READER = "console_reads_0123456789abcdef";
 
 export const MARKUP = "<img src=x onerror=ran=1><script>ran=1;alert(1)</script>";
 export const HOSTILE_MODEL = `<script>ran=1</script>"'><b>`;
@@ -98,8 +99,15 @@ export class World {
     await this.app.start();
     [this.port, this.admin] = [await freePort(), await freePort()];
     this.configure(console);
+    await this.run();
+  }
+
+  /** Starts the gateway with its configuration. */
+  async run() {
     const log = openSync(this.log, "a");
-    this.gateway = spawn(this.binary, ["run", "--config", "gateway.toml"], { cwd: this.folder, stdio: ["ignore", log, log] });
+    const env = { ...process.env, CONSOLE_READER: READER };
+    this.ended = undefined;
+    this.gateway = spawn(this.binary, ["run", "--config", "gateway.toml"], { cwd: this.folder, stdio: ["ignore", log, log], env });
     closeSync(log);
     this.gateway.on("exit", (code) => { this.ended = code ?? "a signal"; });
     await until("the gateway is ready", async () => {
@@ -108,7 +116,7 @@ export class World {
     });
   }
 
-  configure(console) {
+  configure(console, hasTokens = false) {
     const app = `http://127.0.0.1:${this.app.port}`;
     const github = `{ scheme = "github", secrets = [{ name = "github", value = "${GITHUB}" }] }`;
     writeFileSync(join(this.folder, "gateway.toml"), `
@@ -117,6 +125,7 @@ listen = "127.0.0.1:${this.port}"
 [admin]
 listen = "127.0.0.1:${this.admin}"
 console = ${console}
+${hasTokens ? `tokens = [{ name = "reader", env = "CONSOLE_READER", role = "read" }]` : ""}
 [queue]
 store = "events.db"
 [limits]
@@ -156,12 +165,23 @@ path = "${LONG_PATH}"
 upstream = "${app}"
 delivery = "queue"
 signature = ${github}
+[[routes]]
+path = "/hooks/captured"
+upstream = "${app}"
+capture = true
+signature = ${github}
+[[routes]]
+path = "/hooks/down"
+upstream = "http://127.0.0.1:1"
+delivery = "queue"
+signature = ${github}
+retry = { schedule = ["20s"], max_attempts = 9 }
 `);
   }
 
   /** Writes another configuration. The gateway reads it again. */
-  reload(console) {
-    this.configure(console);
+  reload(console, hasTokens = false) {
+    this.configure(console, hasTokens);
     this.gateway.kill("SIGHUP");
   }
 
@@ -221,11 +241,24 @@ signature = ${github}
     return event;
   }
 
+  /** Ends the gateway at once. */
+  async kill() {
+    this.gateway.kill("SIGKILL");
+    await until("the gateway has ended", () => this.ended !== undefined, 5000);
+  }
+
+  /** The token that only reads. */
+  get reader() {
+    return READER;
+  }
+
   /** A link to the console. */
-  async link() {
+  async link(token = "") {
+    const authorization = token ? { authorization: `Bearer ${token}` } : {};
     const answer = await ask(this.admin, {
-      method: "POST", path: "/api/v1/console/links", content: "{}", headers: { "content-type": "application/json" },
+      method: "POST", path: "/api/v1/console/links", content: "{}", headers: { "content-type": "application/json", ...authorization },
     });
+    if (answer.status !== 201) throw new Error(`no link: ${answer.status} ${answer.text}`);
     return this.url(JSON.parse(answer.text).path);
   }
 
@@ -242,7 +275,6 @@ signature = ${github}
     this.app.server?.closeAllConnections();
     this.app.server?.close();
     if (!this.gateway || this.ended !== undefined) return;
-    this.gateway.kill("SIGKILL");
-    await until("the gateway has ended", () => this.ended !== undefined, 5000);
+    await this.kill();
   }
 }
