@@ -120,16 +120,18 @@ impl Pattern {
         !self.shape.contains('{')
     }
 
-    /// The first literal segment that an app could decode or normalise to another segment: its byte range in
-    /// the text, and the reason.
+    /// The first literal segment that an app could decode or normalise to another segment, or else the first slashes that an app
+    /// could merge: the byte range in the text, and the reason.
     #[must_use]
     pub fn ambiguity(&self) -> Option<(Range<usize>, Ambiguity)> {
         let mut start: usize = 1;
-        self.segments().find_map(|segment| {
+        let found = self.segments().find_map(|segment| {
             let at = start..start.saturating_add(segment.len());
             start = at.end.saturating_add(1);
             segment::ambiguity(segment).map(|why| (at, why))
-        })
+        });
+        let slashes = || self.text.find("//").map(|at| (at..at.saturating_add(2), Ambiguity::Slashes));
+        found.or_else(slashes)
     }
 
     /// Whether an app may take a path of this pattern for a path of `other`. This is possible if this pattern
@@ -157,13 +159,23 @@ impl Pattern {
     }
 }
 
-/// Whether other routers read a segment as a parameter that is literal text here: `*`, `:id`, `<id>`, `[id]`.
+/// Whether other routers read a segment as a parameter that is literal text here: `*`, `:id`, `$id`, `<id>`, `[id]`, `(id)`,
+/// `+`, `...rest`. A `$` at the end is a sign of regular expressions.
 fn is_other_routers(segment: &str) -> bool {
     let is_within = |start, end| segment.starts_with(start) && segment.ends_with(end);
-    let mut chars = segment.chars();
-    let is_named =
-        chars.next() == Some(':') && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    segment.contains('*') || is_named || is_within('<', '>') || is_within('[', ']')
+    let is_named = segment.strip_prefix([':', '$']).is_some_and(|name| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && !(segment.starts_with(':') && name.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    segment.contains('*')
+        || is_named
+        || segment == "+"
+        || segment.starts_with("...")
+        || segment.ends_with("...")
+        || segment.ends_with('$')
+        || is_within('<', '>')
+        || is_within('[', ']')
+        || is_within('(', ')')
 }
 
 /// Whether a character can be part of a request's path (RFC 3986, section 3.3). A `%` is allowed only at the
@@ -200,7 +212,7 @@ pub enum PatternFault {
     /// The two hexadecimal digits after a `%` are missing.
     #[error("this `%` begins no encoding")]
     BarePercent,
-    /// The path has a parameter in the notation of other routers: `*`, `:id`, `<id>`, `[id]`.
+    /// The path has a parameter in the notation of other routers: `*`, `:id`, `$id`, `<id>`, `[id]`.
     #[error("this is a parameter to other routers, and plain text here")]
     OtherRouters,
     /// A segment has `{` or `}`, but is not entirely `{name}`.

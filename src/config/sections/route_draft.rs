@@ -203,9 +203,8 @@ fn path(item: &Item<'_>) -> Option<Pattern> {
             Ambiguity::Dots => "this segment is resolved",
             Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
             Ambiguity::EncodedUnreserved => "this needs no encoding, and is decoded",
-            Ambiguity::EncodedControl | Ambiguity::BarePercent | Ambiguity::Overlong | Ambiguity::Slashes => {
-                "this is decoded"
-            }
+            Ambiguity::EncodedControl | Ambiguity::BarePercent | Ambiguity::Overlong => "this is decoded",
+            Ambiguity::Slashes => "these slashes are merged",
         };
         let help = "configure the sender to send the plain path, and write this path: hookgate compares paths as they are received";
         let problem = Problem::warning("ambiguous_path", item.part(text, at), message);
@@ -226,39 +225,13 @@ fn path_help(text: &str, error: &PatternError) -> String {
         },
         PatternFault::NotPath if has_variable(text) => NO_VARIABLES.to_owned(),
         PatternFault::NotWholeSegment if has_variable(text) => NO_VARIABLES.to_owned(),
-        PatternFault::NotPath => match text.get(error.at.clone()).unwrap_or_default() {
-            " " if text.trim_end().len() <= error.at.start => "remove the white space at the end".to_owned(),
-            "?" if text.get(..error.at.start).is_some_and(|before| {
-                before.rsplit('/').next().is_some_and(|part| part.starts_with('{'))
-            }) =>
-            {
-                "no segment is optional: write one route for each path, or `{*rest}` at the end".to_owned()
-            }
-            "?" | "#" => {
-                let path = showable::quote(text.get(..error.at.start).unwrap_or_default());
-                format!("the query plays no part: write `path = \"{path}\"`")
-            }
-            other => {
-                let encoded: String = other.bytes().map(|byte| format!("%{byte:02X}")).collect();
-                format!(
-                    "paths are compared as they are received: write `{encoded}` if that is what the sender sends"
-                )
-            }
-        },
+        PatternFault::NotPath => character_help(text, &error.at),
         PatternFault::BarePercent => {
             "write `%25` for the percent sign itself, if that is what the sender sends".to_owned()
         }
-        PatternFault::OtherRouters => {
+        PatternFault::OtherRouters | PatternFault::BadName => {
             let parameter = parameter_like(text, &error.at);
-            format!(
-                "write `{parameter}`: `{{name}}` is any one segment, `{{*rest}}` at the end all that are left"
-            )
-        }
-        PatternFault::BadName => {
-            let parameter = parameter_like(text, &error.at);
-            format!(
-                "write `{parameter}`: `{{name}}` is any one segment, `{{*rest}}` at the end all that are left"
-            )
+            format!("write `{parameter}`: {PARAMETERS}")
         }
         PatternFault::NotWholeSegment => {
             "write `{name}` for any one segment, `{*rest}` for all that are left".to_owned()
@@ -268,6 +241,50 @@ fn path_help(text: &str, error: &PatternError) -> String {
         PatternFault::ModelIsOneSegment => "write `{model}`".to_owned(),
     }
 }
+
+/// The advice for a character that no path has.
+fn character_help(text: &str, at: &Range<usize>) -> String {
+    let character = text.get(at.clone()).unwrap_or_default();
+    let before = text.get(..at.start).unwrap_or_default();
+    let start = before.rfind('/').map_or(0, |slash| slash.saturating_add(1));
+    let rest = text.get(start..).unwrap_or_default();
+    let end = rest.find('/').map_or(text.len(), |length| start.saturating_add(length));
+    let segment = text.get(start..end).unwrap_or_default();
+    match character {
+        " " if text.trim_end().len() <= at.start => "remove the white space at the end".to_owned(),
+        // Regular expressions have groups such as `(?P<id>...)`.
+        "\\" | "^" | "[" | "]" | "|" => no_expression(character),
+        "?" if segment.contains("(?") => no_expression(character),
+        "?" if segment.starts_with(['{', ':', '<', '[', '$']) => {
+            "no segment is optional: write one route for each path, or `{*rest}` at the end".to_owned()
+        }
+        " " | "<" | "#" if segment.trim_start_matches('#').starts_with(['{', '<']) => {
+            format!("write `{}`: {PARAMETERS}", parameter_like(text, &(start..end)))
+        }
+        "?" | "#" => {
+            let path = showable::quote(before);
+            let part = if character == "?" { "query" } else { "fragment" };
+            format!("the {part} plays no part: write `path = \"{path}\"`")
+        }
+        other => format!(
+            "paths are compared as they are received: write `{}` if that is what the sender sends",
+            encoded(other)
+        ),
+    }
+}
+
+fn no_expression(character: &str) -> String {
+    format!(
+        "a path is no regular expression: {PARAMETERS}; for the character itself write `{}`, if that is what the sender sends",
+        encoded(character)
+    )
+}
+
+fn encoded(character: &str) -> String {
+    character.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+const PARAMETERS: &str = "`{name}` is any one segment, `{*rest}` at the end all that are left";
 
 const NO_VARIABLES: &str =
     "gateway.toml has no variables: write `{name}` for any one segment, `{*rest}` for all that are left";
@@ -304,11 +321,22 @@ fn parameter_like(text: &str, at: &Range<usize>) -> String {
     let segment = text.get(at.clone()).unwrap_or_default();
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     // `/hooks*` matches every path with that prefix. The nearest valid pattern is one level deeper.
-    if let Some(prefix) = segment.strip_suffix('*')
+    if let Some(prefix) = segment.strip_suffix(".*").or_else(|| segment.strip_suffix('*'))
         && !prefix.is_empty()
         && prefix.chars().all(is_of_name)
     {
         return format!("{prefix}/{{*rest}}");
+    }
+    // `{a}{b}` has two parameters, and a parameter takes a whole segment.
+    if segment.starts_with('{') && segment.contains("}{") && !segment.starts_with("{{") {
+        return segment.replace("}{", "}/{");
+    }
+    // A `$` at the end is the end of a regular expression.
+    if let Some(literal) = segment.strip_suffix('$')
+        && !literal.is_empty()
+        && literal.chars().all(is_of_name)
+    {
+        return literal.to_owned();
     }
     // A type before the name is not part of the name, as in `<int:id>`.
     let name = match segment.starts_with('{') {

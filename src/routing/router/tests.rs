@@ -184,6 +184,13 @@ fn an_invalid_pattern_is_reported_with_its_position() {
         ("/:id.json", 1..9, PatternFault::OtherRouters),
         ("/<int:id>/b", 1..9, PatternFault::OtherRouters),
         ("/a/[...id]", 3..10, PatternFault::OtherRouters),
+        ("/a/$id", 3..6, PatternFault::OtherRouters),
+        ("/a/$1/b", 3..5, PatternFault::OtherRouters),
+        ("/a/b$", 3..5, PatternFault::OtherRouters),
+        ("/a/(id)", 3..7, PatternFault::OtherRouters),
+        ("/a/+", 3..4, PatternFault::OtherRouters),
+        ("/a/...rest", 3..10, PatternFault::OtherRouters),
+        ("/a/...", 3..6, PatternFault::OtherRouters),
         ("/a/x{y}", 3..7, PatternFault::NotWholeSegment),
         ("/a/{}", 3..5, PatternFault::BadName),
         ("/a/{x-y}", 3..8, PatternFault::BadName),
@@ -193,7 +200,19 @@ fn an_invalid_pattern_is_reported_with_its_position() {
     ] {
         assert_eq!(Pattern::parse(text), Err(PatternError { at, fault }), "{text}");
     }
-    for text in ["/", "//", "/v1/x:cancel", "/:", "/a;b=c/@!$&'()+,", "/%C3%A9/%25", "/a/../%61"] {
+    for text in [
+        "/",
+        "//",
+        "/v1/x:cancel",
+        "/:",
+        "/:1",
+        "/a$b",
+        "/Users(1)",
+        "/a+b",
+        "/a;b=c/@!$&'()+,",
+        "/%C3%A9/%25",
+        "/a/../%61",
+    ] {
         assert!(Pattern::parse(text).is_ok(), "{text}");
     }
     assert!(Pattern::parse("/webhook/{model}").unwrap().binds_model());
