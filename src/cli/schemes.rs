@@ -71,7 +71,8 @@ pub(super) fn one(name: &str) -> Result<&'static Scheme, Failure> {
         return Err(Failure::usage(explained::reason(sender)).hint(sender.advice()));
     }
     let names = PRESETS.iter().map(|scheme| &*scheme.name);
-    let meant = suggest::nearest(name, names).or_else(|| explained::mentioned(name));
+    let meant = Scheme::meant_by(name).or_else(|| suggest::nearest(name, names));
+    let meant = meant.or_else(|| explained::mentioned(name));
     let hint = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "`hookgate schemes` lists the names; gateway.toml can define a scheme".to_owned(),

@@ -1,5 +1,6 @@
 //! Pure. The schemes that ship with hookgate, as data: one row for each sender, and no code.
 
+mod other_names;
 mod row;
 mod rows;
 
@@ -155,6 +156,11 @@ impl Scheme {
     #[must_use]
     pub fn preset(name: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|scheme| scheme.name == name)
+    }
+
+    /// The name of the shipped scheme that is meant by another name of its sender, such as `whatsapp`.
+    pub(crate) fn meant_by(name: &str) -> Option<&'static str> {
+        other_names::meant(name)
     }
 }
 

@@ -82,7 +82,8 @@ fn unknown(name: &str) -> String {
     if let Some(sender) = Inexpressible::named(name) {
         return format!("there is no scheme for {}: the sender {}", sender.sender, sender.reason);
     }
-    let nearest = suggest::nearest(name, PRESETS.iter().map(|scheme| &*scheme.name));
+    let names = || PRESETS.iter().map(|scheme| &*scheme.name);
+    let nearest = Definition::meant_by(name).or_else(|| suggest::nearest(name, names()));
     let meant = nearest.map(|word| format!("; did you mean {word:?}?")).unwrap_or_default();
     format!("there is no scheme {name:?}{meant}")
 }

@@ -25,7 +25,8 @@ pub(crate) fn sender(text: &str) -> Result<String, String> {
     if let Some(known) = INEXPRESSIBLE.iter().find(is_meant) {
         return Err(format!("no scheme can express how {} signs: it {}", known.sender, known.reason));
     }
-    let meant = suggest::nearest(&name, PRESETS.iter().map(|scheme| &*scheme.name));
+    let names = || PRESETS.iter().map(|scheme| &*scheme.name);
+    let meant = Scheme::meant_by(&name).or_else(|| suggest::nearest(&name, names()));
     let meant = meant.map(|meant| format!(" Did you mean `{meant}`?")).unwrap_or_default();
     Err(format!("there is no sender `{text}`.{meant} `hookgate schemes` lists all senders"))
 }
@@ -79,6 +80,8 @@ mod tests {
         assert_eq!(sender("-").unwrap(), "-");
         for (text, want) in [
             ("githb", "Did you mean `github`?"),
+            ("whatsapp", "Did you mean `meta`?"),
+            ("twitter", "Did you mean `x`?"),
             ("standard-webhook", "Did you mean `standard-webhooks`?"),
             ("PayPal", "signs a CRC"),
             ("plaid", "JWT"),

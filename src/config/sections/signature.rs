@@ -247,7 +247,10 @@ fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {
             format!("`hookgate schemes` shows those that ship with it{}", others(own.clone()))
         });
         let problem = item.error("unknown_scheme", message).help(help);
-        let meant = scheme_advice(text).is_none().then(|| suggest::nearest(text, names())).flatten();
+        let meant = scheme_advice(text)
+            .is_none()
+            .then(|| Scheme::meant_by(text).or_else(|| suggest::nearest(text, names())))
+            .flatten();
         problem.meant(meant).report(item.problems);
     }
     scheme.map(|scheme| Arc::new(scheme.clone()))
@@ -324,6 +327,15 @@ fn scheme_advice(text: &str) -> Option<String> {
         "own",
         "bearer",
         "basic",
+        "basic-auth",
+        "oauth",
+        "mtls",
+        "password",
+        "secret",
+        "shared-secret",
+        "webhook",
+        "webhooks",
+        "auto",
         "token",
         "api-key",
         "apikey",
