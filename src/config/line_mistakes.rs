@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::config::showable;
+use crate::telemetry::hidden_characters::is_hidden;
 
 /// A mistake in a line.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,6 +105,13 @@ fn typography(line: &str) -> Option<Mistake> {
                 help,
             ));
         }
+        if is_odd_control(c) {
+            return Some(Mistake::new(
+                place,
+                format!("a control character stands here: U+{number:04X}"),
+                REMOVE_CONTROL,
+            ));
+        }
         let (_, plain) = LOOKALIKES.iter().find(|(known, _)| *known == c)?;
         Some(Mistake::new(
             place,
@@ -112,6 +120,14 @@ fn typography(line: &str) -> Option<Mistake> {
         ))
     })
 }
+
+/// Whether a character is a control character that no text file has: a tab and line ends are none.
+pub(super) fn is_odd_control(c: char) -> bool {
+    c.is_control() && !matches!(c, '\t' | '\n' | '\r')
+}
+
+/// What to do about a control character.
+pub(super) const REMOVE_CONTROL: &str = "remove it: delete the characters around it, and type them again; it comes from a terminal or from an editor";
 
 /// A key with something else than `=` between it and its value.
 fn assignment(code: &str, shown: &str, whole: Range<usize>) -> Option<Mistake> {
@@ -240,5 +256,14 @@ const INVISIBLE: [(char, &str); 22] = [
 
 /// The invisible character that a value has, with its name. No value of gateway.toml has one on purpose.
 pub(super) fn invisible(text: &str) -> Option<(char, &'static str)> {
-    text.chars().find_map(|c| INVISIBLE.iter().find(|(known, _)| *known == c).copied())
+    text.chars().find_map(|c| {
+        let known = INVISIBLE.iter().find(|(known, _)| *known == c).copied();
+        known.or_else(|| (!c.is_control() && is_hidden(c)).then_some((c, "which shows nothing")))
+    })
+}
+
+/// The quotation mark of a text processor at both ends of a text, within the quotes of TOML.
+pub(super) fn quoted_twice(text: &str) -> Option<char> {
+    let first = text.chars().next().filter(|c| QUOTES.contains(c))?;
+    text.chars().next_back().filter(|c| QUOTES.contains(c)).map(|_| first)
 }

@@ -9,6 +9,8 @@ pub(super) enum OtherFormat {
     Blocks,
     Pem,
     Variables,
+    Template,
+    Unit,
     Binary,
 }
 
@@ -17,7 +19,7 @@ impl OtherFormat {
     pub(super) fn of(text: &str) -> Option<Self> {
         let start = text.trim_start();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let first = lines.clone().next()?;
+        let first = lines.clone().find(|line| !line.starts_with("//"))?;
         if text.contains('\0') {
             return Some(Self::Binary);
         }
@@ -26,6 +28,15 @@ impl OtherFormat {
         }
         if text.contains("-----BEGIN ") && !text.contains('=') || first.starts_with("-----BEGIN ") {
             return Some(Self::Pem);
+        }
+        if ["{{", "{%", "<%"].iter().any(|open| first.starts_with(open)) {
+            return Some(Self::Template);
+        }
+        if ["[Unit]", "[Service]", "[Install]", "[Socket]"].contains(&first) {
+            return Some(Self::Unit);
+        }
+        if lines.clone().any(|line| line.starts_with("apiVersion:")) {
+            return Some(Self::Yaml);
         }
         let opens_list = first.strip_prefix('[').map(str::trim_start);
         if first.starts_with('{')
@@ -55,7 +66,9 @@ impl OtherFormat {
             Self::Blocks => "this file has blocks as of nginx, Caddy or Terraform, and hookgate reads TOML",
             Self::Pem => "this file is a certificate or a key, and not a configuration",
             Self::Variables => "this file sets environment variables, and is not a configuration",
-            Self::Binary => "this file is no text in UTF-8",
+            Self::Template => "this file is a template that is not filled in",
+            Self::Unit => "this file is a unit of systemd, and not a configuration",
+            Self::Binary => "this file has NUL bytes, as no text has",
         }
     }
 
@@ -74,6 +87,8 @@ impl OtherFormat {
                 "let the service's manager read it (`EnvironmentFile=` under systemd, `env_file` of Compose), and name each \
                  variable in gateway.toml: `secrets = [{ env = \"NAME\" }]`"
             }
+            Self::Template => "name the file that the template's program writes",
+            Self::Unit => "name gateway.toml here: `hookgate init SENDER` writes one",
             Self::Binary => {
                 "save it as UTF-8 (UTF-16 comes from some editors of Windows), or name another file"
             }
@@ -84,8 +99,11 @@ impl OtherFormat {
 /// Why a file cannot be read as text.
 pub(super) fn not_utf8(bytes: &[u8], first_wrong: usize) -> String {
     let what = match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => "it is in UTF-32: save it as UTF-8",
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is in UTF-16: save it as UTF-8",
         [0x1f, 0x8b, ..] => "it is compressed (gzip), and no configuration",
+        [0x7f, b'E', b'L', b'F', ..] => "it is a program, and no configuration",
+        _ if bytes.contains(&0) => "it is no text: it has NUL bytes",
         _ => {
             let before = bytes.get(..first_wrong).unwrap_or_default();
             let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
@@ -137,7 +155,7 @@ mod tests {
 
     #[test]
     fn other_formats_are_recognised_and_toml_is_not_mistaken_for_one() {
-        use OtherFormat::{Binary, Blocks, Json, Markup, Pem, Variables, Yaml};
+        use OtherFormat::{Binary, Blocks, Json, Markup, Pem, Template, Unit, Variables, Yaml};
         for (text, want) in [
             ("{\n  \"a\": 1\n}", Some(Json)),
             ("[{\"a\": 1}]", Some(Json)),
@@ -153,6 +171,11 @@ mod tests {
             ("-----BEGIN CERTIFICATE-----\nMIIB\n", Some(Pem)),
             ("A=1\nexport B_C=x\n", Some(Variables)),
             ("a\0b\0", Some(Binary)),
+            ("{{ config }}\n[a]\n", Some(Template)),
+            ("{% if a %}\nb = 1\n", Some(Template)),
+            ("[Unit]\nDescription=a\n", Some(Unit)),
+            ("apiVersion: v1\ndata:\n  gateway.toml: |\n    a = 1\n", Some(Yaml)),
+            ("// c\n{\n\"a\": 1}\n", Some(Json)),
             ("", None),
             ("# only a comment\n", None),
             ("[a]\nb: 1\n", None),

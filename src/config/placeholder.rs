@@ -19,7 +19,10 @@ pub(super) fn has_variable(text: &str) -> bool {
     };
     let windows =
         text.split('%').skip(1).step_by(2).any(|part| is_name(part) && text.contains(&format!("%{part}%")));
-    between("${", "}")
+    let is_prefixed =
+        ["$env:", "env:", "env."].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_name));
+    is_prefixed
+        || between("${", "}")
         || between("{{", "}}")
         || between("{$", "}")
         || between("{env.", "}")
@@ -27,6 +30,14 @@ pub(super) fn has_variable(text: &str) -> bool {
         || text
             .match_indices('$')
             .any(|(at, _)| name_after(text.get(at.saturating_add(1)..).unwrap_or_default()))
+}
+
+/// The advice for a file's name with what only a shell replaces: `~` and variables. `None` if it has neither.
+pub(super) fn unexpanded(name: &str) -> Option<&'static str> {
+    if name == "~" || name.starts_with("~/") {
+        return Some("`~` is not replaced: write the whole path");
+    }
+    has_variable(name).then_some("variables are not replaced: write the whole path")
 }
 
 /// Whether the whole text is a variable, or a place where a secret is, and not a secret itself.
@@ -39,7 +50,7 @@ pub(super) fn is_reference(text: &str) -> bool {
         && text.ends_with(['}', ')', '>']);
     let is_prefixed = ["env:", "file:", "vault:", "secret:", "op://", "ssm:", "arn:aws:"]
         .iter()
-        .any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| is_word(&rest.replace(':', "_"))));
+        .any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| is_word(&rest.replace([':', '#'], "_"))));
     is_closed || is_prefixed || (text.starts_with(['$', '%']) && has_variable(text) && text.len() <= 64)
 }
 
@@ -58,6 +69,9 @@ mod tests {
             "{$UP}",
             "{env.UP}",
             "%UPSTREAM%",
+            "$env:UPSTREAM",
+            "env:UPSTREAM",
+            "env.UPSTREAM",
         ] {
             assert!(has_variable(text), "{text}");
         }
@@ -80,6 +94,7 @@ mod tests {
             "<secret>",
             "$(cat secret)",
             "op://vault/item/field",
+            "vault:secret/data/hooks#github",
         ] {
             assert!(is_reference(text), "{text}");
         }

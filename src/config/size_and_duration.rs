@@ -169,7 +169,7 @@ fn otherwise(text: &str, scale: &Scale) -> Option<String> {
         }
     }
     let per_second = text.strip_suffix("/s").unwrap_or(text);
-    let grouped = per_second.replace(['_', ',', ' ', '\''], "");
+    let grouped = decimal_point(per_second).replace(['_', ',', ' ', '\''], "");
     let (number, unit) = split(&grouped, |c| !c.is_ascii_digit() && c != '.');
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if fraction.len() > 6 || whole.is_empty() {
@@ -184,6 +184,14 @@ fn otherwise(text: &str, scale: &Scale) -> Option<String> {
     let part = parts.checked_mul(factor)?.checked_div(10_u64.checked_pow(digits)?)?;
     let total = whole.parse::<u64>().ok()?.checked_mul(factor)?.checked_add(part)?;
     Some(write(total, scale.units))
+}
+
+/// The text with a point for a comma that separates a fraction. Behind a comma between groups of digits stand three digits.
+fn decimal_point(text: &str) -> std::borrow::Cow<'_, str> {
+    let Some((before, after)) = text.split_once(',') else { return text.into() };
+    let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+    let is_fraction = digits != 3 && digits > 0 && !after.contains([',', '.']) && !before.contains('.');
+    if is_fraction { text.replace(',', ".").into() } else { text.into() }
 }
 
 /// Words for the absence of a limit.
@@ -203,10 +211,18 @@ const SIZES: Scale = Scale {
     units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
     nearly: &[
         (&["", "b", "byte", "bytes"], 1, "B"),
-        (&["k", "kb", "kib"], 1, "KiB"),
-        (&["m", "mb", "mib"], 1, "MiB"),
-        (&["g", "gb", "gib"], 1, "GiB"),
-        (&["t", "tb", "tib"], 1024, "GiB"),
+        (&["k", "kb", "ki", "kib", "kilobyte", "kilobytes", "kibibyte", "kibibytes"], 1, "KiB"),
+        (
+            &["m", "mb", "mi", "mib", "meg", "megs", "megabyte", "megabytes", "mebibyte", "mebibytes"],
+            1,
+            "MiB",
+        ),
+        (
+            &["g", "gb", "gi", "gib", "gig", "gigs", "gigabyte", "gigabytes", "gibibyte", "gibibytes"],
+            1,
+            "GiB",
+        ),
+        (&["t", "tb", "ti", "tib", "terabyte", "terabytes", "tebibyte", "tebibytes"], 1024, "GiB"),
     ],
     compound: false,
     wrong: "not a size",
@@ -297,6 +313,11 @@ mod tests {
             ("1MB", "1MiB"),
             ("1TiB", "1024GiB"),
             ("1.5MiB", "1536KiB"),
+            ("1,5MiB", "1536KiB"),
+            ("1,048,576", "1MiB"),
+            ("1,000", "1000B"),
+            ("1Mi", "1MiB"),
+            ("2 megabytes", "2MiB"),
             ("1_000_000", "1000000B"),
             ("1 000B", "1000B"),
             ("100 KB/s", "100KiB"),
@@ -316,6 +337,9 @@ mod tests {
             ("30s1m", "1m30s"),
             ("1.5s", "1500ms"),
             ("0.5m", "30s"),
+            ("10,5s", "10500ms"),
+            ("1,25h", "75m"),
+            ("10m ", "10m"),
             ("PT1M30S", "90s"),
             ("P1D", "1d"),
             ("00:01:30", "90s"),

@@ -24,9 +24,10 @@ pub(super) fn problems(text: &str, shown: &str, document: &DeTable<'_>, errors: 
     let mut problems: Vec<Problem> = Vec::new();
     // The other problems of a line are worded by what is in it. A line that begins with a mistake hides brackets.
     let unpaired = brackets::unpaired(text).filter(|_| {
-        sorted.iter().all(|(span, _)| {
-            mistake(text, shown, span, "").is_none_or(|problem| problem.span.start >= span.start)
-        })
+        !text.contains(line_mistakes::is_odd_control)
+            && sorted.iter().all(|(span, _)| {
+                mistake(text, shown, span, "").is_none_or(|problem| problem.span.start >= span.start)
+            })
     });
     match unpaired {
         Some(Unpaired::Open(at)) => {
@@ -125,7 +126,18 @@ fn mistake(text: &str, shown: &str, span: &Range<usize>, message: &str) -> Optio
 }
 
 /// The parser's messages that need other words, each with advice.
-const SAID_PLAINLY: [(&str, &str, &str); 8] = [
+const SAID_PLAINLY: [(&str, &str, &str); 11] = [
+    (
+        "invalid unquoted key",
+        "this is no part of a key",
+        "a key has letters, digits, `_` and `-`, and `=` between it and its value: `key = \"value\"`",
+    ),
+    (
+        "invalid comment character",
+        "a control character stands in this comment",
+        line_mistakes::REMOVE_CONTROL,
+    ),
+    ("missing key for inline table", "a table in braces has keys with values", "write `{ key = \"value\" }`"),
     ("invalid basic string", "this text has no closing quote", "write `\"` where it ends"),
     ("invalid literal string", "this text has no closing quote", "write `'` where it ends"),
     ("missing opening quote", "this text has no opening quote", "write `\"` where it begins"),

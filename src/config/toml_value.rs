@@ -36,17 +36,28 @@ impl<'t> Item<'t> {
         let Some(text) = self.value.as_str() else {
             return self.wrong_type("a string", &self.write(example));
         };
-        // A secret may have any character.
-        match line_mistakes::invisible(text).filter(|_| self.name != "value") {
-            Some((c, name)) => {
-                let message =
-                    format!("an invisible character stands in this text: U+{:04X}, {name}", u32::from(c));
-                let help =
-                    "delete the text, and type it again: such characters come from web pages and chats";
-                self.error("invisible_character", message).help(help).refuse(self.problems)
-            }
+        match self.odd_characters(text) {
+            Some(problem) => problem.refuse(self.problems),
             None => Some(text),
         }
+    }
+
+    /// The problem of a text with characters that come from a text processor or a web page. A secret may have any character.
+    fn odd_characters(&self, text: &str) -> Option<Problem> {
+        if self.name == "value" {
+            return None;
+        }
+        if let Some(mark) = line_mistakes::quoted_twice(text) {
+            let message =
+                format!("this text has quotation marks of a text processor within its quotes: `{mark}`");
+            return Some(self.error("quoted_twice", message).help("remove them"));
+        }
+        line_mistakes::invisible(text).map(|(c, name)| {
+            let message =
+                format!("an invisible character stands in this text: U+{:04X}, {name}", u32::from(c));
+            let help = "delete the text, and type it again: such characters come from web pages and chats";
+            self.error("invisible_character", message).help(help)
+        })
     }
 
     /// Reads a table. `help` says how to write it.
@@ -197,6 +208,9 @@ impl<'t> Item<'t> {
         };
         let choice = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         choice.or_else(|| {
+            if let Some(problem) = self.odd_characters(text) {
+                return problem.refuse(self.problems);
+            }
             // A text much longer than every right word may be a secret, written as the value of the wrong
             // key.
             let longest = words().map(str::len).max().unwrap_or(0).saturating_add(LONGER);

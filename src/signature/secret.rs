@@ -236,12 +236,11 @@ pub const SHORTEST_GOOD_KEY: usize = 16;
 /// own text.
 #[must_use]
 pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
-    let is_same = |sample: &&str| {
-        let dashed = text.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
-        dashed.eq(sample.bytes())
-    };
-    let sample = SAMPLES.iter().any(is_same);
-    if sample {
+    let dashed = || text.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+    let is_named = SAMPLES.iter().any(|sample| dashed().eq(sample.bytes()));
+    let begins = SAMPLE_BEGINNINGS.iter().any(|start| dashed().take(start.len()).eq(start.bytes()));
+    let is_one_byte = text.first().is_some_and(|first| text.iter().all(|byte| byte == first));
+    if is_named || begins || is_one_byte {
         Some(Weakness::Sample)
     } else if key.len() < SHORTEST_GOOD_KEY {
         Some(Weakness::Short(key.len()))
@@ -286,6 +285,9 @@ const SAMPLES: [&str; 16] = [
     "replace-me",
     "xxxxxxxxxxxxxxxx",
 ];
+
+/// The beginnings of placeholders, in the same form.
+const SAMPLE_BEGINNINGS: [&str; 6] = ["your-", "change-me", "changeme", "replace-", "insert-", "put-your-"];
 
 #[cfg(test)]
 mod tests {

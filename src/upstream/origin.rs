@@ -107,6 +107,20 @@ impl Host {
         if bare.parse::<IpAddr>().is_err() && !bare.chars().all(is_name) {
             return Err(OriginError::Host);
         }
+        if bare.parse::<IpAddr>().is_err() {
+            let labels: Vec<&str> = bare.strip_suffix('.').unwrap_or(bare).split('.').collect();
+            if labels.iter().any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
+                return Err(OriginError::Label);
+            }
+            // Some resolvers read `10.1` as 10.0.0.1, and others as a name (URL Standard, "ends in a number").
+            let is_number = |label: &&str| {
+                label.bytes().all(|byte| byte.is_ascii_digit())
+                    || (label.starts_with("0x") && labels.len() == 1)
+            };
+            if labels.last().is_some_and(is_number) {
+                return Err(OriginError::Number);
+            }
+        }
         let host = Self { name: bare.to_ascii_lowercase(), port, address: bare.parse().ok() };
         if matches!(scheme, Scheme::Https) && ServerName::try_from(host.name()).is_err() {
             return Err(OriginError::ServerName);
@@ -168,6 +182,12 @@ pub enum OriginError {
     /// The host has characters that no name of a host has.
     #[error("the name of a host has letters, digits, `-`, `.` and `_`")]
     Host,
+    /// A part of the host's name is empty, or begins or ends with `-`.
+    #[error("each part of a host's name begins and ends with a letter or a digit")]
+    Label,
+    /// The host ends in a number, and is no IP address.
+    #[error("an IPv4 address has four numbers from 0 to 255")]
+    Number,
     /// No certificate can have the name of the host.
     #[error("no certificate is for such a name, so `https://` cannot be verified")]
     ServerName,
@@ -220,7 +240,12 @@ mod tests {
             ("localhost", OriginError::NotUrl),
             ("ftp://a", OriginError::NotUrl),
             ("https://a/b", OriginError::Path),
-            ("https://-a-", OriginError::ServerName),
+            ("https://-a-", OriginError::Label),
+            ("http://-a", OriginError::Label),
+            ("http://a..b", OriginError::Label),
+            ("http://1.2.3", OriginError::Number),
+            ("http://1.2.3.4.5", OriginError::Number),
+            ("http://0x7f000001", OriginError::Number),
             ("http://a/b", OriginError::Path),
             ("http://a/?", OriginError::Path),
             ("http://a?b", OriginError::Path),

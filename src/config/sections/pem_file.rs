@@ -8,7 +8,7 @@ use crate::config::environment::FileError;
 use crate::config::sections::secret::Context;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::{date, keys, showable};
+use crate::config::{date, keys, placeholder, showable};
 use crate::tls::authorities::Authorities;
 use crate::tls::key_pair::{ChainFault, KeyPair, KeyPairError};
 
@@ -161,9 +161,9 @@ fn shown(name: &str, context: Context<'_>) -> String {
 fn unreadable<T>(item: &Item<'_>, name: &str, error: &FileError, context: Context<'_>) -> Option<T> {
     let shown = shown(name, context);
     let help = match error {
-        FileError::Missing => {
-            "name a file that is there; a relative path begins at gateway.toml's folder".to_owned()
-        }
+        FileError::Missing => placeholder::unexpanded(name)
+            .unwrap_or("name a file that is there; a relative path begins at gateway.toml's folder")
+            .to_owned(),
         FileError::Denied => {
             format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")
         }

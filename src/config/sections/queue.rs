@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::bounds::{KEPT, LEASE, LITTLE_FREE, MOST_DISK, SHORTEST_LEASE, SMALLEST_STORE};
 use crate::config::environment::StoreFault;
+use crate::config::placeholder;
 use crate::config::problem::Problem;
 use crate::config::sections::postgres_url;
 use crate::config::sections::secret::Context;
@@ -64,6 +65,10 @@ fn store(item: &Item<'_>, context: Context<'_>) -> Option<StoreAddress> {
         "not the path of a file"
     } else {
         let path = context.folder.join(text);
+        if let Some(help) = placeholder::unexpanded(text) {
+            let message = "a store is at a fixed place";
+            return item.error("bad_store", message).help(help).refuse(item.problems);
+        }
         if let Err(fault) = context.environment.store(&path) {
             warn_of(item, &path, fault);
         }
