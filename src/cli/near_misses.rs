@@ -2,7 +2,11 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use clap::CommandFactory as _;
+
+use super::args::Typed;
 use super::exit::Failure;
+use crate::upstream::origin::Origin;
 
 /// The failure for a command or an option that another program has. `None` if the word is not known here. Then
 /// the parser's own message has the most similar words.
@@ -11,17 +15,41 @@ pub(super) fn of(error: &clap::Error) -> Option<Failure> {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         Some(_) | None => None,
     };
+    let is_of = |command: &str| match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains(&format!(" {command} ")),
+        Some(_) | None => false,
+    };
     #[expect(clippy::wildcard_enum_match_arm, reason = "the parser explains every other error itself")]
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand)?;
+            if is_of("events") {
+                let hint = event_verb(word)?;
+                return Some(Failure::usage(format!("there is no `hookgate events {word}`")).hint(hint));
+            }
             let hint = command(word)?;
             Some(Failure::usage(format!("there is no command `{word}`")).hint(hint))
         }
         ErrorKind::UnknownArgument => {
             let typed = text(ContextKind::InvalidArg)?;
+            if !typed.starts_with('-') && typed.ends_with(".toml") {
+                let hint = format!("`--config {typed}` names the configuration");
+                return Some(Failure::usage(format!("`{typed}` has no place here")).hint(hint));
+            }
+            if is_of("tail") && ["-f", "-F", "--follow"].contains(&typed) {
+                let hint = "`hookgate tail` follows until it is ended: leave the option out";
+                return Some(Failure::usage(format!("there is no option `{typed}`")).hint(hint));
+            }
             let hint = option(typed)?;
             Some(Failure::usage(format!("there is no option `{typed}`")).hint(hint))
+        }
+        ErrorKind::ValueValidation => {
+            let option = text(ContextKind::InvalidArg)?.split(' ').next().unwrap_or_default();
+            let origin = text(ContextKind::InvalidValue).and_then(origin_within)?;
+            ["--url", "--admin", "--upstream"].contains(&option).then(|| {
+                Failure::usage(format!("{option} takes a scheme, a host and a port, and nothing else"))
+                    .hint(format!("write `{option} {origin}`"))
+            })
         }
         _ => None,
     }
@@ -35,8 +63,32 @@ fn command(word: &str) -> Option<String> {
             "`hookgate --config {word}` serves with this file, and `hookgate check {word}` checks it"
         ));
     }
+    let is_upper = |command: &clap::Command| word != lower && command.get_name() == lower;
+    if Typed::command().get_subcommands().any(is_upper) {
+        return Some(format!("commands are in lower case: `hookgate {lower}`"));
+    }
     let (_, instead) = COMMANDS.iter().find(|(words, _)| words.contains(&lower.as_str()))?;
     Some((*instead).to_owned())
+}
+
+/// What to use instead of this verb of `hookgate events`.
+fn event_verb(word: &str) -> Option<&'static str> {
+    let lower = word.to_lowercase();
+    EVENT_VERBS.iter().find(|(words, _)| words.contains(&lower.as_str())).map(|(_, instead)| *instead)
+}
+
+/// The origin of a text that has a path, or that lacks its scheme. `None` if there is none, or if the text may have a credential.
+fn origin_within(text: &str) -> Option<String> {
+    if text.contains('@') {
+        return None;
+    }
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
+    let origin = format!("{scheme}://{authority}");
+    // A word alone is no host that was meant.
+    let is_host = authority.contains([':', '.']) || text.contains("://") || authority == "localhost";
+    Origin::parse(&origin).ok().filter(|_| is_host)?;
+    Some(origin)
 }
 
 /// What to use instead of this option.
@@ -44,6 +96,31 @@ fn option(typed: &str) -> Option<&'static str> {
     let name = typed.split('=').next().unwrap_or(typed);
     OPTIONS.iter().find(|(names, _)| names.contains(&name)).map(|(_, instead)| *instead)
 }
+
+const EVENT_VERBS: &[(&[&str], &str)] = &[
+    (&["ls", "get", "all", "search", "find", "query"], "`hookgate events list` lists them"),
+    (&["dlq", "dead", "failed", "dead-letters"], "`hookgate events list --state dead` lists dead letters"),
+    (
+        &["queue", "queued", "pending", "waiting"],
+        "`hookgate events list --state queued` lists those that wait",
+    ),
+    (
+        &["retry", "resend", "redeliver", "requeue", "send", "again"],
+        "`hookgate events replay` sends an event again",
+    ),
+    (
+        &["delete", "del", "rm", "remove", "purge", "drop", "clear"],
+        "`hookgate events discard` removes an event for good",
+    ),
+    (&["view", "inspect", "describe", "cat", "info"], "`hookgate events show ID` shows an event"),
+    (&["dump", "download", "save", "backup"], "`hookgate events export` writes events to a file"),
+    (&["stop", "hold", "suspend"], "`hookgate events pause` holds the deliveries of a route"),
+    (
+        &["start", "continue", "unpause", "release"],
+        "`hookgate events resume` continues the deliveries of a route",
+    ),
+    (&["tail", "follow", "watch"], "`hookgate tail` follows requests and deliveries"),
+];
 
 const COMMANDS: &[(&[&str], &str)] = &[
     (
@@ -144,7 +221,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
         "`hookgate demo` shows how hookgate works, with nothing to set up",
     ),
     (
-        &["man", "manual", "docs", "usage"],
+        &["man", "manual", "docs", "usage", "?", "/?"],
         "`hookgate --help` lists the commands, and `hookgate help COMMAND` explains one",
     ),
     (
@@ -158,6 +235,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
 ];
 
 const OPTIONS: &[(&[&str], &str)] = &[
+    (&["-?", "--usage"], "`hookgate --help` lists the commands and options"),
     (
         &["-v"],
         "`--version` prints the version; `level = \"debug\"` under [log] in gateway.toml makes the log say more",
@@ -222,11 +300,30 @@ mod tests {
             ("hookgate run --port 80", "[server]"),
             ("hookgate -v", "--version"),
             ("hookgate sign --secret-value x", "--secret-env"),
+            ("hookgate RUN", "hookgate run"),
+            ("hookgate -?", "hookgate --help"),
+            ("hookgate run gateway.toml", "--config gateway.toml"),
+            ("hookgate tail -f", "leave the option out"),
+            ("hookgate events delete 1", "events discard"),
+            ("hookgate events retry", "events replay"),
+            ("hookgate events ls", "events list"),
+            ("hookgate events dlq", "--state dead"),
+            ("hookgate send /a --url http://127.0.0.1:80/a", "`--url http://127.0.0.1:80`"),
+            ("hookgate send /a --url 127.0.0.1:80", "`--url http://127.0.0.1:80`"),
+            ("hookgate doctor --admin https://gateway/metrics", "`--admin https://gateway`"),
         ] {
             let hint = hint(line).unwrap_or_default();
             assert!(hint.contains(want), "{line}: {hint}");
         }
-        for line in ["hookgate verfy", "hookgate nonesuch", "hookgate --nonesuch", "hookgate sign --json=1"] {
+        for line in [
+            "hookgate verfy",
+            "hookgate nonesuch",
+            "hookgate --nonesuch",
+            "hookgate sign --json=1",
+            "hookgate events nonesuch",
+            "hookgate send /a --url nonesuch",
+            "hookgate send /a --url http://me:hunter2@h/a",
+        ] {
             assert_eq!(hint(line), None, "{line}");
         }
     }

@@ -258,22 +258,56 @@ pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
                 .hint(format!("start one with `hookgate run`, or name another with --url {other}"))
         }
         error @ (NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_)) => {
+            let hint = match gateway {
+                Origin::Tls(_) => tls_hint(&error),
+                Origin::Tcp(_) | Origin::Unix(_) => None,
+            };
             let failure = Failure::failed(format!("no answer from the gateway at {address}")).because(error);
-            match gateway {
-                Origin::Tls(_) => failure
-                    .hint("--ca FILE names the authority of its certificate, if the system does not know it"),
-                Origin::Tcp(_) | Origin::Unix(_) => failure,
+            match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
             }
         }
     }
 }
 
+/// What to do about a connection over TLS that was not established. The words are those of `tls::failure`.
+fn tls_hint(error: &NoAnswer) -> Option<&'static str> {
+    let NoAnswer::Unreachable(error) = error else { return None };
+    let words = error.to_string();
+    if words.contains("does not speak TLS") {
+        return Some("write http:// in --url, or the port of `listen` under [tls]");
+    }
+    words
+        .contains("unknown issuer")
+        .then_some("--ca FILE names the authority of its certificate, if the system does not know it")
+}
+
 fn target(typed: &str) -> Result<PathAndQuery, Failure> {
     let read = typed.parse::<PathAndQuery>().ok().filter(|_| typed.starts_with('/') && !typed.contains('#'));
-    read.ok_or_else(|| {
-        Failure::usage(format!("`{typed}` is no path"))
-            .hint("write the path as the sender does, for example /webhook/leases")
-    })
+    let hint = match typed.split_once("://") {
+        _ if read.is_some() && typed.contains(['{', '}']) => {
+            "this is a pattern: write a path that it takes, as the sender does".to_owned()
+        }
+        _ if read.is_some() && !typed.is_ascii() => {
+            let encoded = |c: char| match c.is_ascii() {
+                true => c.to_string(),
+                false => c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            };
+            format!("write `{}`", typed.chars().map(encoded).collect::<String>())
+        }
+        // Before an `@` may be a credential.
+        Some((scheme, rest)) if !typed.contains('@') => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            format!("write the path, and the rest as an option: `/{path} --url {scheme}://{host}`")
+        }
+        None if !typed.is_empty() && !typed.contains(['#', ' ', '@']) && !typed.starts_with('/') => {
+            format!("write `/{typed}`")
+        }
+        Some(_) | None => "write the path as the sender does, for example /webhook/leases".to_owned(),
+    };
+    let is_path = !typed.contains(['{', '}']) && typed.is_ascii();
+    read.filter(|_| is_path).ok_or_else(|| Failure::usage(format!("`{typed}` is no path")).hint(hint))
 }
 
 fn gateway(config: &Config) -> Result<Origin, Failure> {

@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
 use crate::cli::sample_event::Forgery;
+use crate::tls::handshake::SPEAKS_TLS;
 
 /// The result of an event.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +51,19 @@ pub(super) fn judge(
         (Some(forgery), None) if is_empty_refusal(status, fields, content) => {
             let sent = forgery.describe();
             (true, format!("stopped, as it must be: the event came {sent} ({status}, without content)"))
+        }
+        (None, None) if content == SPEAKS_TLS => {
+            (false, "not delivered: this port speaks TLS: name it with --url https://HOST:PORT".to_owned())
+        }
+        (None, None)
+            if let Some(title) = own_title(fields, content).filter(|_| *verified != Verified::Yes) =>
+        {
+            (
+                false,
+                format!(
+                    "refused by the gateway before any check of the signature: {title} ({status}); its log says why"
+                ),
+            )
         }
         (None, None) => {
             let from = match verified {
@@ -134,6 +148,22 @@ pub(super) fn reason(fields: &HeaderMap, content: &[u8]) -> Option<String> {
     let problem: Problem = serde_json::from_slice(content).ok().filter(|_| is_problem)?;
     // The reason is printed within the command's own text, so its characters are checked.
     problem.reason.filter(|reason| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+}
+
+/// The title of a refusal without a reason, if it has the gateway's form: the request itself could not be read, or could be read in
+/// two ways.
+fn own_title(fields: &HeaderMap, content: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Own {
+        title: String,
+        #[serde(rename = "status")]
+        _status: u16,
+    }
+    let is_problem = fields.get(CONTENT_TYPE).is_some_and(|value| value == "application/problem+json");
+    let own: Own = serde_json::from_slice(content).ok().filter(|_| is_problem)?;
+    let is_plain = own.title.len() <= 80 && own.title.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    is_plain.then_some(own.title)
 }
 
 /// The likely cause if an authentic event was refused.
@@ -227,6 +257,27 @@ mod tests {
         );
         assert!(!judged(tampered, 401, None, "").as_it_should);
         assert!(!judged(tampered, 200, None, "{}").as_it_should);
+    }
+
+    #[test]
+    fn a_refusal_of_the_request_itself_is_the_gateways() {
+        let title = r#"{"title":"The request could be read in two ways","status":400}"#;
+        let judge = |verified: &Verified, content: &[u8]| {
+            let fields = HeaderMap::from_iter([(
+                CONTENT_TYPE,
+                http::HeaderValue::from_static("application/problem+json"),
+            )]);
+            judge(None, verified, StatusCode::BAD_REQUEST, &fields, content).words
+        };
+        let unknown = Verified::Unknown(String::new());
+        let words = judge(&unknown, title.as_bytes());
+        assert!(words.contains("by the gateway") && words.contains("in two ways"), "{words}");
+        let words = judge(&Verified::Yes, title.as_bytes());
+        assert!(words.contains("from the app; it verified"), "{words}");
+        let words = judge(&unknown, br#"{"title":"Bad","status":400,"detail":"of the app"}"#);
+        assert!(words.contains("from the app, or"), "{words}");
+        let words = judge(&unknown, SPEAKS_TLS);
+        assert!(words.contains("--url https://"), "{words}");
     }
 
     #[test]

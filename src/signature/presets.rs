@@ -160,7 +160,7 @@ impl Scheme {
 
     /// The name of the shipped scheme that is meant by another name of its sender, such as `whatsapp`.
     pub(crate) fn meant_by(name: &str) -> Option<&'static str> {
-        other_names::meant(name)
+        other_names::meant(name, PRESETS.iter().map(|scheme| &*scheme.name))
     }
 }
 
@@ -197,6 +197,44 @@ mod tests {
             }
             for pointer in scheme.model_pointers.iter().chain(&scheme.integration_pointers) {
                 assert!(pointer.starts_with('/'), "{pointer}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_name_of_a_sender_means_its_scheme() {
+        for (name, want) in [
+            ("facebook", "meta"),
+            ("WhatsApp", "meta"),
+            ("whatsapp-business", "meta"),
+            ("instagram", "meta"),
+            ("twitter", "x"),
+            ("X", "x"),
+            ("GitHub", "github"),
+            ("Git Hub", "github"),
+            ("github.com", "github"),
+            ("api.github.com", "github"),
+            ("github-enterprise", "github"),
+            ("forgejo", "gitea"),
+            ("lemonsqueezy", "lemon-squeezy"),
+            ("customer.io", "customer-io"),
+            ("ms-teams", "microsoft-teams"),
+            ("standard_webhooks", "standard-webhooks"),
+        ] {
+            assert_eq!(Scheme::meant_by(name), Some(want), "{name}");
+        }
+        for name in ["github", "x", "nonesuch", "", "com", "..", "webhook"] {
+            assert_eq!(Scheme::meant_by(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_other_name_leads_to_a_scheme_and_is_none() {
+        for (names, scheme) in other_names::OTHER_NAMES {
+            assert!(Scheme::preset(scheme).is_some(), "{scheme}");
+            for name in *names {
+                assert_eq!(other_names::letters(name), *name);
+                assert!(Scheme::preset(name).is_none() && Inexpressible::named(name).is_none(), "{name}");
             }
         }
     }

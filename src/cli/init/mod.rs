@@ -35,6 +35,14 @@ pub(super) fn init(terminal: &mut Terminal, config: Option<&Path>, asked: &Init)
     let sender = sender.to_ascii_lowercase();
     let scheme =
         Scheme::preset(&sender).ok_or_else(|| Failure::usage(format!("there is no scheme {sender}")))?;
+    if let Some(other) = file.and_then(Path::to_str).filter(|name| Scheme::preset(name).is_some()) {
+        return Err(Failure::usage(format!(
+            "`{other}` is a sender, and `hookgate init` writes a file for one"
+        ))
+        .hint(format!(
+            "`hookgate init {other} -` prints the lines, from which [[routes]] can be added to the file"
+        )));
+    }
     let file = file.or(config).unwrap_or(Path::new("gateway.toml"));
     let to_file = (file != dash).then_some(file);
     let origin = SenderFacts::of(scheme).secret;

@@ -20,6 +20,9 @@ pub(crate) fn sender(text: &str) -> Result<String, String> {
     if text == "-" || Scheme::preset(&name).is_some() {
         return Ok(name);
     }
+    if text.ends_with(".toml") {
+        return Err(format!("the sender stands before the file: `hookgate init github {text}`"));
+    }
     let is_meant =
         |other: &&Inexpressible| other.sender.to_ascii_lowercase().split([' ', ',']).any(|word| word == name);
     if let Some(known) = INEXPRESSIBLE.iter().find(is_meant) {
@@ -79,6 +82,7 @@ mod tests {
         assert_eq!(sender("GitHub").unwrap(), "github");
         assert_eq!(sender("-").unwrap(), "-");
         for (text, want) in [
+            ("gateway.toml", "init github gateway.toml"),
             ("githb", "Did you mean `github`?"),
             ("whatsapp", "Did you mean `meta`?"),
             ("twitter", "Did you mean `x`?"),
