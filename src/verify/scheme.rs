@@ -60,9 +60,10 @@ impl Scheme {
         &self.0.name
     }
 
-    /// The fields that the check reads, in lower case. The signature field comes first.
+    /// The names of the fields that the check reads, in lower case. The signature field comes first. A field with several
+    /// names has all of them.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
-        self.0.fields()
+        self.0.names()
     }
 
     /// Whether the sender signs the URL that it sends to. Such a scheme needs

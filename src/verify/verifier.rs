@@ -106,7 +106,7 @@ impl Verifier {
         Ok(Self(Arc::new(Inner {
             schemes: verifier.all().map(|one| (*one.scheme().name).into()).collect(),
             #[cfg(feature = "tower")]
-            guarded: Guarded::new(verifier.all().flat_map(|one| one.scheme().fields())),
+            guarded: Guarded::new(verifier.all().flat_map(|one| one.scheme().names())),
             urls: PublicUrls::new(urls),
             verifier,
         })))

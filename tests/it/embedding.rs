@@ -205,6 +205,9 @@ fn a_scheme_is_found_by_its_name_or_read_from_its_definition() {
     assert_eq!(error, "there is no scheme \"gihtub\"; did you mean \"github\"?");
     assert!(Scheme::named("plaid").unwrap_err().to_string().contains("Plaid"));
 
+    let shopify = Scheme::named("shopify").unwrap();
+    assert_eq!(shopify.fields().collect::<Vec<_>>(), ["x-shopify-hmac-sha256", "shopify-hmac-sha256"]);
+
     let acme = Scheme::defined("acme", "header = \"X-Acme-Signature\"\nprefix = \"v1=\"\n").unwrap();
     let verifier = Verifier::new(&acme, [Secret::new("current", SECRET)]).unwrap();
     let fields = [("x-acme-signature", format!("v1={}", signature(b"hi")))];

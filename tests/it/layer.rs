@@ -245,8 +245,22 @@ fn content_that_breaks_off_is_refused_even_if_all_of_it_was_there() {
 fn a_field_that_an_app_could_read_as_the_signature_is_refused() {
     let signed = signature(FIXTURE);
     let lines = [("propify-signature", &*signed), ("propify_signature", "x")];
-    let answer = answer(&layer(), &lines, Content::of(&[FIXTURE], Then::Ends));
-    assert_refused(&answer, 400, Refusal::Ambiguous);
+    let refused = answer(&layer(), &lines, Content::of(&[FIXTURE], Then::Ends));
+    assert_refused(&refused, 400, Refusal::Ambiguous);
+    // Shopify's field has another name in its Events, Twilio's SharedKey is marked by a field, and Coinbase signs fields
+    // that it names.
+    for (scheme, lookalike) in [
+        ("shopify", "shopify_hmac_sha256"),
+        ("twilio-shared-key", "x_twilio_webhooks_signature_settings"),
+        ("coinbase", "x_hook0_id"),
+    ] {
+        let scheme = Scheme::named(scheme).unwrap();
+        let secrets = [Secret::new("current", SECRET)];
+        let verifier = Verifier::at(&scheme, secrets, ["https://hooks.example.com"]).unwrap();
+        let layer = VerifyLayer::new(verifier);
+        let refused = answer(&layer, &[(lookalike, "x")], Content::of(&[FIXTURE], Then::Ends));
+        assert_refused(&refused, 400, Refusal::Ambiguous);
+    }
 }
 
 #[test]
