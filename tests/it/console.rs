@@ -547,7 +547,10 @@ fn without_a_queue_the_page_says_what_to_write() {
     let gateway = gateway().admin_with("console = true").route(PATH, &upstream.url()).start();
     let browser = open(&gateway, "");
     let page = browser.get("/queue");
-    assert!(page.text.contains("add <code>[queue]</code>") && page.text.contains("<nav"), "{}", page.text);
+    for want in ["add <code>[queue]</code>", "<h1>Queue</h1>", "href=\"/queue\" aria-current=\"page\""] {
+        assert!(page.text.contains(want), "{want} in {}", page.text);
+    }
+    assert!(!page.text.contains("role=\"alert\""), "a gateway without a queue is no fault: {}", page.text);
 }
 
 #[test]

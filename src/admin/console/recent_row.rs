@@ -202,6 +202,7 @@ fn wait_of(wait: Duration) -> String {
 /// A duration in milliseconds, in more detail if it is short.
 pub(crate) fn took(took: Duration) -> String {
     match millis(took) {
+        0 if took < Duration::from_micros(100) => "< 0.1 ms".to_owned(),
         0 => format!("0.{} ms", took.subsec_micros() / 100),
         millis => format!("{millis} ms"),
     }
@@ -250,8 +251,8 @@ mod tests {
     #[test]
     fn short_times_are_not_zero() {
         assert_eq!(
-            [450, 1500, 2_000_000].map(|us| took(Duration::from_micros(us))),
-            ["0.4 ms", "1 ms", "2000 ms"]
+            [99, 100, 450, 1500, 2_000_000].map(|us| took(Duration::from_micros(us))),
+            ["< 0.1 ms", "0.1 ms", "0.4 ms", "1 ms", "2000 ms"]
         );
     }
 }

@@ -13,14 +13,14 @@ use tracing::info;
 
 use super::dead_groups::Counted as DeadCounted;
 use super::documents::{self, Counted, Event, EventList, Overview, Replay, Replays};
-use super::frame::{Frame, Tab, failure};
+use super::frame::{Frame, Tab, failure, nothing};
 use super::pages::dead::Dead;
 use super::pages::event::{EventPage, Form, Shown};
 use super::pages::now::{self, Certificate, Refusals};
 use super::pages::{queue, replay};
 use super::place::{Place, Query, url};
 use super::selection::fixed;
-use super::{Console, Person, html};
+use super::{Console, Person, html, text};
 use crate::admin::answer;
 use crate::admin::api::Asking;
 use crate::admin::api::filter::Asked as Filter;
@@ -38,6 +38,11 @@ use crate::tls::certificate;
 
 /// The events on a page of a list.
 const ON_PAGE: usize = 50;
+
+/// The titles of pages whose names in the navigation are others.
+const DEAD_LETTERS: &str = "Dead letters";
+const SEND_AGAIN: &str = "Send events again";
+const DISCARD: &str = "Discard events";
 
 /// The samples of a minute.
 const MINUTE: usize = 12;
@@ -70,27 +75,27 @@ impl Console {
         if let Place::Download(id) = place {
             return match self.download(*id, person, time_limit).await {
                 Ok(file) => file,
-                Err(refusal) => self.framed(person, wrong(&refusal)),
+                Err(refusal) => self.framed(person, wrong(place, &refusal)),
             };
         }
         if let Place::CapturedDownload(number) = place {
             return self
                 .captured_download(*number, person)
-                .unwrap_or_else(|refusal| self.framed(person, wrong(&refusal)));
+                .unwrap_or_else(|refusal| self.framed(person, wrong(place, &refusal)));
         }
         if *place == Place::LiveStream {
             let stream =
                 self.live_stream(query.unwrap_or_default(), person.last_event_id.as_deref(), time_limit);
-            return stream.unwrap_or_else(|refusal| self.framed(person, wrong(&refusal)));
+            return stream.unwrap_or_else(|refusal| self.framed(person, wrong(place, &refusal)));
         }
         if let Some(body) = self.recent_body(place, query.unwrap_or_default(), person) {
-            return self.framed(person, body.unwrap_or_else(|refusal| wrong(&refusal)));
+            return self.framed(person, body.unwrap_or_else(|refusal| wrong(place, &refusal)));
         }
         let body = match Query::read(query.unwrap_or_default()) {
             Ok(query) => self.body(place, &query, person, time_limit).await,
             Err(error) => Err(Refusal::bad(error.to_string())),
         };
-        self.framed(person, body.unwrap_or_else(|refusal| wrong(&refusal)))
+        self.framed(person, body.unwrap_or_else(|refusal| wrong(place, &refusal)))
     }
 
     /// The pages of recent requests, which need no queue. `None` for other places.
@@ -140,7 +145,7 @@ impl Console {
                 let all = overview.upstreams.iter().fold(0_u64, |sum, one| sum.saturating_add(one.dead));
                 let counted = self.dead_counted(&asking).await?;
                 let page = Dead { counted: &counted, all, access: person.viewer.access };
-                Ok(Body::new("Dead letters", Tab::Dead, page.body()))
+                Ok(Body::new(DEAD_LETTERS, Tab::Dead, page.body()))
             }
             Place::Event(id) => self.event_page(&asking, *id, query, person).await,
             Place::Replay => choice_page(&asking, query, person, replay::Action::Replay).await,
@@ -258,7 +263,11 @@ impl Console {
     async fn queue_page(&self, asking: &Asking<'_>, query: &Query, person: &Person) -> Result<Body, Refusal> {
         let mut overview: Overview = read(asking.overview())?;
         self.explain_stops(&mut overview);
-        let list = list(asking, query).await;
+        // The script reads the page again and again, for the parts before the list. The list stays as it is.
+        let list = match person.is_navigation {
+            true => list(asking, query).await,
+            false => Ok(Default::default()),
+        };
         let page = queue::Queue {
             overview: &overview,
             filter: &query.filter,
@@ -328,12 +337,37 @@ fn refusals(sum: &Sum) -> BTreeMap<Reason, Refusals> {
     all
 }
 
-fn wrong(refusal: &Refusal) -> Body {
-    let title = match refusal.status {
-        StatusCode::NOT_FOUND if refusal.reason.is_none() => "Not found",
-        _ => "Not possible",
+/// The page for a refusal. A page of the navigation keeps its title and its place.
+fn wrong(place: &Place, refusal: &Refusal) -> Body {
+    let of_place = match place {
+        Place::Now => Some(("Now", Tab::Now)),
+        Place::Live => Some(("Live", Tab::Live)),
+        Place::Refused => Some(("Refused", Tab::Refused)),
+        Place::Queue => Some(("Queue", Tab::Queue)),
+        Place::Dead => Some((DEAD_LETTERS, Tab::Dead)),
+        Place::Replays => Some(("Replays", Tab::Replays)),
+        Place::Replay => Some((SEND_AGAIN, Tab::Replays)),
+        Place::Discard => Some((DISCARD, Tab::Queue)),
+        Place::LiveStream
+        | Place::Request(_)
+        | Place::CapturedDownload(_)
+        | Place::Event(_)
+        | Place::Download(_)
+        | Place::OneReplay(_)
+        | Place::Login(_)
+        | Place::Asset(_) => None,
     };
-    Body { title, subject: None, tab: None, status: refusal.status, body: failure(&refusal.error) }
+    let title = match (of_place, refusal.status) {
+        (Some((title, _)), _) => title,
+        (None, StatusCode::NOT_FOUND) if refusal.reason.is_none() => "Not found",
+        (None, _) => "Not possible",
+    };
+    // A gateway without a part is no fault.
+    let body = match refusal.reason {
+        Some(_) => nothing("There is nothing to show.", &text::sentence(&refusal.error, 2000)),
+        None => failure(&refusal.error),
+    };
+    Body { title, subject: None, tab: of_place.map(|(_, tab)| tab), status: refusal.status, body }
 }
 
 fn read<T: serde::de::DeserializeOwned>(document: serde_json::Value) -> Result<T, Refusal> {
@@ -392,8 +426,8 @@ async fn choice_page(
     };
     let status = chosen.as_ref().map_or_else(|refusal| refusal.status, |_chosen| StatusCode::OK);
     let body = match action {
-        replay::Action::Replay => Body::new("Send events again", Tab::Replays, page.body(action)),
-        replay::Action::Discard => Body::new("Discard events", Tab::Queue, page.body(action)),
+        replay::Action::Replay => Body::new(SEND_AGAIN, Tab::Replays, page.body(action)),
+        replay::Action::Discard => Body::new(DISCARD, Tab::Queue, page.body(action)),
     };
     Ok(Body { status, ..body })
 }

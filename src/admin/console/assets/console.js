@@ -139,10 +139,10 @@
     const most = Number(live.dataset.most) || 200;
     const state = document.getElementById("live-state");
     const button = document.getElementById("live-pause");
-    let waiting = [], missed = 0, paused = false, last = "", drawing = false;
+    let waiting = [], held = 0, missed = 0, paused = false, last = "", drawing = false;
     const say = () => {
       const lost = missed > 0 ? ` ${missed} were left out because of the load.` : "";
-      const now = paused ? `Paused. ${waiting.length} more.` : "Live. The newest are first.";
+      const now = paused ? `Paused. ${held} more.` : "Live. The newest are first.";
       if (last !== now + lost) state.textContent = last = now + lost;
       state.classList.remove("bad");
     };
@@ -161,6 +161,7 @@
     const draw = () => {
       drawing = false;
       if (paused) return say();
+      held = 0;
       for (const entry of waiting.splice(0)) {
         const known = live.querySelector(`tr[data-number="${Number(entry.number)}"]`);
         if (!known) live.prepend(rowOf(entry));
@@ -185,6 +186,7 @@
       source.addEventListener("row", (event) => {
         stream.searchParams.set("after", event.lastEventId);
         waiting.push(JSON.parse(event.data));
+        held += 1;
         if (waiting.length > most) waiting = waiting.slice(-most);
         if (!drawing) { drawing = true; setTimeout(draw, 50); }
       });

@@ -124,9 +124,11 @@ fn row(of: &Route, failure: &str, group: &Group, access: Access) -> Markup {
             td data-label="Latest" { a.id href={ "/events/" (example) } { (example) } }
             @if access.may_change() {
                 td data-label="Change" {
-                    a.nowrap href=(url("/replay", &filter, &[])) { "Send again…" }
+                    // What is only heard tells links with the same text apart.
+                    @let group = html! { span.hidden { " " (words(failure)) ", " (text::line(&of.path)) } };
+                    a.nowrap href=(url("/replay", &filter, &[])) { "Send again…" (group) }
                     " "
-                    a.nowrap href=(url("/discard", &filter, &[])) { "Discard…" }
+                    a.nowrap href=(url("/discard", &filter, &[])) { "Discard…" (group) }
                 }
             }
         }

@@ -15,6 +15,9 @@ use crate::admin::console::tree;
 /// The most bytes of content that a page shows.
 pub(crate) const MOST_SHOWN: usize = 64 * 1024;
 
+/// The length of content from which the page is read again less often. The store reads an event with its content.
+const LARGE: u64 = 1024 * 1024;
+
 /// The number of bytes in a line of hexadecimal digits.
 const IN_LINE: usize = 16;
 
@@ -72,6 +75,7 @@ impl EventPage<'_> {
         let event = self.event;
         // A page with content is not refreshed: each look at content is logged.
         let refresh = match self.content {
+            Shown::NotAsked | Shown::Never if event.length > LARGE => Some("30"),
             Shown::NotAsked | Shown::Never => Some("5"),
             Shown::Failed(_) | Shown::Content(..) => None,
         };
