@@ -128,6 +128,9 @@ pub(super) fn failure(terminal: &mut Terminal, file: &ConfigFile, error: &LoadEr
 
 /// Prints every problem, and an empty line after them.
 pub(super) fn render(terminal: &mut Terminal, report: &Report) {
+    if report.has_errors() {
+        terminal.err.fails();
+    }
     let text = report.render(terminal.err.style());
     if !text.is_empty() {
         terminal.err.line(text);

@@ -170,6 +170,9 @@ fn two_files(own: &Path, config: &Path) -> Failure {
 
 /// Prints a failure. Possible credentials in URLs of the arguments are left out.
 fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> Exit {
+    // The log has the lines before, and a thread writes them.
+    telemetry::flush();
+    terminal.err.fails();
     let label = terminal.err.paint(Paint::Bad, "error");
     let message = url::redacted_in(&failure.to_string(), repeated);
     terminal.err.line(format_args!("{label}: {message}"));

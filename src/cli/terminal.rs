@@ -6,7 +6,10 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
+use tracing::Level;
+
 use crate::config::problem::Style;
+use crate::telemetry;
 
 /// The two streams.
 pub(super) struct Terminal {
@@ -22,6 +25,8 @@ pub(super) struct Stream {
     style: Style,
     person: bool,
     state: State,
+    /// The level of the lines, if they go to the journal of systemd.
+    journal: Option<Level>,
 }
 
 enum State {
@@ -49,10 +54,13 @@ impl Terminal {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let style = |person: bool| if person && !unwanted { Style::Colored } else { Style::Plain };
-        let stream = |to, person| Stream { to, style: style(person), person, state: State::Open };
+        let stream =
+            |to, person| Stream { to, style: style(person), person, state: State::Open, journal: None };
+        let err = stream(Box::new(io::stderr()), io::stderr().is_terminal());
+        let journal = telemetry::is_journal(io::stderr()).then_some(Level::WARN);
         Self {
             out: stream(Box::new(io::stdout()), io::stdout().is_terminal()),
-            err: stream(Box::new(io::stderr()), io::stderr().is_terminal()),
+            err: Stream { journal, ..err },
         }
     }
 
@@ -82,12 +90,18 @@ impl Stream {
         self.text(format_args!("{text}\n"));
     }
 
-    /// Writes a text unchanged.
+    /// Writes a text unchanged, in one piece. In the journal, each line has its priority.
     pub(super) fn text(&mut self, text: impl Display) {
-        if matches!(self.state, State::Open) {
-            let written = write!(self.to, "{text}");
-            self.remember(written);
+        let text = text.to_string();
+        match self.journal {
+            Some(level) => self.bytes(&telemetry::with_priority(level, text.as_bytes())),
+            None => self.bytes(text.as_bytes()),
         }
+    }
+
+    /// Says that the next lines are about a failure. The journal then shows them among the errors.
+    pub(super) fn fails(&mut self) {
+        self.journal = self.journal.map(|_level| Level::ERROR);
     }
 
     /// Writes the lines of a table. The first line is the heading.
@@ -182,7 +196,7 @@ mod tests {
     }
 
     fn terminal(out: impl Write + 'static, style: Style) -> Terminal {
-        let stream = |to| Stream { to, style, person: false, state: State::Open };
+        let stream = |to| Stream { to, style, person: false, state: State::Open, journal: None };
         Terminal { out: stream(Box::new(out)), err: stream(Box::new(io::sink())) }
     }
 

@@ -516,7 +516,8 @@ impl Gateway {
             let route = if candidates.asks_for_model() {
                 let model = facts.model().map_err(unfit)?;
                 let id = candidates.select(deliverable.head().path(), model.as_deref());
-                record.model = id.and(model);
+                // The model of content that may be forged is not logged, unless it is a route's.
+                record.model = model.filter(|_| id.is_some() || deliverable.is_authentic());
                 self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
             } else {
                 first

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use crate::gateway::rejection::Rejection;
 use crate::routing::router::Router;
-use crate::routing::signed_model::NoModel;
 
 impl Rejection {
     /// The detail of the refusal. Only the log has it.
@@ -19,7 +18,10 @@ impl Rejection {
             | Self::Ambiguous(what)
             | Self::ClientAddress(what)
             | Self::MalformedContent(what) => what,
-            Self::ModelMismatch(why) => return why.map(NoModel::as_str).map(Cow::from),
+            Self::ModelMismatch(Some(why)) => why.as_str(),
+            Self::ModelMismatch(None) => {
+                "no route of this path takes the signed model, which `model` has in the log"
+            }
             Self::MethodNotAllowed(allow) if allow.is_empty() => {
                 "CONNECT asks for a tunnel, and the gateway makes none"
             }

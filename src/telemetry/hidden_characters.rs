@@ -63,17 +63,22 @@ pub fn escape(out: &mut Vec<u8>, c: char, notation: Notation) {
     }
 }
 
-/// A whole log line, with its hidden characters escaped. The line was made by a library that escapes what is hidden in ASCII,
-/// and that colours a line for a terminal. So only characters outside ASCII are escaped.
+/// A whole log line, with its hidden characters escaped. The line was made by a library that colours a line for a terminal, and
+/// that escapes ESC in values. So ESC stays, and the line break at the end. A line break before the end would begin a forged line.
 #[must_use]
-pub fn without_hidden(line: &[u8], notation: Notation) -> Cow<'_, [u8]> {
-    if line.is_ascii() {
-        return Cow::Borrowed(line);
+pub fn without_hidden(whole: &[u8], notation: Notation) -> Cow<'_, [u8]> {
+    let (line, end) = match whole.strip_suffix(b"\n") {
+        Some(rest) => (rest, &b"\n"[..]),
+        None => (whole, &b""[..]),
+    };
+    let stays = |byte: u8| matches!(byte, b' '..=b'~' | 0x1b);
+    if line.iter().copied().all(stays) {
+        return Cow::Borrowed(whole);
     }
     let mut out = Vec::with_capacity(line.len());
     for chunk in line.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_ascii() || !is_hidden(c) {
+            if c == '\u{1b}' || !is_hidden(c) {
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
             } else {
                 escape(&mut out, c, notation);
@@ -83,6 +88,7 @@ pub fn without_hidden(line: &[u8], notation: Notation) -> Cow<'_, [u8]> {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
+    out.extend_from_slice(end);
     Cow::Owned(out)
 }
 
@@ -131,6 +137,15 @@ mod tests {
         assert_eq!(serde_json::from_str::<String>(&string).unwrap(), "\u{e0001}");
     }
 
+    #[test]
+    fn no_value_begins_a_second_line() {
+        let line = "WARN message value=a\nforged\r\u{8}\tb\u{1b}[0m\n".as_bytes();
+        let shown = without_hidden(line, Notation::Braces);
+        let want = "WARN message value=a\\u{a}forged\\u{d}\\u{8}\\u{9}b\u{1b}[0m\n";
+        assert_eq!(std::str::from_utf8(&shown).unwrap(), want);
+        assert_eq!(&*without_hidden(b"plain\n", Notation::Json), b"plain\n");
+    }
+
     proptest! {
         #[test]
         fn a_line_of_json_means_the_same_without_hidden_characters(text: String) {
@@ -144,7 +159,10 @@ mod tests {
         fn a_text_for_a_terminal_has_nothing_hidden(text: String, bytes: Vec<u8>) {
             prop_assert!(!visible(&text).chars().any(is_hidden));
             let line = without_hidden(&bytes, Notation::Braces).into_owned();
-            prop_assert!(String::from_utf8(line).unwrap().chars().all(|c| c.is_ascii() || !is_hidden(c)));
+            let line = String::from_utf8(line).unwrap();
+            let inner = line.strip_suffix('\n').unwrap_or(&line);
+            let plain = |c: char| c == char::from(0x1b) || !is_hidden(c);
+            prop_assert!(inner.chars().all(plain));
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod sink;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
@@ -60,13 +61,18 @@ impl Output {
         if !self.is_journal {
             return self.sink.push(lines);
         }
-        let mut out = Vec::with_capacity(lines.len().saturating_add(8));
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            out.extend_from_slice(priority(level).as_bytes());
-            out.extend_from_slice(line);
-        }
-        self.sink.push(&out);
+        self.sink.push(&with_priority(level, lines));
     }
+}
+
+/// Lines for the journal, each with its priority.
+pub(crate) fn with_priority(level: Level, lines: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(lines.len().saturating_add(8));
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        out.extend_from_slice(priority(level).as_bytes());
+        out.extend_from_slice(line);
+    }
+    out
 }
 
 /// The priority of a level, as the journal reads it at the beginning of a line.
@@ -79,11 +85,11 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// Whether standard output is the journal. systemd names its device and its inode in `JOURNAL_STREAM` (systemd.exec(5)), so a
+/// Whether a stream is the journal. systemd names its device and its inode in `JOURNAL_STREAM` (systemd.exec(5)), so a
 /// program whose output was redirected since then can tell.
-fn is_journal() -> bool {
+pub(crate) fn is_journal(stream: impl AsFd) -> bool {
     let Some(named) = std::env::var_os("JOURNAL_STREAM") else { return false };
-    rustix::fs::fstat(io::stdout()).is_ok_and(|stat| named == *format!("{}:{}", stat.st_dev, stat.st_ino))
+    rustix::fs::fstat(stream).is_ok_and(|stat| named == *format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// The form of the log.
@@ -109,7 +115,8 @@ pub fn init(log: &Log) {
     let Ok(sink) = Sink::start(io::stdout()) else { return };
     let colours = terminal && wants_colours();
     let form = if json { Form::Json } else { Form::Pretty(Manner { colours, zone: TimeZone::system() }) };
-    let output = OUTPUT.get_or_init(|| Output { sink, form, level: log.level, is_journal: is_journal() });
+    let output =
+        OUTPUT.get_or_init(|| Output { sink, form, level: log.level, is_journal: is_journal(io::stdout()) });
     let lines = fmt().with_max_level(log.level).with_target(false).with_writer(Writers(output));
     let installed = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()

@@ -18,6 +18,7 @@ use crate::gateway::reason::Reason;
 use crate::queue::event::AttemptOutcome;
 use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::hidden_characters::visible;
+use crate::telemetry::log_line::beginning;
 use crate::telemetry::record::Record;
 
 /// A line, and what stands beneath it.
@@ -101,7 +102,7 @@ impl<'l> PersonLine<'l> {
                 scheme.zip(record.secret.as_deref()),
             ),
             took: record.took,
-            beneath: record.detail.as_deref().map(Cow::Borrowed).into_iter().collect(),
+            beneath: beneath_request(record, reason),
         }
     }
 
@@ -126,6 +127,13 @@ impl<'l> PersonLine<'l> {
             beneath,
         }
     }
+}
+
+/// What stands beneath the line of a request: the detail, and the model that no route takes.
+fn beneath_request(record: &Record, reason: Option<Reason>) -> Vec<Cow<'_, str>> {
+    let model = record.model.as_deref().filter(|_| reason == Some(Reason::ModelMismatch));
+    let model = model.map(|model| Cow::Owned(format!("the signed model is `{}`", beginning(model))));
+    record.detail.as_deref().map(Cow::Borrowed).into_iter().chain(model).collect()
 }
 
 /// What stands in the place of the method on the line of a delivery.
@@ -292,6 +300,18 @@ mod tests {
         assert_eq!(line.find("401"), good.find("200"));
         assert!(line.contains("timestamp_expired") && line.ends_with("0.3 ms"), "{line}");
         assert_eq!(beneath, "          too\\u{202e} old\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn a_mismatch_says_beneath_which_model_came() {
+        let mut refused = record();
+        (refused.status, refused.refused) = (403, true);
+        refused.reason = Some(Reason::ModelMismatch);
+        refused.model = Some("jobs\u{202e}".into());
+        let text = written(&PersonLine::of_request(&refused, at()), false);
+        assert!(text.ends_with("\n          the signed model is `jobs\\u{202e}`\n"), "{text}");
+        refused.reason = None;
+        assert_eq!(written(&PersonLine::of_request(&refused, at()), false).lines().count(), 1);
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub struct Record {
     pub sent_path: Option<SentPath>,
     /// The route.
     pub route: Option<RouteLabel>,
-    /// The signed model, if the route requires one.
+    /// The signed model, if the path asks for one. No route may take it.
     pub model: Option<String>,
     /// The status code of the answer. 0 if there was no answer.
     pub status: u16,

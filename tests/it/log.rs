@@ -135,6 +135,21 @@ fn each_line_says_the_method_and_the_path_that_were_sent_and_nothing_of_a_query(
     assert!(last["method"].is_null() && last["path"].is_null(), "{last}");
 }
 
+/// An operator who reads of a mismatch wants to know which model came. Content that is not authentic has no say.
+#[test]
+fn a_model_that_no_route_takes_is_in_the_line_if_it_is_signed() {
+    let setup = Setup::new("http://127.0.0.1:9", "");
+    let (running, address) = setup.start();
+    let event = r#"{"meta":{"object":"jobs\u202e"}}"#;
+    assert_eq!(Client::connect(address).send(post(event).bytes()).response().status, 403);
+    assert_eq!(Client::connect(address).send(unsigned(event).bytes()).response().status, 401);
+    let lines = access_lines(running);
+    let [signed, other] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!((&signed["reason"], &signed["model"]), (&"model_mismatch".into(), &"jobs\u{202e}".into()));
+    assert!(signed["detail"].as_str().unwrap().contains("`model`"), "{signed}");
+    assert!(other["model"].is_null(), "{other}");
+}
+
 #[test]
 fn whatever_strangers_write_each_line_is_one_json_object() {
     let setup = Setup::new("http://127.0.0.1:9", "request_id_field = \"x-request-id\"");
@@ -306,4 +321,48 @@ fn an_upstream_that_sends_more_than_its_answer_is_named_in_each_line_and_once_be
     let told: Vec<_> = lines.iter().filter(|line| line["message"] == said).collect();
     let [line] = told[..] else { panic!("{lines:?}") };
     assert_eq!((&line["upstream"], &line["level"]), (&upstream.url().into(), &"INFO".into()));
+}
+
+/// What hookgate writes to standard error, and where it writes its log, when it cannot start. Both streams are one pipe, as in a
+/// terminal. `JOURNAL_STREAM` names it if the pipe stands for the journal.
+fn lines_of_a_failed_start(setup: &Setup, is_journal: bool) -> Vec<String> {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let stat = rustix::fs::fstat(&writer).unwrap();
+    let mut command = setup.command();
+    if is_journal {
+        command.env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino));
+    }
+    command.stdout(writer.try_clone().unwrap()).stderr(writer);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let lines = std::io::BufReader::new(reader).lines().map_while(Result::ok).collect();
+    assert!(!child.wait().unwrap().success());
+    lines
+}
+
+#[test]
+fn a_failed_start_is_an_error_in_the_journal_and_stands_behind_the_log() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::new("http://127.0.0.1:9", "");
+    let file = setup.folder.path().join("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
+    std::fs::write(&file, text.replace("[[routes]]", "[[routes]]\nmode = \"observe\"")).unwrap();
+    for (is_journal, want) in [(true, "<3>error: cannot start"), (false, "error: cannot start")] {
+        let lines = lines_of_a_failed_start(&setup, is_journal);
+        let at = lines.iter().position(|line| line.starts_with(want));
+        let at = at.unwrap_or_else(|| panic!("{lines:?}"));
+        let warnings = lines.iter().position(|line| line.contains("\"observing\"")).unwrap();
+        assert!(warnings < at, "{lines:?}");
+    }
+}
+
+#[test]
+fn the_report_of_a_wrong_file_is_an_error_in_the_journal() {
+    let setup = Setup::new("http://127.0.0.1:9", "levle = \"info\"");
+    for (is_journal, want) in [(true, "<3>error[unknown_key]"), (false, "error[unknown_key]")] {
+        let lines = lines_of_a_failed_start(&setup, is_journal);
+        assert!(lines.iter().any(|line| line.starts_with(want)), "{lines:?}");
+        assert!(lines.iter().all(|line| line.starts_with("<3>") == is_journal), "{lines:?}");
+    }
 }
