@@ -51,7 +51,9 @@ pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -
     }
     if !denied.is_empty() {
         let what = configuration::counted(denied.len(), "file");
-        return Err(Failure::config(format!("{what} cannot be read by the user of --user")).hint(LET_READ));
+        return Err(
+            Failure::config(format!("{what} cannot be read by the user of --user")).hint(let_read(&denied))
+        );
     }
     if asked.user.is_none() && file_access::is_root_alone(file.path()) {
         terminal.note("root may read every file: --user NAME says whether the service's user may, too");
@@ -66,8 +68,13 @@ pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -
 }
 
 /// The advice for files that the service's user may not read.
-const LET_READ: &str =
-    "chown them to this user and chmod 400; under systemd, `LoadCredential=` passes a secret on without that";
+fn let_read(denied: &[String]) -> &'static str {
+    if denied.iter().all(|what| what.contains("may not enter")) {
+        return "let this user enter the folder: chgrp it to the user's group and chmod g+x; under systemd, `LoadCredential=` passes \
+                a secret on without that";
+    }
+    "chown them to this user and chmod 400; under systemd, `LoadCredential=` passes a secret on without that"
+}
 
 fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check, denied: Vec<String>) -> Exit {
     let (ok, parts, problems) = match load::load(file.path()) {
@@ -112,7 +119,7 @@ fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check, denied: Ve
     if let Value::Array(problems) = &mut problems {
         let file = file.to_string();
         problems.extend(denied.into_iter().map(
-            |message| json!({ "severity": "error", "code": "file_denied", "file": file, "message": message, "help": LET_READ }),
+            |message| json!({ "severity": "error", "code": "file_denied", "file": file, "help": let_read(std::slice::from_ref(&message)), "message": message }),
         ));
     }
     let Parts { listeners, certificates, acme, routes, assertion, memory } = parts;

@@ -9,6 +9,7 @@ use super::exit::Failure;
 use super::terminal::Terminal;
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
+use crate::config::suggest;
 use crate::config::{Config, Loaded, Route};
 use crate::routing::router::Router;
 
@@ -83,7 +84,17 @@ impl ConfigFile {
             Chosen::Found | Chosen::Nowhere => {
                 let [here, system] = USUAL;
                 let what = format!("there is no configuration: neither ./{here} nor {system}");
-                (what, HOW_TO_START.to_owned())
+                match nearby(Path::new("."), here) {
+                    Some(other) => {
+                        let name = other.to_string_lossy();
+                        let it = match name.ends_with(".toml") {
+                            true => format!("{name} is there: `--config {name}` names it"),
+                            false => format!("{name} is there, and hookgate reads {here}"),
+                        };
+                        (what, format!("{it}; {HOW_TO_START}"))
+                    }
+                    None => (what, HOW_TO_START.to_owned()),
+                }
             }
         };
         Failure::config(what).hint(hint)
@@ -100,8 +111,27 @@ impl fmt::Display for ConfigFile {
 fn name_another(path: &Path) -> String {
     let folder = std::env::current_dir().ok().filter(|_| path.is_relative());
     let from = folder.map(|folder| format!(" A relative path begins at {}", folder.display()));
-    format!("is the path right?{}", from.unwrap_or_default())
+    let name = path.file_name().and_then(|name| name.to_str());
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let other = name.and_then(|name| nearby(parent.unwrap_or(Path::new(".")), name));
+    let meant = other.map(|other| format!(" Did you mean {}?", path.with_file_name(other).display()));
+    format!("is the path right?{}{}", meant.unwrap_or_default(), from.unwrap_or_default())
 }
+
+/// The file of a folder that has a name like this one.
+fn nearby(folder: &Path, name: &str) -> Option<OsString> {
+    let entries = std::fs::read_dir(folder).ok()?.take(MOST_LOOKED_AT).filter_map(Result::ok);
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
+    let names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let other = names.iter().find(|other| *other == OTHER_NAME).map(String::as_str);
+    suggest::nearest(name, names.iter().map(String::as_str)).or(other).map(OsString::from)
+}
+
+/// A name that users give to the configuration.
+const OTHER_NAME: &str = "hookgate.toml";
+
+/// The most files of a folder that are looked at for a similar name.
+const MOST_LOOKED_AT: usize = 1000;
 
 /// The advice for a user without a configuration.
 const HOW_TO_START: &str = "`hookgate init` writes a gateway.toml, and `hookgate init github` one for GitHub (`hookgate schemes` lists \

@@ -206,6 +206,7 @@ fn start_hint(error: &StartError, config: &Config) -> String {
         Address::Unix(_) if kind == ErrorKind::AddrInUse => {
             "another process listens on this socket (`ss -lxp` says which): stop it, or set another `listen`"
         }
+        Address::Unix(_) if kind == ErrorKind::AlreadyExists => "move the file away, or set another `listen`",
         Address::Unix(_) => {
             "the socket needs a folder that exists and that this user may write to: create it, or set another `listen`"
         }

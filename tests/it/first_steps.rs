@@ -70,6 +70,56 @@ fn a_named_file_that_is_missing_is_not_told_to_be_created() {
 }
 
 #[test]
+fn a_missing_file_gets_the_file_with_a_similar_name() {
+    let folder = folder();
+    let says = refusal(&ask(&folder, &["check", "gatway.toml"]), 78);
+    assert!(says.contains("Did you mean gateway.toml?"), "{says}");
+    let own = |name: &str| folder.path().join(name);
+    let mut before = own("gateway.toml");
+    for (name, want) in
+        [("hookgate.toml", "`--config hookgate.toml`"), ("gateway.yaml", "reads gateway.toml")]
+    {
+        std::fs::rename(&before, own(name)).unwrap();
+        before = own(name);
+        // A machine may have a configuration in /etc, which is then used.
+        if !Path::new("/etc/hookgate/gateway.toml").exists() {
+            let says = refusal(&ask(&folder, &["check"]), 78);
+            assert!(says.contains(&format!("{name} is there")) && says.contains(want), "{says}");
+        }
+    }
+}
+
+#[test]
+fn what_a_newcomer_mistakes_for_a_file_or_a_path_is_named() {
+    let folder = folder();
+    for (args, want) in [
+        (&["init", "stripe", "github"][..], "`github` is a sender"),
+        (&["init", "gateway.toml"], "hookgate init github gateway.toml"),
+        (&["init", "whatsapp"], "`meta`"),
+        (&["send", "/webhook/{model}"], "this is a pattern"),
+        (&["send", "/webhook/\u{f6}"], "`/webhook/%C3%B6`"),
+        (&["send", "http://127.0.0.1:9/webhook"], "`/webhook --url http://127.0.0.1:9`"),
+        (&["send", "webhook"], "write `/webhook`"),
+    ] {
+        let says = refusal(&ask(&folder, args), 2);
+        assert!(says.contains(want), "{args:?}: {says}");
+    }
+    assert!(!folder.path().join("github").exists());
+}
+
+#[test]
+fn a_file_in_the_place_of_a_socket_is_told_to_be_moved() {
+    let folder = folder();
+    let text = std::fs::read_to_string(folder.path().join("gateway.toml")).unwrap();
+    let socket = folder.path().join("socket");
+    let text = text.replace("127.0.0.1:0", &format!("unix:{}", socket.display()));
+    std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
+    std::fs::write(&socket, "").unwrap();
+    let says = refusal(&ask(&folder, &["run"]), 1);
+    assert!(says.contains("it is no socket") && says.contains("move the file away"), "{says}");
+}
+
+#[test]
 fn a_word_of_another_program_gets_the_command_that_does_it() {
     let folder = folder();
     for (args, want) in [
@@ -178,6 +228,7 @@ fn a_secret_that_the_services_user_may_not_read_is_an_error_of_check() {
     mode("", 0o700);
     let says = refusal(&ask(&folder, &["check", "--user", "nobody"]), 78);
     assert!(says.contains("nobody may not read") && says.contains("may not enter"), "{says}");
+    assert!(says.contains("let this user enter the folder") && !says.contains("chmod 400"), "{says}");
     mode("", 0o755);
     assert_eq!(ask(&folder, &["check", "--user", "nobody"]).status.code(), Some(0));
     mode("secret", 0o600);
