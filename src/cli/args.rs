@@ -335,7 +335,7 @@ pub(super) struct Whose {
 pub(super) struct Besides {
     #[command(flatten)]
     pub(super) stamp: Stamp,
-    /// The URL of the request
+    /// The URL of the request. If it begins with a slash, its origin is the `public_url` of the route
     #[arg(long)]
     pub(super) url: Option<String>,
     /// The method of the request

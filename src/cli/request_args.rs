@@ -23,7 +23,8 @@ pub(super) struct RequestArgs {
 }
 
 impl RequestArgs {
-    /// Takes the options. If options are missing, takes the route's public origin and path.
+    /// Takes the options. If options are missing, takes the route's public origin and path. A URL that begins with a slash
+    /// has the route's public origin.
     ///
     /// # Errors
     /// Wrong usage if `--url` is not a URL, or if the scheme signs a URL and none is known.
@@ -34,7 +35,16 @@ impl RequestArgs {
         lines: Lines,
     ) -> Result<Self, Failure> {
         let (mut origin, mut target) = route.cloned().unwrap_or_else(|| (None, "/".to_owned()));
-        if let Some(url) = &besides.url {
+        if let Some(path) = besides.url.as_deref().filter(|url| url.starts_with('/')) {
+            if signs_target(scheme) && scheme.signs_url() && origin.is_none() {
+                return Err(Failure::usage(format!(
+                    "the scheme {} signs the URL, with its host",
+                    scheme.name
+                ))
+                .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1"));
+            }
+            path.clone_into(&mut target);
+        } else if let Some(url) = &besides.url {
             let (of_url, path) = split(url).ok_or_else(|| {
                 Failure::usage(format!("`{url}` is no URL"))
                     .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1")

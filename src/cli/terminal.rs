@@ -10,6 +10,7 @@ use tracing::Level;
 
 use crate::config::problem::Style;
 use crate::telemetry;
+use crate::telemetry::hidden_characters::is_hidden;
 
 /// The two streams.
 pub(super) struct Terminal {
@@ -161,15 +162,15 @@ impl Stream {
     }
 }
 
-/// Text from the network in a form that is safe for a terminal. Invalid UTF-8 and control characters except
-/// newline and tab are escaped. So no answer can move the cursor or colour later text.
+/// Text from the network in a form that is safe for a terminal. Invalid UTF-8 and hidden characters except
+/// newline and tab are escaped. So no answer can move the cursor, colour later text or change its direction.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
                 '\n' | '\t' => text.push(c),
-                c if c.is_control() => text.extend(c.escape_default()),
+                c if is_hidden(c) => text.extend(c.escape_default()),
                 c => text.push(c),
             }
         }
@@ -222,5 +223,6 @@ mod tests {
     fn control_characters_are_not_printed() {
         assert_eq!(printable("a\té\n\x1b[2J\r\u{9b}".as_bytes()), "a\té\n\\u{1b}[2J\\r\\u{9b}");
         assert_eq!(printable(b"\xff{}"), "\\xff{}");
+        assert_eq!(printable("a\u{202e}b\u{200b}\r".as_bytes()), "a\\u{202e}b\\u{200b}\\r");
     }
 }

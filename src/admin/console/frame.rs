@@ -302,7 +302,11 @@ pub(crate) fn command(id: &str, label: &str, command: &str) -> Markup {
 pub(crate) fn arguments(filter: &Filter) -> String {
     let words = place::parts(filter)
         .into_iter()
-        .map(|(name, value)| format!(" --{name} {}", text::shell_word(value.as_bytes())));
+        // A value with a hyphen first would be taken for an option.
+        .map(|(name, value)| {
+            let between = if value.starts_with('-') { '=' } else { ' ' };
+            format!(" --{name}{between}{}", text::shell_word(value.as_bytes()))
+        });
     words.collect()
 }
 

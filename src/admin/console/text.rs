@@ -156,11 +156,13 @@ fn code(character: char) -> String {
 }
 
 /// A word of a POSIX shell with exactly these bytes. Only visible ASCII is in it, so a person sees all of what is copied.
+/// Bytes are written with three octal digits: after `\x`, POSIX leaves open how many digits a shell reads.
 pub(crate) fn shell_word(bytes: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:=@%,".contains(byte);
     let is_visible = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
     let text = String::from_utf8_lossy(bytes);
-    if !bytes.is_empty() && bytes.iter().all(is_plain) {
+    // zsh takes `=word` for the path of a program.
+    if !bytes.is_empty() && !bytes.starts_with(b"=") && bytes.iter().all(is_plain) {
         return text.into_owned();
     }
     if bytes.iter().all(is_visible) {
@@ -172,7 +174,7 @@ pub(crate) fn shell_word(bytes: &[u8]) -> String {
         b'\n' => "\\n".to_owned(),
         b'\t' => "\\t".to_owned(),
         byte if is_visible(byte) => char::from(*byte).to_string(),
-        byte => format!("\\x{byte:02x}"),
+        byte => format!("\\{byte:03o}"),
     });
     format!("$'{}'", escaped.collect::<String>())
 }
@@ -237,8 +239,10 @@ mod tests {
             (b"", "''"),
             (b"a b", "'a b'"),
             (b"it's $(x) `y`", r"'it'\''s $(x) `y`'"),
-            (b"a\nb\\'\xff\x1b", r"$'a\nb\\\'\xff\x1b'"),
-            ("\u{202e}".as_bytes(), r"$'\xe2\x80\xae'"),
+            (b"a\nb\\'\xff\x1b", r"$'a\nb\\\'\377\033'"),
+            (b"\x1babc", r"$'\033abc'"),
+            (b"=ls", "'=ls'"),
+            ("\u{202e}".as_bytes(), r"$'\342\200\256'"),
         ] {
             assert_eq!(shell_word(given), want);
         }

@@ -219,10 +219,8 @@ fn verify(number: u64, record: &Record, captured: &Captured) -> String {
     let route = shell_word(record.route_path().unwrap_or_default().as_bytes());
     let scheme = record.route.as_ref().and_then(|route| Scheme::preset(&route.scheme));
     let besides = if scheme.is_none_or(signs_more) {
-        let host = captured.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
-        let host: &[u8] = host.map_or(b"localhost", |(_, host)| host);
-        let url = [&b"https://"[..], host, target].concat();
-        format!(" --method {} --url {}", shell_word(method), shell_word(&url))
+        // The origin is that of `public_url`, which a scheme that signs URLs needs.
+        format!(" --method {} --url {}", shell_word(method), shell_word(target))
     } else {
         String::new()
     };
