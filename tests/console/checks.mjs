@@ -341,6 +341,9 @@ export const CHECKS = {
     await stopped.getByText("Connection refused").waitFor();
     const { y, height } = await stopped.locator("li").first().boundingBox();
     assert.ok(y + height < page.viewportSize().height, "it is on the first screen");
+    // What to do is about the cause that was found.
+    for (let number = 0; number < 12; number++) await world.send("/hooks/github", `{"number":${number}}\n`, { signs: `{"number":${number}}` });
+    await page.locator("tr", { hasText: "newline added" }).getByText("pass the body on byte for byte").waitFor();
     await page.getByRole("link", { name: "signature_mismatch" }).click();
     await page.waitForURL(/\/live\?reason=signature_mismatch/);
     assert.ok(await rows(page) > 0);

@@ -1,5 +1,6 @@
 //! Shell. The pages of recent requests, and the stream that the page *Live* follows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
@@ -9,6 +10,7 @@ use tracing::info;
 use super::documents::Overview;
 use super::pages::event::{Form, Shown};
 use super::pages::live::{Asked, Live};
+use super::pages::now::Refusals;
 use super::pages::{refused, request};
 use super::recent_row::Row;
 use super::render::file;
@@ -17,6 +19,7 @@ use crate::admin::api::refusal::Refusal;
 use crate::admin::recent_stream::{self, EntryId, Following, Source};
 use crate::admin::response_content::Content;
 use crate::admin::time_limit::TimeLimit;
+use crate::gateway::reason::Reason;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::recent::entry::{Numbered, Subject};
 use crate::telemetry::recent::filter::{Filter, FilterError, State};
@@ -147,6 +150,17 @@ impl Console {
             Subject::Delivery(attempt) => Some(attempt),
             Subject::Request(_) | Subject::Cause(_) => None,
         }));
+    }
+
+    /// Adds to signatures that do not verify what to do about their most frequent cause, if such a request is still kept.
+    pub(super) fn advise(&self, refusals: &mut BTreeMap<Reason, Refusals>) {
+        let Some(mismatches) = refusals.get_mut(&Reason::SignatureMismatch) else { return };
+        let Some(first) = mismatches.first_cause() else { return };
+        let recent = self.control.recent();
+        let reason = Some(Reason::SignatureMismatch.as_str().to_owned());
+        let entries = recent.page(&Filter { reason, ..Filter::default() }, None, recent.places()).entries;
+        let mut causes = entries.iter().filter_map(|entry| entry.entry.cause());
+        mismatches.advice = causes.find(|cause| cause.label == first).map(|cause| cause.advice.clone());
     }
 
     fn hides_request(&self, entry: &Numbered) -> bool {

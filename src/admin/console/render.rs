@@ -190,13 +190,15 @@ impl Console {
         let is_ready = control.is_ready()
             && !control.queue().is_some_and(|queue| queue.health() == Health::Failing)
             && control.generation().gateway.probe(now).is_ok();
+        let mut refusals = refusals(&control.meters().sum());
+        self.advise(&mut refusals);
         let page = now::Now {
             is_ready,
             is_outdated: control.reloads().is_outdated,
             steps: &history.steps(),
             minute: (&minute, steps),
             lately: &lately,
-            refusals: &refusals(&control.meters().sum()),
+            refusals: &refusals,
             overview: overview.as_ref(),
             secrets: &answer::secrets(control),
             certificates: &answer::labels(control).certificates.iter().map(certificate).collect::<Vec<_>>(),

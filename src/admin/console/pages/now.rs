@@ -28,6 +28,16 @@ pub(crate) struct Refusals {
     pub(crate) routes: BTreeMap<String, u64>,
     /// The likely causes that were found, with their counts.
     pub(crate) causes: BTreeMap<&'static str, u64>,
+    /// What to do about the most frequent cause, if it is known.
+    pub(crate) advice: Option<String>,
+}
+
+impl Refusals {
+    /// The most frequent cause.
+    pub(crate) fn first_cause(&self) -> Option<&'static str> {
+        let found = self.causes.iter().filter(|(_, count)| **count > 0);
+        found.max_by_key(|(_, count)| **count).map(|(cause, _)| *cause)
+    }
 }
 
 /// A certificate.
@@ -160,7 +170,9 @@ impl Now<'_> {
                                 td.number data-label="Since the start" { (number(refusals.count)) }
                                 td data-label="Routes" { (routes(&refusals.routes)) }
                                 td data-label="Likely cause" { (causes(&refusals.causes)) }
-                                td data-label="What to do" { (text::sentence(to_do(*reason), 600)) }
+                                td data-label="What to do" {
+                                    (text::sentence(refusals.advice.as_deref().unwrap_or_else(|| to_do(*reason)), 600))
+                                }
                             }
                         }
                     }
@@ -438,8 +450,10 @@ mod tests {
         let refusals = Refusals {
             count: 9,
             routes: [("/a".to_owned(), 9)].into(),
-            causes: [("body_reencoded", 2)].into(),
+            causes: [("body_reencoded", 2), ("unexplained", 1)].into(),
+            advice: Some("pass `it` on".to_owned()),
         };
+        assert_eq!(refusals.first_cause(), Some("body_reencoded"));
         let certificates = [
             Certificate { name: "a.example".to_owned(), end: 2_000_000 + 86_400, is_overdue: true },
             Certificate { name: "b.example".to_owned(), end: 1_999_999, is_overdue: true },
@@ -451,7 +465,7 @@ mod tests {
             ">2.0<",
             "signature_mismatch",
             "body reencoded",
-            "Compare the secret",
+            "pass <code>it</code> on",
             "circuit open",
             "7 waiting, the oldest for 1 min 30 s",
             "<span class=\"figure bad\">3</span>",
