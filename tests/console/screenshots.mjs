@@ -36,6 +36,8 @@ async function prepare(world) {
   }));
   world.app.failing.delete("/hooks/github");
   await world.dead(LONG_PATH, "{}");
+  // An app that is not there: its circuit opens.
+  for (let number = 0; number < 7; number++) await world.send("/hooks/down", JSON.stringify({ number }));
   await ask(world.port, { method: "POST", path: "/wp-login.php" });
   return dead;
 }
@@ -74,9 +76,12 @@ export async function screenshots(world, browser, folder) {
   await world.send("/hooks/private", "{}");
   await page.goto(world.url("/live?state=refused"));
   const refused = await page.locator("#live a[href^='/requests/']").first().getAttribute("href");
+  await world.send("/hooks/captured", JSON.stringify({ ref: "refs/heads/main", forced: false }), { forged: true });
+  await page.goto(world.url("/live?state=refused&route=/hooks/captured"));
+  const captured = await page.locator("#live a[href^='/requests/']").first().getAttribute("href");
   await shoot({
     "1-now": "/", "2-live": "/live", "3-refused": "/refused", "4-queue": "/queue", "4-queue-filtered": "/queue?state=dead", "5-dead": "/dead",
-    "6-event": `/events/${dead.id}`, "6-event-tree": `/events/${dead.id}?content=tree`, "6-event-hex": `/events/${dead.id}?content=hex`, "7-request": refused, "8-replay": "/replay?state=dead",
+    "6-event": `/events/${dead.id}`, "6-event-tree": `/events/${dead.id}?content=tree`, "6-event-hex": `/events/${dead.id}?content=hex`, "7-request": refused, "7-captured": captured, "7-captured-tree": `${captured}?content=tree`, "8-replay": "/replay?state=dead",
     "8-replay-all": "/replay", "8-replays": "/replays", "8-progress": replay, "9-discard": "/discard?state=dead", "9-error": "/queue?since=soon",
     "9-missing": "/events/00000000000000000000000000000000", "9-no-session": "",
   });
