@@ -170,7 +170,12 @@ fn own_title(fields: &HeaderMap, content: &[u8]) -> Option<String> {
 fn explain(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "no_route" => "it has no route for this path; does it run with this configuration?",
-        "method_not_allowed" => "the route does not take this method",
+        "client_not_allowed" => "the route's `allow` has no network with this machine's address",
+        "too_many_failures" => "this machine has more refusals than `max_failures_per_client` allows; wait",
+        "client_certificate" => "the route requires a client certificate, and `send` has none",
+        "queue_full" => "it verified, but the queue is full (`max_bytes`, `max_queued`, `min_free`)",
+        "queue_unavailable" => "it verified, but the store cannot be used; its log says why",
+        "method_not_allowed" => "the route does not take this method; --method names another",
         "signature_missing" => {
             "it looks for the signature in another field; does it run with this configuration?"
         }
@@ -257,6 +262,18 @@ mod tests {
         );
         assert!(!judged(tampered, 401, None, "").as_it_should);
         assert!(!judged(tampered, 200, None, "{}").as_it_should);
+    }
+
+    #[test]
+    fn each_reason_for_which_an_event_is_refused_is_explained() {
+        for reason in "no_route client_not_allowed too_many_failures client_certificate method_not_allowed signature_missing \
+                       signature_duplicate signature_malformed timestamp_expired body_too_large body_timeout body_incomplete \
+                       overloaded signature_mismatch model_mismatch upstream_unreachable upstream_failed upstream_timeout \
+                       queue_full queue_unavailable"
+            .split_whitespace()
+        {
+            assert!(explain(reason).is_some(), "{reason}");
+        }
     }
 
     #[test]

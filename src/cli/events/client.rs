@@ -137,8 +137,8 @@ impl Api {
                         return Ok(());
                     }
                 }
-                Ok(Some(Err(error))) => return Err(self.broken().because(error)),
-                Err(_elapsed) => return Err(self.broken()),
+                // The words of the error are about framing: the gateway has ended, or the connection to it.
+                Ok(Some(Err(_))) | Err(_) => return Err(self.broken()),
             }
         }
     }

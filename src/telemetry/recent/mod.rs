@@ -11,13 +11,14 @@ pub(crate) mod gate;
 mod ring;
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::SystemTime;
 
 use self::capture::Room;
-use self::entry::{DeliveryAttempt, Entry, Kind, LikelyCause, Numbered};
+use self::entry::{DeliveryAttempt, Entry, Kind, LikelyCause, Numbered, Subject};
 use self::filter::Filter;
 use self::gate::{Gate, Rate};
 use self::ring::Ring;
@@ -222,6 +223,12 @@ impl Recent {
         let left_out = self.left_out();
         let gone = last.saturating_sub(cursor.number).saturating_sub(count(found.len()));
         found.retain(|numbered| filter.shows(&numbered.entry));
+        // A request that is news itself has its likely cause already.
+        let requests: HashSet<u64> = found.iter().map(|numbered| numbered.number).collect();
+        found.retain(|numbered| match &numbered.entry.subject {
+            Subject::Cause(request) => !requests.contains(&request.number),
+            Subject::Request(_) | Subject::Delivery(_) => true,
+        });
         found.sort_unstable_by_key(|numbered| numbered.number);
         let surplus = found.len().saturating_sub(limit);
         found.drain(..surplus);

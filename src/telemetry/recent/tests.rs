@@ -177,6 +177,11 @@ fn a_likely_cause_joins_its_request_whichever_comes_first() {
     assert_eq!(ids(&news.entries), [1, 2, 3]);
     assert!(matches!(&news.entries[0].entry.subject, Subject::Cause(request) if request.number == 1));
     assert_eq!(news.entries[0].entry.cause(), Some(&cause()));
+    // A reader to whom the request is news reads the cause with it, and not once more.
+    let whole = recent.since(recent.behind(0), &filter, 10);
+    let kinds: Vec<_> = whole.entries.iter().map(|numbered| numbered.entry.kind()).collect();
+    assert!(kinds.iter().all(|kind| *kind != Kind::Cause), "{kinds:?}");
+    assert_eq!(whole.entries.len(), 3);
     let hidden = Filter { state: Some(State::Verified), ..all() };
     assert_eq!(recent.since(start, &hidden, 10).entries.len(), 0);
 }
