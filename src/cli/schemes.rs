@@ -105,7 +105,7 @@ pub(super) fn document(scheme: &Scheme) -> Option<Value> {
         return None;
     };
     let (prefix, tags) = match &scheme.notation.format {
-        Format::Plain { prefix } | Format::Jwt { prefix } => (Some(&**prefix), &[][..]),
+        Format::Plain { prefix } | Format::Jwt { prefix, .. } => (Some(&**prefix), &[][..]),
         Format::Basic => (Some("Basic "), &[][..]),
         Format::List { tags, .. } => (None, &**tags),
     };

@@ -296,6 +296,9 @@ pub(super) const SCHEME: &[Key] = &[
         .or("\"plain\"")
         .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; list: ab,cd; basic: Basic and the base64 of the secret user:password; jwt: a JWT with the content's digest."),
     Key::new("prefix", Value::Text("")).about("The text before a plain signature, such as sha256=."),
+    Key::new("lifetime", Value::Duration).about(
+        "If a JWT must say when it expires: how long the sender lets it be valid. What the gateway itself signs expires then.",
+    ),
     Key::new("separator", Value::Word(|| words(&Separator::ALL))).about(
         "The separator between the entries of a list. Default: a comma for pairs, a space for tagged.",
     ),

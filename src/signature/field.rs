@@ -1,6 +1,7 @@
 //! Pure. The notation of a signature field: parses the field's value into claimed tags, and writes it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use base64::Engine as _;
 
@@ -37,6 +38,8 @@ pub enum Format {
     Jwt {
         /// The text before the JWT, as in [`Format::Plain`]. Often `Bearer `.
         prefix: Cow<'static, str>,
+        /// How long the sender lets a JWT be valid, if a JWT must say when it expires.
+        lifetime: Option<Duration>,
     },
     /// A list. Each name of the tags may occur several times: `t=1700000000,v1=ab,v1=cd`. White space around
     /// entries, entries without a value, and values with other names are ignored.
@@ -136,7 +139,7 @@ impl Notation {
                 }
                 None => Err(MisreadField::Malformed),
             },
-            Format::Jwt { prefix } => match without_prefix(prefix, value) {
+            Format::Jwt { prefix, .. } => match without_prefix(prefix, value) {
                 Some(text) if text.contains(&b',') => Err(MisreadField::List),
                 Some(text) => {
                     let tag = jws_parts(text).and_then(|(_, tag)| self.jws_tag(algorithm, tag));
@@ -207,7 +210,7 @@ impl Notation {
     /// The field value, with `text` in the place of a tag.
     pub(crate) fn frame(&self, text: &str, time: Option<(&Place, &str)>) -> String {
         match &self.format {
-            Format::Plain { prefix } | Format::Jwt { prefix } => format!("{prefix}{text}"),
+            Format::Plain { prefix } | Format::Jwt { prefix, .. } => format!("{prefix}{text}"),
             Format::Basic => format!("{BASIC}{}", BASE64.encode(text)),
             Format::List { .. } => self.format.list().map_or_else(String::new, |list| list.frame(text, time)),
         }

@@ -57,6 +57,9 @@ pub(super) fn read<'v>(
     let mut dates = found.map(date);
     let end = dates.next().unwrap_or(Ok(None))?;
     let beginning = dates.next().unwrap_or(Ok(None))?;
+    if end.is_none() && lifetime(scheme).is_some() {
+        return Err(Unfit::Malformed);
+    }
     let is_over = end.is_some_and(|end| now.duration_since(end).is_ok_and(|late| late >= LEEWAY));
     let is_early =
         beginning.is_some_and(|beginning| beginning.duration_since(now).is_ok_and(|by| by > LEEWAY));
@@ -78,7 +81,13 @@ pub(super) fn moment(scheme: &Scheme, value: &[u8]) -> Option<SystemTime> {
 }
 
 /// The signed bytes of a JWT that a sender makes for this content: header, dot, claims.
-pub(super) fn made(scheme: &Scheme, digest: &DigestClaim, time: Option<&str>, content: &[u8]) -> String {
+pub(super) fn made(
+    scheme: &Scheme,
+    digest: &DigestClaim,
+    time: Option<&str>,
+    now: SystemTime,
+    content: &[u8],
+) -> String {
     let hash = Sha256::digest(content);
     let mut claims = serde_json::Map::new();
     if let (Some(Timestamp { place: Place::Claim(name), unit, .. }), Some(time)) = (&scheme.timestamp, time) {
@@ -88,14 +97,26 @@ pub(super) fn made(scheme: &Scheme, digest: &DigestClaim, time: Option<&str>, co
         };
         claims.insert(name.to_string(), number.map_or_else(|| time.into(), Into::into));
     }
+    let end = lifetime(scheme).and_then(|lifetime| now.checked_add(lifetime));
+    if let Some(end) = end.and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+        claims.insert("exp".to_owned(), end.as_secs().into());
+    }
     claims.insert(digest.name.clone(), digest.encoding.write(&hash).into());
     let header = json!({ "alg": scheme.algorithm.jws_name(), "typ": "JWT" });
     let written = |value: String| BASE64_URL.encode(value);
     format!("{}.{}", written(header.to_string()), written(serde_json::Value::from(claims).to_string()))
 }
 
+/// How long the sender lets a JWT be valid, if a JWT must say when it expires.
+fn lifetime(scheme: &Scheme) -> Option<Duration> {
+    match scheme.notation.format {
+        Format::Jwt { lifetime, .. } => lifetime,
+        Format::Plain { .. } | Format::Basic | Format::List { .. } => None,
+    }
+}
+
 fn input<'v>(scheme: &Scheme, value: &'v [u8]) -> Option<&'v [u8]> {
-    let Format::Jwt { prefix } = &scheme.notation.format else { return None };
+    let Format::Jwt { prefix, .. } = &scheme.notation.format else { return None };
     Some(jws_parts(without_prefix(prefix, value)?)?.0)
 }
 

@@ -169,7 +169,7 @@ impl Verifier {
             }
             Body::Jwt(digest) => {
                 let time = time.as_ref().map(|(_, text)| text.as_str());
-                before = jwt::made(scheme, digest, time, content).into_bytes();
+                before = jwt::made(scheme, digest, time, context.now, content).into_bytes();
                 Some(Form::default())
             }
         };

@@ -338,7 +338,7 @@ fn a_signature_that_is_not_of_its_form_is_refused_before_any_content() {
             cases.push((format!("{value}!"), ClaimError::Malformed));
         }
         match &scheme.notation.format {
-            Format::Plain { prefix } | Format::Jwt { prefix } => {
+            Format::Plain { prefix } | Format::Jwt { prefix, .. } => {
                 if !prefix.is_empty() {
                     cases.push((value[prefix.len()..].to_owned(), ClaimError::Malformed));
                     cases.push((value.replacen(&**prefix, "sha7=", 1), ClaimError::Malformed));

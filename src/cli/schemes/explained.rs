@@ -60,8 +60,8 @@ fn signature(scheme: &Scheme) -> String {
         Format::Plain { prefix } if prefix.is_empty() => String::new(),
         Format::Plain { prefix } => format!(", after `{prefix}`"),
         Format::Basic => ", as Basic credentials".to_owned(),
-        Format::Jwt { prefix } if prefix.is_empty() => ", in a JWT".to_owned(),
-        Format::Jwt { prefix } => format!(", in a JWT, after `{prefix}`"),
+        Format::Jwt { prefix, .. } if prefix.is_empty() => ", in a JWT".to_owned(),
+        Format::Jwt { prefix, .. } => format!(", in a JWT, after `{prefix}`"),
         Format::List { equals, tags, .. } => {
             let names: Vec<_> = tags.iter().map(|tag| format!("`{tag}{equals}`")).collect();
             match names.is_empty() {

@@ -360,14 +360,14 @@ fn format(table: &Table<'_>) -> Option<Format> {
     let kind = table.choice("format", &FORMATS, Kind::Plain);
     let (foreign, help): (&[&'static str], _) = match kind {
         Kind::Plain => (
-            &["separator", "tag", "after_name", "set_separator"],
+            &["separator", "tag", "after_name", "set_separator", "lifetime"],
             "a list is `format = \"pairs\"` (`t=1,v1=ab`) or `format = \"tagged\"` (`v1,ab v1,cd`)",
         ),
         Kind::Pairs | Kind::Tagged => {
-            (&["prefix"], "a list has a `tag` before each signature: `tag = \"v1\"`")
+            (&["prefix", "lifetime"], "a list has a `tag` before each signature: `tag = \"v1\"`")
         }
         Kind::List => (
-            &["prefix", "tag", "after_name"],
+            &["prefix", "tag", "after_name", "lifetime"],
             "the entries of this list have no names; with names, write `format = \"pairs\"`",
         ),
         Kind::Jwt => (
@@ -375,7 +375,7 @@ fn format(table: &Table<'_>) -> Option<Format> {
             "the field is a JWT, after a `prefix` if there is one",
         ),
         Kind::Basic => (
-            &["prefix", "separator", "tag", "after_name", "set_separator", "encoding"],
+            &["prefix", "separator", "tag", "after_name", "set_separator", "encoding", "lifetime"],
             "the field is `Basic` and the base64 of the secret `user:password`",
         ),
     };
@@ -392,7 +392,11 @@ fn format(table: &Table<'_>) -> Option<Format> {
             None => "",
         };
         let prefix = Cow::Owned(prefix.to_owned());
-        return Some(if kind == Kind::Jwt { Format::Jwt { prefix } } else { Format::Plain { prefix } });
+        if kind == Kind::Plain {
+            return Some(Format::Plain { prefix });
+        }
+        let lifetime = table.get("lifetime").and_then(|item| item.duration(TOLERANCE));
+        return Some(Format::Jwt { prefix, lifetime });
     }
     let (equals, usual) =
         if kind == Kind::Tagged { (',', Separator::Space) } else { ('=', Separator::Comma) };

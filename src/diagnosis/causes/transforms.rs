@@ -25,7 +25,7 @@ pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
         Format::Plain { prefix } => misread_tag(scheme, prefix, value),
         Format::Basic => misread_credentials(value),
         Format::Jwt { .. } if unwrapped(value).is_empty() => NotationError::Empty,
-        Format::Jwt { prefix } if field::without_prefix(prefix, value).is_none() => {
+        Format::Jwt { prefix, .. } if field::without_prefix(prefix, value).is_none() => {
             NotationError::PrefixMissing(prefix.to_string())
         }
         Format::Jwt { .. } => NotationError::NotEncoded(Encoding::Base64Url),

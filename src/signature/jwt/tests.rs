@@ -5,6 +5,7 @@ use crate::signature::claim::{ClaimError, Context};
 use crate::signature::fields::Fields;
 use crate::signature::private_key::PrivateKey;
 use crate::signature::secret::{Key, Secret};
+use crate::signature::sign::Stamp;
 use crate::signature::verifier::Verifier;
 
 const CONTENT: &[u8] = b"{\"id\":1}";
@@ -163,7 +164,7 @@ fn a_jwt_of_every_algorithm_that_has_a_name_verifies() {
             Verifier::of_sender(scheme, "current", private).unwrap()
         };
         let none = Line(String::new());
-        let stamp = crate::signature::sign::Stamp::default();
+        let stamp = Stamp::default();
         let signature = verifier.signature(None, &Context::of(&none, at(ISSUED)), stamp, CONTENT).unwrap();
         let line = Line(signature.field.1);
         for (content, want) in [(CONTENT, true), (b"{\"id\":2}", false)] {
@@ -173,4 +174,33 @@ fn a_jwt_of_every_algorithm_that_has_a_name_verifies() {
             assert_eq!(verification.finish().is_ok(), want, "{name}");
         }
     }
+}
+
+/// LiveKit's own library refuses a JWT that does not say when it expires.
+#[test]
+fn a_jwt_that_must_say_when_it_expires_is_refused_without_it() {
+    let secret = Secret { name: "current".into(), key: Key::new(KEY.to_vec()), not_after: None };
+    let verifier = Verifier::new(Scheme::preset("livekit").unwrap().clone(), vec![secret]).unwrap();
+    let judge = |further: &str, now: u64| {
+        let digest = BASE64.encode(Sha256::digest(CONTENT));
+        let value = signed(HEADER, &format!("{{\"sha256\":\"{digest}\"{further}}}"));
+        let line = Line(value.replace("Bearer ", ""));
+        let claim = verifier.claim(&Context::of(&line, at(now)))?;
+        let mut verification = verifier.begin(claim, at(now));
+        verification.push(CONTENT);
+        Ok(verification.finish().is_ok())
+    };
+    let end = format!(",\"exp\":{ISSUED}");
+    assert_eq!(judge(&end, ISSUED + 59), Ok(true));
+    assert_eq!(judge(&end, ISSUED + 60), Err(ClaimError::Expired));
+    for without in ["", ",\"nbf\":1", ",\"exp\":null", ",\"exp\":\"1\""] {
+        assert_eq!(judge(without, ISSUED), Err(ClaimError::Malformed), "{without}");
+    }
+    // The gateway's own JWT expires after five minutes.
+    let none = Line(String::new());
+    let context = Context::of(&none, at(ISSUED));
+    let made = verifier.signature(None, &context, Stamp::default(), CONTENT).unwrap().field.1;
+    let claims = BASE64_URL.decode(made.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["exp"], ISSUED + 300);
 }

@@ -131,7 +131,12 @@ pub(super) fn plain(prefix: &'static str) -> Format {
 
 /// A field with a JWT after this prefix.
 pub(super) fn jwt(prefix: &'static str) -> Format {
-    Format::Jwt { prefix: prefix.into() }
+    Format::Jwt { prefix: prefix.into(), lifetime: None }
+}
+
+/// A field with a JWT that must say when it expires. The sender lets it expire after these seconds.
+pub(super) fn expiring_jwt(seconds: u64) -> Format {
+    Format::Jwt { prefix: "".into(), lifetime: Some(Duration::from_secs(seconds)) }
 }
 
 /// A field with a list: its separator, the character between name and value, and the name of the tags.

@@ -144,7 +144,7 @@ impl Scheme {
             Format::Plain { prefix } if self.algorithm == Algorithm::Token => {
                 Authentication::of_prefix(prefix)
             }
-            Format::Jwt { prefix } => Authentication::of_prefix(prefix),
+            Format::Jwt { prefix, .. } => Authentication::of_prefix(prefix),
             Format::Plain { .. } | Format::List { .. } => Authentication::Signature,
         }
     }

@@ -3,7 +3,7 @@
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::presets::row::{
-    Row, content_time, field_time, head_setup, jwt, key_time, list, plain, usual,
+    Row, content_time, expiring_jwt, field_time, head_setup, jwt, key_time, list, plain, usual,
 };
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::scheme::{Acknowledgment, Redelivery};
@@ -210,11 +210,11 @@ pub(super) fn rows() -> Vec<Row> {
             name: "livekit",
             sender: "LiveKit",
             field: "authorization",
-            format: jwt(""),
+            format: expiring_jwt(300),
             encoding: Encoding::Base64Url,
             content: "{jwt:sha256:base64}",
             documentation: "https://github.com/livekit/node-sdks/blob/main/packages/livekit-server-sdk/src/WebhookReceiver.ts",
-            note: "LiveKit sends a JWT with the content's SHA-256. The gateway checks when the JWT expires, and not which key it names.",
+            note: "LiveKit sends a JWT with the content's SHA-256. The JWT must say when it expires. The gateway does not check which API key the JWT names.",
             origin: Given("the API secret of the key that the webhook is signed with"),
             ..usual()
         },

@@ -162,9 +162,8 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Patreon",
             field: "x-patreon-signature",
             algorithm: Algorithm::HmacMd5,
-            documentation: "https://docs.patreon.com/#webhooks",
-            confirmed: false,
-            note: "The secret is the webhook's secret, on Patreon's page for webhooks. Patreon signs no time. Patreon's page was not read. Patreon's forum quotes it, and third parties agree.",
+            documentation: "https://github.com/Patreon/platform-documentation/blob/master/source/includes/_webhooks_v2.md",
+            note: "The secret is the webhook's secret, on Patreon's page for webhooks. Patreon signs no time.",
             origin: Given("the secret of the webhook (Patreon's page for webhooks)"),
             ..usual()
         },
@@ -354,10 +353,9 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64Url,
             content: "{jwt:payload_hash}",
             time: claim_time("iat", Unit::Seconds, 300),
-            documentation: "https://developer.vonage.com/en/getting-started/concepts/webhooks",
-            note: "For POST. Vonage sends a JWT with the content's SHA-256. Webhooks of the SMS API are signed otherwise, and have no scheme. The tolerance is ours.",
+            documentation: "https://github.com/Nexmo/station/blob/master/_documentation/en/messages/concepts/signed-webhooks.md",
+            note: "For POST. Vonage sends a JWT with the content's SHA-256. After a fault of its own, Vonage may send a callback without a signature, which is refused. Webhooks of the SMS API are signed otherwise, and have no scheme. The tolerance is ours.",
             origin: Given("the signature secret of the account (Dashboard, API settings)"),
-            confirmed: false,
             ..usual()
         },
         Row {

@@ -116,9 +116,8 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "EasyPost",
             field: "x-hmac-signature",
             format: plain("hmac-sha256-hex="),
-            documentation: "https://docs.easypost.com/guides/webhooks-guide",
-            confirmed: false,
-            note: "The secret is the `webhook_secret` that you give when you create the webhook. Choose a secret in ASCII: EasyPost normalises other letters. EasyPost's page names the field, and the notation is third parties'.",
+            documentation: "https://github.com/EasyPost/easypost-node/blob/master/src/utils/util.js",
+            note: "The secret is the `webhook_secret` that you give when you create the webhook. Choose a secret in ASCII: EasyPost normalises other letters.",
             retries: "EasyPost tries an event again after an answer that is not 2xx. It does not say how often.",
             origin: Chosen("`webhook_secret` in the request that creates the webhook"),
             ..usual()

@@ -112,9 +112,8 @@ pub(super) fn rows() -> Vec<Row> {
         Row {
             name: "polar",
             sender: "Polar",
-            secret: SecretEncoding::Utf8,
-            documentation: "https://github.com/polarsource/polar-js/blob/main/src/webhooks.ts",
-            note: "Polar follows Standard Webhooks, but the key is the text of the secret. The secret is not decoded.",
+            documentation: "https://github.com/polarsource/polar/pull/14102",
+            note: "Polar follows Standard Webhooks. Of a secret from before 8 September 2026, the text is the key: write `encoding = \"utf8\"` beside it. Then it is not decoded.",
             origin: Chosen("the secret of the webhook endpoint"),
             ..standard_webhooks()
         },
