@@ -5,9 +5,21 @@ import json
 import sys
 import time
 
+import hook0
 from gocardless_pro import webhooks as gocardless
 from gocardless_pro.errors import InvalidSignatureError
 from slack_sdk.signature import SignatureVerifier
+
+
+def coinbase_verifies(attempt):
+    # The Coinbase Developer Platform sends its webhooks with Hook0.
+    try:
+        hook0.verify_webhook_signature(
+            attempt["fields"]["x-hook0-signature"], attempt["body"].encode(), attempt["fields"], attempt["secret"],
+            tolerance=300)
+    except hook0.Hook0ClientError:
+        return False
+    return True
 
 
 def gocardless_verifies(attempt):
@@ -30,11 +42,9 @@ def slack_signs(attempt):
     return {"x-slack-request-timestamp": now, "x-slack-signature": made}
 
 
-JUDGES = {"gocardless": (gocardless_verifies, None), "slack": (slack_verifies, slack_signs)}
+JUDGES = {"coinbase": (coinbase_verifies, None), "gocardless": (gocardless_verifies, None), "slack": (slack_verifies, slack_signs)}
 
-findings = []
-for case in json.load(sys.stdin):
-    verifies, signs = JUDGES[case["sender"]]
-    accepted = [verifies(attempt) for attempt in case["attempts"]]
-    findings.append({"accepted": accepted, "signed": signs and signs(case["attempts"][0])})
-print(json.dumps(findings))
+case = json.load(sys.stdin)
+verifies, signs = JUDGES[case["sender"]]
+accepted = [verifies(attempt) for attempt in case["attempts"]]
+print(json.dumps({"accepted": accepted, "signed": signs and signs(case["attempts"][0])}))
