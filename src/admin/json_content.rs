@@ -3,13 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admin::body;
+use crate::admin::response_content::holding;
 
 /// Reads the content of a request, unless it is too large. The time limit of the connection bounds the time.
 pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
@@ -34,11 +36,31 @@ pub(super) fn document(status: StatusCode, document: &Value) -> Response<Full<By
     respond(status, "application/json", format!("{document}\n"))
 }
 
-/// An answer with this text. It must not be cached.
+/// An answer with this JSON document, which holds a place until the answer is sent.
+pub(super) fn document_holding(
+    status: StatusCode,
+    document: &Value,
+    place: Option<OwnedSemaphorePermit>,
+) -> Response<Full<Bytes>> {
+    let text = format!("{document}\n");
+    let bytes = match place {
+        Some(place) => holding(text, place),
+        None => Bytes::from(text),
+    };
+    respond_with(status, "application/json", bytes)
+}
+
+/// An answer with this text. It must not be cached, and a browser must not take it for anything else.
 pub(super) fn respond(status: StatusCode, media_type: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+    respond_with(status, media_type, Bytes::from(text))
+}
+
+fn respond_with(status: StatusCode, media_type: &'static str, content: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(content));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

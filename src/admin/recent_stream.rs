@@ -96,17 +96,19 @@ impl Source {
     }
 }
 
-/// Starts a stream, which holds its place until it ends. `document` writes an entry: its name and its data.
+/// Starts a stream, which holds its place until it ends. `document` writes an entry: its name and its data. The stream ends
+/// when its client may `still` follow no longer.
 pub(super) fn start(
     source: Source,
     following: Following,
     place: OwnedSemaphorePermit,
     document: fn(&Numbered) -> (&'static str, Value),
+    still: impl Fn() -> bool + Send + 'static,
 ) -> Response<Content> {
     // The capacity is one batch, because a batch may be large.
     let (pieces, content) = channel(1);
     tokio::spawn(async move {
-        follow(&source, following, &pieces, document).await;
+        follow(&source, following, &pieces, document, still).await;
         drop(place);
     });
     let mut response = Response::new(Content::Pieces(content));
@@ -122,6 +124,7 @@ async fn follow(
     following: Following,
     pieces: &Pieces,
     document: fn(&Numbered) -> (&'static str, Value),
+    still: impl Fn() -> bool,
 ) {
     let Following { filter, after, past } = following;
     let (recent, run) = (&source.recent, source.run());
@@ -137,7 +140,7 @@ async fn follow(
     let mut said = began;
     let mut ticks = interval(BATCH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while began.elapsed() < LONGEST {
+    while began.elapsed() < LONGEST && still() {
         let news = recent.since(cursor, &filter, MOST_IN_BATCH);
         cursor = news.cursor;
         if news.missed > 0 {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
 /// The content of an answer.
@@ -24,6 +25,26 @@ impl Content {
     /// The answer, with its complete content.
     pub(crate) fn whole(answer: Response<Full<Bytes>>) -> Response<Self> {
         answer.map(Self::Whole)
+    }
+}
+
+/// Bytes that hold a place until the last of them is sent, or given up. So clients that read slowly cannot make the
+/// gateway hold more large answers than there are places.
+pub(crate) fn holding<B>(bytes: B, place: OwnedSemaphorePermit) -> Bytes
+where
+    B: AsRef<[u8]> + Send + 'static,
+{
+    Bytes::from_owner(Holding { bytes, _place: place })
+}
+
+struct Holding<B> {
+    bytes: B,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Holding<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
     }
 }
 

@@ -15,19 +15,19 @@ use crate::support::shelf::{Shelf, complete, put};
 use crate::support::tls::{Authority, TlsClient};
 use crate::support::{Client, Gateway, PATIENCE, Upstream, gateway, post};
 
-const PATH: &str = "/webhook/leases";
+pub(crate) const PATH: &str = "/webhook/leases";
 const JSON: &str = "content-type: application/json\r\n";
-const SAME: &str = "sec-fetch-site: same-origin\r\n";
+pub(crate) const SAME: &str = "sec-fetch-site: same-origin\r\n";
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
-const TOKENS: &str = "tokens = [{ name = \"viewer\", env = \"VIEWER\", role = \"read\" }, \
+pub(crate) const TOKENS: &str = "tokens = [{ name = \"viewer\", env = \"VIEWER\", role = \"read\" }, \
                       { name = \"ops\", env = \"OPERATOR\", role = \"operate\" }]";
 
 /// An answer of the admin listener.
-struct Answer {
-    status: u16,
-    head: String,
-    text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -39,7 +39,7 @@ impl Answer {
     }
 
     /// A field of the answer. The name is in lower case.
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let name = format!("{name}: ");
         self.head.lines().find_map(|line| line.strip_prefix(&name))
     }
@@ -52,7 +52,7 @@ impl Answer {
     }
 }
 
-fn ask(address: SocketAddr, method: &str, target: &str, lines: &str, content: &str) -> Answer {
+pub(crate) fn ask(address: SocketAddr, method: &str, target: &str, lines: &str, content: &str) -> Answer {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let host = if lines.contains("host:") { String::new() } else { format!("host: {address}\r\n") };
@@ -65,23 +65,23 @@ fn ask(address: SocketAddr, method: &str, target: &str, lines: &str, content: &s
 }
 
 /// A browser with a session.
-struct Browser<'g> {
+pub(crate) struct Browser<'g> {
     gateway: &'g Gateway,
-    cookie: String,
+    pub(crate) cookie: String,
 }
 
 impl Browser<'_> {
-    fn get(&self, target: &str) -> Answer {
+    pub(crate) fn get(&self, target: &str) -> Answer {
         ask(self.gateway.admin(), "GET", target, &format!("{}{SAME}", self.cookie), "")
     }
 
-    fn post(&self, target: &str, form: &str) -> Answer {
+    pub(crate) fn post(&self, target: &str, form: &str) -> Answer {
         ask(self.gateway.admin(), "POST", target, &format!("{}{SAME}{FORM}", self.cookie), form)
     }
 
     /// Sends a form, and follows the answer to its page.
     #[track_caller]
-    fn submit(&self, target: &str, form: &str) -> Answer {
+    pub(crate) fn submit(&self, target: &str, form: &str) -> Answer {
         let answer = self.post(target, form);
         assert_eq!(answer.status, 303, "{}", answer.text);
         let page = self.get(answer.field("location").unwrap());
@@ -103,7 +103,7 @@ fn path_of(made: &Answer) -> String {
 
 /// Opens the console as a browser does after `hookgate console`.
 #[track_caller]
-fn open<'g>(gateway: &'g Gateway, lines: &str) -> Browser<'g> {
+pub(crate) fn open<'g>(gateway: &'g Gateway, lines: &str) -> Browser<'g> {
     let path = path_of(&link(gateway, lines));
     let opened = ask(gateway.admin(), "GET", &path, "sec-fetch-site: none\r\n", "");
     assert_eq!((opened.status, opened.field("location")), (303, Some("/")), "{}", opened.text);
@@ -111,7 +111,7 @@ fn open<'g>(gateway: &'g Gateway, lines: &str) -> Browser<'g> {
 }
 
 /// A gateway with the console, with these further lines, and two waiting events.
-fn with(lines: &str) -> (Gateway, Shelf, Upstream) {
+pub(crate) fn with(lines: &str) -> (Gateway, Shelf, Upstream) {
     let memory = Memory::new();
     for number in 0..2 {
         put(&memory, &event(PATH, 1_000 * (number + 1)).number(number));
@@ -344,7 +344,7 @@ fn the_command_prints_a_link_that_opens_the_console() {
 const HOSTILE: &str = "<script>alert('stored')</script><img src=x onerror=alert(1)>\u{202e}\u{1b}[2J";
 
 /// A gateway with the console and four events: two wait, one is dead, one is delivered. Their content is hostile.
-fn four(lines: &str) -> (Gateway, Shelf, Upstream) {
+pub(crate) fn four(lines: &str) -> (Gateway, Shelf, Upstream) {
     let memory = Memory::new();
     for number in 0..4 {
         let make = make(number);
@@ -368,13 +368,13 @@ fn four(lines: &str) -> (Gateway, Shelf, Upstream) {
     (gateway, shelf, upstream)
 }
 
-fn make(number: u64) -> crate::support::event::Make {
+pub(crate) fn make(number: u64) -> crate::support::event::Make {
     event(PATH, 1_000 * (number + 1))
         .number(number)
         .content(format!("{{\"number\":{number},\"x\":\"{HOSTILE}\"}}"))
 }
 
-fn id(number: u64) -> String {
+pub(crate) fn id(number: u64) -> String {
     make(number).id().to_string()
 }
 
@@ -384,7 +384,7 @@ fn queued(shelf: &Shelf) -> u64 {
 
 /// The value of a form's hidden field, for the next request.
 #[track_caller]
-fn hidden(page: &str, name: &str) -> String {
+pub(crate) fn hidden(page: &str, name: &str) -> String {
     let start = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
     let rest = page.split_once(&start).unwrap_or_else(|| panic!("no {name} in {page}")).1;
     rest.split('"').next().unwrap().to_owned()

@@ -28,6 +28,7 @@ mod clients;
 mod config;
 mod connections;
 mod console;
+mod console_bounds;
 mod dead_letters;
 mod deliveries;
 mod diagnosis;

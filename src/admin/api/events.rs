@@ -6,14 +6,16 @@ use std::time::{Duration, Instant, SystemTime};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
 use super::filter::{Asked, FilterError, ids};
 use super::refusal::Refusal;
 use super::replay::{self, DEFAULT_RATE, HIGHEST_RATE, Replay};
+pub(crate) use super::replays::Repeat;
 use super::view::{self, Content};
-use super::{Asking, MOST_SHOWN_AT_ONCE, store};
+use super::{Asking, store};
 use crate::queue::id::EventId;
 use crate::queue::store::{Bounds, Change, DeadPart, Detail, Filter, Found, Summary};
 use crate::queue::time::Time;
@@ -105,6 +107,15 @@ impl Query {
         }
         Ok(query)
     }
+}
+
+/// The events that match a filter, as far as they were looked at.
+struct Counting {
+    count: u64,
+    /// Whether there may be more.
+    is_capped: bool,
+    /// The last of them.
+    last: Option<EventId>,
 }
 
 fn short(text: &str) -> String {
@@ -210,39 +221,39 @@ impl Asking<'_> {
 
     /// How many events match a filter, and whether there may be more.
     async fn counted(&self, filter: Filter, search: Duration) -> Result<(u64, bool), Refusal> {
-        let (mut count, mut after, began) = (0_u64, None, Instant::now());
+        let Counting { count, is_capped, .. } = self.counting(filter, search).await?;
+        Ok((count, is_capped))
+    }
+
+    async fn counting(&self, filter: Filter, search: Duration) -> Result<Counting, Refusal> {
+        let (mut count, mut after, mut last, began) = (0_u64, None, None, Instant::now());
         loop {
             let filter = filter.clone();
             let bounds = Bounds::of(COUNTED_AT_ONCE);
             let page = store::read(&self.queue, move |store| store.ids(&filter, after, bounds)).await?;
             count = count.saturating_add(u64::try_from(page.found.len()).unwrap_or(u64::MAX));
             if count > MOST_COUNTED {
-                return Ok((MOST_COUNTED, true));
+                return Ok(Counting { count: MOST_COUNTED, is_capped: true, last: None });
             }
             after = page.next;
+            last = page.found.last().copied().or(last);
             if after.is_none() || began.elapsed() >= search {
-                return Ok((count, after.is_some()));
+                return Ok(Counting { count, is_capped: after.is_some(), last });
             }
         }
     }
 
-    /// One event.
-    pub(crate) async fn show(&self, id: EventId, query: &str) -> Result<Value, Refusal> {
+    /// One event, and the place that its content takes until it is sent.
+    pub(crate) async fn show(
+        &self,
+        id: EventId,
+        query: &str,
+    ) -> Result<(Value, Option<OwnedSemaphorePermit>), Refusal> {
         let query = Query::read(query, &["content"])?;
         if !query.filter.is_empty() {
             return Err(Refusal::bad("an event has no filter"));
         }
-        let _place = match query.content {
-            true => {
-                self.time_limit.extend(super::LONG);
-                Some(self.api.shown.try_acquire().map_err(|_taken| {
-                    Refusal::unavailable(format!(
-                        "{MOST_SHOWN_AT_ONCE} events are being shown with their content: try again"
-                    ))
-                })?)
-            }
-            false => None,
-        };
+        let place = query.content.then(|| self.may_show()).transpose()?;
         let live = self.live();
         let content = if query.content { Content::Shown } else { Content::LeftOut };
         let queue = self.queue.clone();
@@ -250,19 +261,16 @@ impl Asking<'_> {
             let found = queue.read_list(|store| store.detail(id))?;
             Ok(found.map(|event| view::detail(&event, &live, content)))
         });
-        store::found(found.await)?.ok_or_else(|| Refusal::not_found("there is no such event"))
+        let found = store::found(found.await)?.ok_or_else(|| Refusal::not_found("there is no such event"))?;
+        Ok((found, place))
     }
 
-    /// One event with its head and content, for a person who looks at it.
-    pub(crate) async fn look_at(&self, id: EventId) -> Result<Detail, Refusal> {
-        self.time_limit.extend(super::LONG);
-        let _place = self.api.shown.try_acquire().map_err(|_taken| {
-            Refusal::unavailable(format!(
-                "{MOST_SHOWN_AT_ONCE} events are being shown with their content: try again"
-            ))
-        })?;
+    /// One event with its head and content, for a person who looks at it, and the place that it takes until it is sent.
+    pub(crate) async fn look_at(&self, id: EventId) -> Result<(Detail, OwnedSemaphorePermit), Refusal> {
+        let place = self.may_show()?;
         let found = store::read(&self.queue, move |store| store.detail(id)).await?;
-        found.ok_or_else(|| Refusal::not_found("there is no such event"))
+        let found = found.ok_or_else(|| Refusal::not_found("there is no such event"))?;
+        Ok((found, place))
     }
 
     /// Reads dead letters in parts, the latest first, beginning before the number `before`, for about 100 ms. Each read is short,
@@ -289,8 +297,8 @@ impl Asking<'_> {
         self.now
     }
 
-    /// Removes events.
-    pub(crate) async fn discard(&self, asked: Discard) -> Result<Value, Refusal> {
+    /// Removes events, at most `most` of them, the earliest first.
+    pub(crate) async fn discard(&self, asked: Discard, most: Option<u64>) -> Result<Value, Refusal> {
         let filter = self.selection(asked.ids, asked.filter)?;
         let _place = self.may_take_long()?;
         if asked.dry_run {
@@ -301,16 +309,18 @@ impl Asking<'_> {
         }
         let (mut discarded, mut looked_at, mut after, mut has_more) = (0_u64, 0_usize, None, true);
         let mut failed = None;
-        while has_more && looked_at < MOST_DISCARDED {
+        let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        while has_more && looked_at < MOST_DISCARDED.min(most) {
             let (of_step, bounds) = (filter.clone(), Bounds::of(DISCARDED_AT_ONCE));
             let step = store::read(&self.queue, move |store| store.ids(&of_step, after, bounds)).await;
-            let Found { found: ids, next } = match step {
+            let Found { found: mut ids, next } = match step {
                 Ok(step) => step,
                 Err(refusal) => {
                     failed = Some(refusal);
                     break;
                 }
             };
+            ids.truncate(most.saturating_sub(looked_at));
             has_more = next.is_some();
             looked_at = looked_at.saturating_add(ids.len());
             after = next;
@@ -338,7 +348,11 @@ impl Asking<'_> {
     }
 
     /// Starts a replay of events.
-    pub(crate) async fn start_replay(&self, asked: StartReplay) -> Result<(StatusCode, Value), Refusal> {
+    pub(crate) async fn start_replay(
+        &self,
+        asked: StartReplay,
+        repeat: Repeat,
+    ) -> Result<(StatusCode, Value), Refusal> {
         let rate = asked.rate.unwrap_or(DEFAULT_RATE);
         if !(1..=HIGHEST_RATE).contains(&rate) {
             return Err(Refusal::bad(format!(
@@ -347,7 +361,7 @@ impl Asking<'_> {
         }
         let filter = self.selection(asked.ids, asked.filter)?;
         let _place = self.may_take_long()?;
-        let (count, is_capped) = self.counted(filter.clone(), LONG_SEARCH).await?;
+        let Counting { count, is_capped, last } = self.counting(filter.clone(), LONG_SEARCH).await?;
         let counted = json!({ "count": count, "is_capped": is_capped });
         if asked.dry_run {
             return Ok((StatusCode::OK, counted));
@@ -356,9 +370,12 @@ impl Asking<'_> {
             return Err(Refusal::not_found("no event meets this"));
         }
         let id = new_id();
-        let replay = Replay::new(filter, rate, self.who.to_string(), count, is_capped, self.now);
+        let mut replay = Replay::new(filter, rate, self.who.to_string(), count, is_capped, self.now);
+        if let (Some(last), false) = (last, is_capped) {
+            replay.ends_with(last);
+        }
         let filter = replay::shown(&replay.filter);
-        let started = self.api.replays.start(&self.api.control, &self.queue, id, replay).await?;
+        let started = self.api.replays.start(&self.api.control, &self.queue, id, replay, repeat).await?;
         info!(who = %self.who, replay = %id, %filter, count, is_capped, rate, "a replay was started");
         let mut document = counted;
         if let Some(document) = document.as_object_mut() {

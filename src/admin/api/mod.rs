@@ -29,7 +29,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::time_limit::TimeLimit;
@@ -37,12 +37,13 @@ use crate::admin::access::Asker;
 use crate::admin::json_content::{self, document};
 use crate::admin::recent_stream::Source;
 use crate::admin::response_content::Content;
-use crate::config::Role;
+use crate::config::{Role, Token};
 use crate::queue::handle::Queue;
 use crate::queue::id::EventId;
 use crate::queue::time::Time;
 use crate::runtime::control::Control;
 use access::Who;
+use events::Repeat;
 use live_state::LiveState;
 use overview::Overview;
 use path::{Call, MISSING, RecentCall};
@@ -57,7 +58,8 @@ const MAX_CONTENT: usize = 128 * 1024;
 /// How long the answer may take if the request changes or counts many events.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The most events that are shown with their content at the same time.
+/// The most events that are shown with their content at the same time. An event is shown until the last byte of the answer is
+/// sent.
 const MOST_SHOWN_AT_ONCE: usize = 4;
 
 /// The most exports at the same time.
@@ -78,7 +80,7 @@ pub(crate) struct Api {
     control: Arc<Control>,
     replays: Replays,
     trend: Mutex<Trend>,
-    shown: Semaphore,
+    shown: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     long: Semaphore,
@@ -91,7 +93,7 @@ impl Api {
             control: Arc::clone(control),
             replays: Replays::default(),
             trend: Mutex::default(),
-            shown: Semaphore::new(MOST_SHOWN_AT_ONCE),
+            shown: Arc::new(Semaphore::new(MOST_SHOWN_AT_ONCE)),
             exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             long: Semaphore::new(MOST_LONG),
@@ -133,6 +135,23 @@ impl Api {
         Ok(Asking { api: self, queue, who, now: Time::of(SystemTime::now()), time_limit })
     }
 
+    /// The question whether a client may still read. The holder of a token may, while the token is there and has its key.
+    fn still(&self, who: Who, tokens: &[Token]) -> impl Fn() -> bool + Send + use<> {
+        let digest_of = |tokens: &[Token], name: &str| {
+            tokens.iter().find(|token| *token.name == *name).map(Token::key_digest)
+        };
+        let own = match who {
+            Who::Local => None,
+            Who::Token(name) => Some((digest_of(tokens, &name), name)),
+        };
+        let control = Arc::clone(&self.control);
+        move || {
+            own.as_ref().is_none_or(|(digest, name)| {
+                digest.is_some() && *digest == digest_of(&control.generation().tokens, name)
+            })
+        }
+    }
+
     /// Whether a path belongs to the API.
     pub(crate) fn is_asked(path: &str) -> bool {
         path == "/api" || path.starts_with("/api/")
@@ -160,14 +179,15 @@ impl Api {
         if let Some(call) = RecentCall::of(request.uri().path()) {
             let generation = self.control.generation();
             let (target, fields) = (request.uri(), request.headers());
-            let _who = access::admit(asker, target, fields, &generation.tokens, Role::Read)?;
+            let who = access::admit(asker, target, fields, &generation.tokens, Role::Read)?;
             if request.method() != Method::GET {
                 return Ok(not_allowed(&Method::GET));
             }
             let recent = Arc::clone(self.control.recent());
             let source = Source { recent, started: self.control.started_at() };
             let query = target.query().unwrap_or_default();
-            return requests::answer(source, &self.streams, call, query, fields, time_limit);
+            let still = self.still(who, &generation.tokens);
+            return requests::answer(source, &self.streams, call, query, fields, time_limit, still);
         }
         let call = Call::of(request.uri().path());
         let needed = call.as_ref().map_or(Role::Read, Call::role);
@@ -184,13 +204,16 @@ impl Api {
             Call::Queue => asked.overview(),
             Call::Events => asked.list(&query).await?,
             Call::Count => asked.count(&query).await?,
-            Call::Event(id) => asked.show(id, &query).await?,
+            Call::Event(id) => {
+                let (found, place) = asked.show(id, &query).await?;
+                return Ok(Content::whole(json_content::document_holding(StatusCode::OK, &found, place)));
+            }
             Call::Export => return asked.export(&query),
             Call::Replays => asked.replays(),
             Call::Replay(id) => asked.replay(id)?,
-            Call::Discard => asked.discard(asked_for(request).await?).await?,
+            Call::Discard => asked.discard(asked_for(request).await?, None).await?,
             Call::StartReplay => {
-                let (status, found) = asked.start_replay(asked_for(request).await?).await?;
+                let (status, found) = asked.start_replay(asked_for(request).await?, Repeat::Allowed).await?;
                 return Ok(Content::whole(document(status, &found)));
             }
             Call::CancelReplay(id) => asked.cancel_replay(id).await?,
@@ -246,6 +269,17 @@ impl Asking<'_> {
 
     pub(crate) fn replay(&self, id: EventId) -> Result<Value, Refusal> {
         self.api.replays.get(id).ok_or_else(|| Refusal::not_found("there is no such replay"))
+    }
+
+    /// Takes a place among the events that are shown with their content.
+    fn may_show(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = Arc::clone(&self.api.shown).try_acquire_owned().map_err(|_taken| {
+            Refusal::unavailable(format!(
+                "{MOST_SHOWN_AT_ONCE} events are being shown with their content: try again"
+            ))
+        })?;
+        self.time_limit.extend(LONG);
+        Ok(place)
     }
 
     /// Takes a place among the requests that may take long.

@@ -39,6 +39,10 @@ pub(super) struct Replay {
     is_capped: bool,
     /// The id of the last event that was replayed.
     cursor: Option<String>,
+    /// The id of the last event that matched when the replay was started. Events behind it that match only later, such as
+    /// those that become dead letters meanwhile, do not belong to the replay. `None` if not all matching events were counted.
+    #[serde(default)]
+    last: Option<String>,
     /// How many events were replayed.
     pub(super) replayed: u64,
     /// How many events no longer existed when their turn came.
@@ -91,11 +95,22 @@ impl Replay {
             total,
             is_capped,
             cursor: None,
+            last: None,
             replayed: 0,
             gone: 0,
             state: Progress::Running,
             waits: None,
         }
+    }
+
+    /// Names the last event of the replay.
+    pub(super) fn ends_with(&mut self, last: EventId) {
+        self.last = Some(last.to_string());
+    }
+
+    /// Whether an event is not behind the last event of the replay.
+    pub(super) fn has(&self, event: EventId) -> bool {
+        self.last.as_deref().and_then(|id| id.parse().ok()).is_none_or(|last| event <= last)
     }
 
     /// Reads a row of the store. `None` if the row is not a replay.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use serde_json::Value;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -31,6 +32,15 @@ const BACKOFF: Duration = Duration::from_secs(1);
 
 /// The time between two looks for replays of gateways that are lost.
 const LOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Whether a replay of the same filter, with the same times, may be started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// The request is a new one.
+    Allowed,
+    /// The request may be the same form again: a person has pressed the button twice, or has gone back.
+    Refused,
+}
 
 /// The replays of the gateway.
 #[derive(Clone, Debug, Default)]
@@ -108,12 +118,21 @@ impl Replays {
         queue: &Queue,
         id: EventId,
         replay: Replay,
+        repeat: Repeat,
     ) -> Result<Value, Refusal> {
         let mut changes = Vec::new();
         {
             let mut inner = self.lock();
             if !inner.loaded {
                 return Err(Refusal::unavailable("the replays of the last run are not yet known: try again"));
+            }
+            let is_same = |entry: &&Entry| {
+                entry.replay.filter == replay.filter && entry.replay.state != Progress::Cancelled
+            };
+            if repeat == Repeat::Refused && inner.all.values().any(|entry| is_same(&entry)) {
+                let why =
+                    "these events were sent again already, by the same form: `Replays` has the progress";
+                return Err(Refusal::new(StatusCode::CONFLICT, why));
             }
             let is_running = |entry: &&Entry| entry.replay.state == Progress::Running;
             if inner.all.values().filter(is_running).count() >= MOST_RUNNING {
@@ -230,9 +249,10 @@ impl Replays {
         let (mut cursor, bounds) = (replay.cursor(), Bounds::of(replay.step()));
         let events = loop {
             let filter = replay.filter.clone();
-            let Found { found, next } =
+            let Found { mut found, next } =
                 store::read(queue, move |store| store.ids(&filter, cursor, bounds)).await?;
-            if !found.is_empty() || next.is_none() {
+            found.retain(|event| replay.has(*event));
+            if !found.is_empty() || !next.is_some_and(|next| replay.has(next)) {
                 break found;
             }
             cursor = next;

@@ -28,7 +28,8 @@ pub(super) const MOST_STREAMS: usize = 16;
 /// The field with which a browser's `EventSource` continues a stream.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Answers a request about recent requests. A stream takes one of the places in `streams`.
+/// Answers a request about recent requests. A stream takes one of the places in `streams`, and ends when its client may
+/// `still` follow no longer.
 pub(super) fn answer(
     source: Source,
     streams: &Arc<Semaphore>,
@@ -36,6 +37,7 @@ pub(super) fn answer(
     query: &str,
     fields: &HeaderMap,
     time_limit: &TimeLimit,
+    still: impl Fn() -> bool + Send + 'static,
 ) -> Result<Response<Content>, Refusal> {
     let recent = &source.recent;
     if recent.places() == 0 {
@@ -68,7 +70,7 @@ pub(super) fn answer(
             time_limit.extend(recent_stream::TIME_LIMIT);
             let following = Following { filter: query.filter, after, past };
             let document = |entry: &Numbered| (kind(&entry.entry), document(entry));
-            Ok(recent_stream::start(source, following, place, document))
+            Ok(recent_stream::start(source, following, place, document, still))
         }
     }
 }

@@ -14,7 +14,7 @@ use super::selection::Selection;
 use super::session::Notice;
 use super::{Console, Person, leads_to};
 use crate::admin::api::Asking;
-use crate::admin::api::events::{Discard, StartReplay};
+use crate::admin::api::events::{Discard, Repeat, StartReplay};
 use crate::admin::api::refusal::Refusal;
 use crate::admin::api::routes::Named;
 use crate::admin::response_content::Content;
@@ -89,11 +89,17 @@ async fn replay(asking: &Asking<'_>, form: &Query) -> Result<Made, Refusal> {
         form.own("rate").map(|rate| rate.parse().map_err(|_error| Refusal::bad("the rate is no number")));
     let rate = rate.transpose()?;
     let asked = |dry_run| StartReplay { ids: None, filter: Some(chosen.filter.clone()), dry_run, rate };
-    let (_, counted) = asking.start_replay(asked(true)).await?;
+    // The filter of a form has a fixed end in time, so the same filter is the same form. The form of one event has none.
+    let repeat = if chosen.seen.is_some() && chosen.filter.until.is_some() {
+        Repeat::Refused
+    } else {
+        Repeat::Allowed
+    };
+    let (_, counted) = asking.start_replay(asked(true), repeat).await?;
     if let Some(why) = chosen.is_wider(read(counted)?) {
         return Err(Refusal::bad(why));
     }
-    let (_, started) = asking.start_replay(asked(false)).await?;
+    let (_, started) = asking.start_replay(asked(false), repeat).await?;
     let Started { replay } = read(started)?;
     if chosen.seen.is_none() {
         return Ok(Made { text: "the event is sent again".to_owned(), page: None });
@@ -109,11 +115,13 @@ async fn discard(asking: &Asking<'_>, form: &Query) -> Result<Made, Refusal> {
         return Err(Refusal::bad("nothing was discarded: the confirmation is missing"));
     }
     let asked = |dry_run| Discard { ids: None, filter: Some(chosen.filter.clone()), dry_run };
-    if let Some(why) = chosen.is_wider(read(asking.discard(asked(true)).await?)?) {
+    if let Some(why) = chosen.is_wider(read(asking.discard(asked(true), None).await?)?) {
         return Err(Refusal::bad(why));
     }
-    let Discarded { discarded, has_more } = read(asking.discard(asked(false)).await?)?;
-    let more = if has_more { ", and there are more: discard again" } else { "" };
+    // Events that match only since the count are not discarded.
+    let most = chosen.seen.filter(|seen| !seen.is_capped).map(|seen| seen.count);
+    let Discarded { discarded, has_more } = read(asking.discard(asked(false), most).await?)?;
+    let more = if has_more && most.is_none() { ", and there are more: discard again" } else { "" };
     // The page of the event is gone with the event.
     Ok(Made {
         text: format!("{} discarded{more}", events(discarded, false)),

@@ -68,8 +68,13 @@ impl Ended {
 pub(crate) struct History(VecDeque<Ended>);
 
 impl History {
-    /// Takes a sample.
-    pub(crate) fn sample(&mut self, ended: Ended) {
+    /// Takes a sample. `None` while the console is off. The samples from before are then dropped: the step over the time
+    /// without samples would be taken for one of five seconds.
+    pub(crate) fn take(&mut self, ended: Option<Ended>) {
+        let Some(ended) = ended else {
+            self.0.clear();
+            return;
+        };
         if self.0.len() >= MOST_SAMPLES {
             self.0.pop_front();
         }
@@ -109,7 +114,7 @@ mod tests {
         let mut history = History::default();
         assert_eq!((history.steps(), history.last(12)), (vec![], (Ended::default(), 0)));
         for (answered, mismatches) in [(10, 0), (13, 1), (13, 1), (20, 5)] {
-            history.sample(ended(answered, mismatches));
+            history.take(Some(ended(answered, mismatches)));
         }
         let steps: Vec<_> = history.steps().iter().map(|step| (step.answered, step.refused)).collect();
         assert_eq!(steps, [(3, 1), (0, 0), (7, 4)]);
@@ -120,9 +125,21 @@ mod tests {
     }
 
     #[test]
+    fn the_time_without_samples_is_no_step() {
+        let mut history = History::default();
+        for sample in
+            [Some(ended(10, 0)), Some(ended(20, 0)), None, None, Some(ended(9_000, 0)), Some(ended(9_001, 0))]
+        {
+            history.take(sample);
+        }
+        let steps: Vec<_> = history.steps().iter().map(|step| step.answered).collect();
+        assert_eq!((steps, history.last(99).0.answered), (vec![1], 1));
+    }
+
+    #[test]
     fn only_ten_minutes_are_kept() {
         let mut history = History::default();
-        (0..500).for_each(|number| history.sample(ended(number, 0)));
+        (0..500).for_each(|number| history.take(Some(ended(number, 0))));
         assert_eq!(history.steps().len(), 120);
         assert_eq!(history.last(120).0.answered, 120);
     }

@@ -55,7 +55,7 @@ use guard::{Channel, Purpose, Refused};
 use history::{Ended, History, SAMPLE};
 use pages::login;
 use place::{Asked, Change, LINKS, Place};
-use session::{CODE, LINK_LIFE, Operator, SESSION_LIFE, Sessions};
+use session::{CODE, LINK_LIFE, Operator, Right, SESSION_LIFE, Sessions};
 
 /// The most bytes of a form. A hundred ids fit.
 const MAX_FORM: usize = 16 * 1024;
@@ -68,7 +68,7 @@ const MOST_STREAMS: usize = 16;
 pub(crate) struct Console {
     control: Arc<Control>,
     api: Arc<Api>,
-    sessions: Mutex<Sessions>,
+    sessions: Arc<Mutex<Sessions>>,
     history: Mutex<History>,
     dead: Mutex<DeadCount>,
     /// The places of pages that follow the stream.
@@ -97,9 +97,9 @@ struct Person {
 impl Person {
     /// The person's name in the log, and for the API.
     fn who(&self) -> Who {
-        match self.operator.token {
-            Some(_) => Who::Token(Arc::clone(&self.operator.name)),
-            None => Who::Local,
+        match self.operator.right {
+            Right::Token(_) => Who::Token(Arc::clone(&self.operator.name)),
+            Right::Machine | Right::Socket => Who::Local,
         }
     }
 }
@@ -110,7 +110,7 @@ impl Console {
         Self {
             control: Arc::clone(control),
             api: Arc::clone(api),
-            sessions: Mutex::default(),
+            sessions: Arc::default(),
             history: Mutex::default(),
             dead: Mutex::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
@@ -125,10 +125,8 @@ impl Console {
     /// Takes samples of the request counters, while the console is on. Runs until the future is dropped.
     pub(crate) async fn watch(&self) {
         loop {
-            if self.mode() != ConsoleMode::Off {
-                let ended = Ended::of(&self.control.meters().sum());
-                self.history.lock().unwrap_or_else(PoisonError::into_inner).sample(ended);
-            }
+            let ended = (self.mode() != ConsoleMode::Off).then(|| Ended::of(&self.control.meters().sum()));
+            self.history.lock().unwrap_or_else(PoisonError::into_inner).take(ended);
             // The wait ends only when the time has passed.
             let _elapsed = timeout(SAMPLE, pending::<()>()).await;
         }
@@ -140,6 +138,18 @@ impl Console {
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The question whether a session goes on, for the stream that its page follows.
+    fn still(&self, session: &str) -> impl Fn() -> bool + Send + use<> {
+        let (control, sessions) = (Arc::clone(&self.control), Arc::clone(&self.sessions));
+        let session = session.to_owned();
+        move || {
+            let generation = control.generation();
+            let sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            generation.console != ConsoleMode::Off
+                && sessions.goes_on(&session, &generation.tokens, Instant::now())
+        }
     }
 
     /// Answers a request.
@@ -270,7 +280,10 @@ impl Console {
                 let why = "a link needs a token, on the gateway's own machine too: send `authorization: Bearer TOKEN`";
                 return Err(Refusal::new(StatusCode::UNAUTHORIZED, why));
             }
-            Who::Local => Operator { name: "local".into(), role: Role::Operate, token: None },
+            Who::Local => {
+                let right = if visit.asker == Asker::Socket { Right::Socket } else { Right::Machine };
+                Operator { name: "local".into(), role: Role::Operate, right }
+            }
             Who::Token(name) => of_token(name, &tokens),
         };
         info!(who = %operator.name, "a link to the console was made");
@@ -287,7 +300,9 @@ impl Console {
         if guard::is_from_elsewhere(&head.headers) {
             return html(StatusCode::OK, login::open(code));
         }
-        let opened = random().ok().and_then(|random| self.sessions().open(code, &random, Instant::now()));
+        let tokens = Arc::clone(&self.control.generation().tokens);
+        let open = |random| self.sessions().open(code, &random, &tokens, Instant::now());
+        let opened = random().ok().and_then(open);
         match opened {
             Some((value, operator)) => {
                 info!(who = %operator.name, "a session of the console began");
@@ -309,7 +324,7 @@ fn of_token(name: Arc<str>, tokens: &[Token]) -> Operator {
     let token = tokens.iter().find(|token| token.name == name);
     let role = token.map(|token| token.role).unwrap_or_default();
     // Without the token there is no digest that fits, so the session ends with its first request.
-    Operator { role, token: Some(token.map(Token::key_digest).unwrap_or_default()), name }
+    Operator { role, right: Right::Token(token.map(Token::key_digest).unwrap_or_default()), name }
 }
 
 fn random() -> Result<[u8; CODE], Refusal> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use maud::Markup;
 use tracing::info;
@@ -135,7 +136,7 @@ impl Console {
         let not_captured = || Refusal::not_found("the content of this request is not kept");
         let captured = entry.entry.captured().ok_or_else(not_captured)?;
         info!(who = %person.who(), request = number, "content was downloaded from the console");
-        Ok(file(&format!("request-{number}.bin"), captured.content()))
+        Ok(file(&format!("request-{number}.bin"), Bytes::copy_from_slice(captured.content())))
     }
 
     /// Adds to each destination with an open circuit what its last failed attempt met, if the attempt is still kept.
@@ -167,11 +168,12 @@ impl Console {
         entry.entry.request().and_then(Record::route_path).is_some_and(|path| self.hides(path))
     }
 
-    /// The stream of rows. It ends with its connection, after a quarter of an hour; the browser then asks again.
+    /// The stream of rows. It ends with its connection, with the session, and after a quarter of an hour; the browser then asks
+    /// again.
     pub(super) fn live_stream(
         &self,
         query: &str,
-        last_event_id: Option<&str>,
+        person: &Person,
         time_limit: &TimeLimit,
     ) -> Result<Response<Content>, Refusal> {
         self.kept()?;
@@ -181,10 +183,10 @@ impl Console {
             Refusal::unavailable(format!("{MOST_STREAMS} pages follow the stream already"))
         })?;
         time_limit.extend(recent_stream::TIME_LIMIT);
-        let known = last_event_id.and_then(|id| id.parse().ok());
+        let known = person.last_event_id.as_deref().and_then(|id| id.parse().ok());
         let following = Following { filter, after: known.or(query.after), past: 0 };
         let row = |entry: &Numbered| ("row", Row::of(entry).document());
-        Ok(recent_stream::start(self.recent(), following, place, row))
+        Ok(recent_stream::start(self.recent(), following, place, row, self.still(&person.session)))
     }
 
     fn recent(&self) -> Source {

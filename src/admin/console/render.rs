@@ -26,10 +26,10 @@ use crate::admin::api::Asking;
 use crate::admin::api::filter::Asked as Filter;
 use crate::admin::api::refusal::Refusal;
 use crate::admin::json_content::seconds;
-use crate::admin::response_content::Content;
+use crate::admin::response_content::{Content, holding};
 use crate::admin::time_limit::TimeLimit;
 use crate::gateway::reason::Reason;
-use crate::queue::event::StoredEvent;
+use crate::queue::event::{RouteName, StoredEvent, Upstream};
 use crate::queue::handle::Health;
 use crate::queue::id::EventId;
 use crate::telemetry::labels::Validity;
@@ -84,8 +84,7 @@ impl Console {
                 .unwrap_or_else(|refusal| self.framed(person, wrong(place, &refusal)));
         }
         if *place == Place::LiveStream {
-            let stream =
-                self.live_stream(query.unwrap_or_default(), person.last_event_id.as_deref(), time_limit);
+            let stream = self.live_stream(query.unwrap_or_default(), person, time_limit);
             return stream.unwrap_or_else(|refusal| self.framed(person, wrong(place, &refusal)));
         }
         if let Some(body) = self.recent_body(place, query.unwrap_or_default(), person) {
@@ -227,7 +226,7 @@ impl Console {
         query: &Query,
         person: &Person,
     ) -> Result<Body, Refusal> {
-        let event: Event = read(asking.show(id, "").await?)?;
+        let event: Event = read(asking.show(id, "").await?.0)?;
         let form = query.own("content").and_then(Form::read);
         let is_hidden = self.hides(&event.route.path);
         let looked_at = match form {
@@ -236,14 +235,21 @@ impl Console {
         };
         let content = match (&looked_at, form) {
             _ if is_hidden => Shown::Never,
-            (Some(Ok(detail)), Some(form)) => {
+            (Some(Ok((detail, _place))), Some(form)) => {
                 info!(who = %person.who(), event = %id, form = form.name(), "content was shown in the console");
                 Shown::Content(form, detail.event.as_ref().map_or(&[], StoredEvent::content))
             }
             (Some(Err(refusal)), _) => Shown::Failed(&refusal.error),
             (Some(Ok(_)) | None, _) => Shown::NotAsked,
         };
-        let page = EventPage { event: &event, content, access: person.viewer.access };
+        let generation = self.control.generation();
+        let name = RouteName {
+            path: event.route.path.as_str().into(),
+            model: event.route.model.as_deref().map(Into::into),
+        };
+        let route = generation.gateway.delivery_route(&name);
+        let app = route.and_then(|route| route.upstream(&Upstream::Main)).map(|main| &*main.address);
+        let page = EventPage { event: &event, content, app, access: person.viewer.access };
         Ok(Body { subject: Some(event.id.clone()), ..Body::new("Event", Tab::Queue, page.body()) })
     }
 
@@ -292,13 +298,13 @@ impl Console {
         time_limit: &TimeLimit,
     ) -> Result<Response<Content>, Refusal> {
         let asking = self.api.asking(person.who(), time_limit).await?;
-        let detail = asking.look_at(id).await?;
+        let (detail, place) = asking.look_at(id).await?;
         if self.hides(&detail.summary.info.route.path) {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "the route hides its content"));
         }
         let event = detail.event.ok_or_else(|| Refusal::not_found("the content is no longer kept"))?;
         info!(who = %person.who(), event = %id, "content was downloaded from the console");
-        Ok(file(&format!("event-{id}.bin"), event.content()))
+        Ok(file(&format!("event-{id}.bin"), holding(ContentOf(event), place)))
     }
 
     /// Whether the configuration hides the content of a route's events.
@@ -307,9 +313,18 @@ impl Console {
     }
 }
 
+/// The content of an event, without a copy.
+struct ContentOf(StoredEvent);
+
+impl AsRef<[u8]> for ContentOf {
+    fn as_ref(&self) -> &[u8] {
+        self.0.content()
+    }
+}
+
 /// Content as a file. Its media type says nothing of the content, so no browser shows it as a page.
-pub(super) fn file(name: &str, content: &[u8]) -> Response<Content> {
-    let mut answer = Response::new(Content::Whole(Full::new(Bytes::copy_from_slice(content))));
+pub(super) fn file(name: &str, content: Bytes) -> Response<Content> {
+    let mut answer = Response::new(Content::Whole(Full::new(content)));
     let fields = answer.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
@@ -390,7 +405,8 @@ async fn list(asking: &Asking<'_>, query: &Query) -> Result<(EventList, Counted)
     let (count, is_capped) = if is_first && (!is_capped || list.events.len() < ON_PAGE) {
         (listed, is_capped)
     } else {
-        asking.count_for_list(&query.filter).await?
+        // The list is worth more than its number, which is not known while many actions count.
+        asking.count_for_list(&query.filter).await.unwrap_or((listed, true))
     };
     // A count that has ended early may have met fewer events than the page.
     Ok((list, Counted { count: count.max(listed), is_capped }))

@@ -37,18 +37,32 @@ pub(crate) struct Operator {
     pub(crate) name: Arc<str>,
     /// What the session may do.
     pub(crate) role: Role,
-    /// The digest of the token's key. `None` for a link that was made without a token.
-    pub(crate) token: Option<[u8; 32]>,
+    /// What gave the program that made the link its right to do so.
+    pub(crate) right: Right,
+}
+
+/// Why a program may make a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// It has the token with this digest of its key.
+    Token([u8; 32]),
+    /// It is on the gateway's own machine, and there are no tokens.
+    Machine,
+    /// It may open the unix socket.
+    Socket,
 }
 
 impl Operator {
     /// Whether the operator may still do this under these tokens: the token is there, has the same key, and has at
-    /// least this role.
+    /// least this role. Without a token, there must still be none.
     pub(crate) fn may_go_on(&self, tokens: &[Token]) -> bool {
-        let Some(digest) = self.token else { return true };
-        tokens
-            .iter()
-            .any(|token| token.name == self.name && token.role >= self.role && token.key_digest() == digest)
+        match self.right {
+            Right::Token(digest) => tokens.iter().any(|token| {
+                token.name == self.name && token.role >= self.role && token.key_digest() == digest
+            }),
+            Right::Machine => tokens.is_empty(),
+            Right::Socket => true,
+        }
     }
 }
 
@@ -96,15 +110,19 @@ impl Sessions {
     }
 
     /// Exchanges the code of a link for a session. Returns the value of the session's cookie, and the operator. `None`
-    /// if the link was used, is too old, or never existed.
+    /// if the link was used, is too old, or never existed, or if its maker may not make it under these tokens.
     pub(crate) fn open(
         &mut self,
         code: &str,
         random: &[u8; CODE],
+        tokens: &[Token],
         now: Instant,
     ) -> Option<(String, Operator)> {
         self.forget(now);
         let Link { operator, .. } = self.links.remove(&digest(code))?;
+        if !operator.may_go_on(tokens) {
+            return None;
+        }
         if self.sessions.len() >= MOST_SESSIONS {
             let idle =
                 self.sessions.iter().min_by_key(|(_, session)| session.last).map(|(digest, _)| *digest);
@@ -127,6 +145,13 @@ impl Sessions {
         let session = self.sessions.get_mut(&digest)?;
         session.last = now;
         Some(session.operator.clone())
+    }
+
+    /// Whether a session goes on under these tokens. The question is no request of the session.
+    pub(crate) fn goes_on(&self, value: &str, tokens: &[Token], now: Instant) -> bool {
+        self.sessions.get(&digest(value)).is_some_and(|session| {
+            now.saturating_duration_since(session.began) < SESSION_LIFE && session.operator.may_go_on(tokens)
+        })
     }
 
     /// Keeps what the session's next page tells.
@@ -163,21 +188,21 @@ mod tests {
     use crate::signature::secret::Key;
 
     fn operator(name: &str) -> Operator {
-        Operator { name: name.into(), role: Role::Operate, token: None }
+        Operator { name: name.into(), role: Role::Operate, right: Right::Machine }
     }
 
     #[test]
     fn a_link_works_once_and_for_five_minutes() {
         let (mut sessions, now) = (Sessions::default(), Instant::now());
         let code = sessions.link(operator("ops"), &[1; CODE], now);
-        assert_eq!(sessions.open("0101", &[2; CODE], now), None);
-        let (value, who) = sessions.open(&code, &[2; CODE], now).unwrap();
+        assert_eq!(sessions.open("0101", &[2; CODE], &[], now), None);
+        let (value, who) = sessions.open(&code, &[2; CODE], &[], now).unwrap();
         assert_eq!(&*who.name, "ops");
-        assert_eq!(sessions.open(&code, &[3; CODE], now), None, "a second time");
+        assert_eq!(sessions.open(&code, &[3; CODE], &[], now), None, "a second time");
         assert_eq!(sessions.operator(&value, &[], now), Some(operator("ops")));
         assert_eq!(sessions.operator(&code, &[], now), None, "a link is no session");
         let code = sessions.link(operator("ops"), &[4; CODE], now);
-        assert_eq!(sessions.open(&code, &[5; CODE], now + LINK_LIFE), None, "too late");
+        assert_eq!(sessions.open(&code, &[5; CODE], &[], now + LINK_LIFE), None, "too late");
     }
 
     #[test]
@@ -186,7 +211,7 @@ mod tests {
         let begun = || {
             let mut sessions = Sessions::default();
             let code = sessions.link(operator("ops"), &[1; CODE], start);
-            let value = sessions.open(&code, &[2; CODE], start).unwrap().0;
+            let value = sessions.open(&code, &[2; CODE], &[], start).unwrap().0;
             (sessions, value)
         };
         let (mut sessions, value) = begun();
@@ -212,12 +237,12 @@ mod tests {
             codes.push(sessions.link(operator("ops"), &[number; CODE], after(number.into())));
         }
         assert_eq!(sessions.links.len(), MOST_LINKS);
-        assert_eq!(sessions.open(&codes[0], &[0; CODE], after(20)), None);
-        assert!(sessions.open(&codes[1], &[0; CODE], after(20)).is_some());
+        assert_eq!(sessions.open(&codes[0], &[0; CODE], &[], after(20)), None);
+        assert!(sessions.open(&codes[1], &[0; CODE], &[], after(20)).is_some());
         let mut values = Vec::new();
         for number in 1..=33 {
             let code = sessions.link(operator("ops"), &[number; CODE], after(30));
-            values.push(sessions.open(&code, &[number; CODE], after(30 + u64::from(number))).unwrap().0);
+            values.push(sessions.open(&code, &[number; CODE], &[], after(30 + u64::from(number))).unwrap().0);
         }
         assert_eq!(sessions.sessions.len(), MOST_SESSIONS);
         assert_eq!(sessions.operator(&values[0], &[], after(70)), None);
@@ -229,7 +254,7 @@ mod tests {
         let token =
             |name: &str, role, key: &str| Token::new(name.into(), role, Key::new(key.as_bytes().to_vec()));
         let own = token("ops", Role::Operate, "key");
-        let operator = Operator { token: Some(own.key_digest()), ..operator("ops") };
+        let operator = Operator { right: Right::Token(own.key_digest()), ..operator("ops") };
         assert!(operator.may_go_on(&[token("other", Role::Read, "other"), own]));
         for tokens in [
             vec![],
@@ -242,10 +267,28 @@ mod tests {
     }
 
     #[test]
+    fn a_session_without_a_token_ends_when_there_are_tokens_unless_it_came_over_the_socket() {
+        let tokens = [Token::new("ops".into(), Role::Operate, Key::new(b"key".to_vec()))];
+        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let mut begun = |right, number| {
+            let code = sessions.link(Operator { right, ..operator("local") }, &[number; CODE], now);
+            sessions.open(&code, &[number + 1; CODE], &[], now).unwrap().0
+        };
+        let (here, socket) = (begun(Right::Machine, 1), begun(Right::Socket, 3));
+        assert!(sessions.goes_on(&here, &[], now) && sessions.goes_on(&socket, &[], now));
+        assert!(!sessions.goes_on(&here, &tokens, now) && sessions.goes_on(&socket, &tokens, now));
+        assert_eq!(sessions.operator(&here, &tokens, now), None);
+        assert_eq!(sessions.operator(&here, &[], now), None, "and it does not come back");
+        let code = sessions.link(operator("local"), &[5; CODE], now);
+        assert_eq!(sessions.open(&code, &[6; CODE], &tokens, now), None, "nor is a link opened");
+        assert!(!sessions.goes_on(&socket, &[], now + SESSION_LIFE), "after twelve hours");
+    }
+
+    #[test]
     fn a_notice_is_told_once() {
         let (mut sessions, now) = (Sessions::default(), Instant::now());
         let code = sessions.link(operator("ops"), &[1; CODE], now);
-        let value = sessions.open(&code, &[2; CODE], now).unwrap().0;
+        let value = sessions.open(&code, &[2; CODE], &[], now).unwrap().0;
         let notice = Notice { is_done: true, text: "paused".to_owned() };
         sessions.tell(&value, notice.clone());
         assert_eq!((sessions.told(&value), sessions.told(&value)), (Some(notice), None));

@@ -66,6 +66,8 @@ pub(crate) enum Shown<'c> {
 pub(crate) struct EventPage<'e> {
     pub(crate) event: &'e Event,
     pub(crate) content: Shown<'e>,
+    /// The address of the app, if the configuration still has the route.
+    pub(crate) app: Option<&'e str>,
     pub(crate) access: Access,
 }
 
@@ -116,7 +118,7 @@ impl EventPage<'_> {
                 (command("show", "Show", &format!("hookgate events show {}", event.id)))
                 (command("replay", "Send again", &format!("hookgate events replay {}", event.id)))
                 @if event.content_kept && !matches!(self.content, Shown::Never) {
-                    (command("curl", "With curl, to the app or to another program", &curl(event)))
+                    (command("curl", "With curl, to the app or to another program", &curl(event, self.app)))
                 }
             }
         }
@@ -334,24 +336,39 @@ fn answer(response: &Bytes) -> Vec<u8> {
 }
 
 /// A command that sends the event again with curl. The content comes from the gateway, byte for byte.
-fn curl(event: &Event) -> String {
-    let of_curl = ["content-length", "host", "expect"];
+///
+/// It goes to the route's app: `host` is what the client sent. The target is sent as it is, without the replacements that curl
+/// makes in brackets, braces and dots.
+fn curl(event: &Event, app: Option<&str>) -> String {
+    let of_curl = ["content-length", "expect"];
     let fields = event.fields.iter().flatten();
-    let host = fields.clone().find(|field| field.name.eq_ignore_ascii_case("host")).map(value);
-    let host = host.unwrap_or_else(|| b"127.0.0.1:3000".to_vec());
+    let has_type = fields.clone().any(|field| field.name.eq_ignore_ascii_case("content-type"));
+    let no_type = if has_type { "" } else { " -H content-type:" };
     let lines = fields
         .filter(|field| !of_curl.iter().any(|name| field.name.eq_ignore_ascii_case(name)))
         .map(|field| {
-            let line = [field.name.as_bytes(), b": ", &value(field)].concat();
+            let value = value(field);
+            // curl leaves out a field with nothing after its colon.
+            let line = match value.is_empty() {
+                true => [field.name.as_bytes(), b";"].concat(),
+                false => [field.name.as_bytes(), b": ", &value].concat(),
+            };
             format!(" -H {}", shell_word(&line))
         })
         .collect::<String>();
-    let url = [b"http://", &host[..], event.target.as_bytes()].concat();
+    let (socket, origin) = match app {
+        Some(app) => match app.strip_prefix("unix:") {
+            Some(path) => (format!(" --unix-socket {}", shell_word(path.as_bytes())), "http://localhost"),
+            None => (String::new(), app),
+        },
+        None => (String::new(), "http://127.0.0.1:3000"),
+    };
+    let url = [origin, &event.target].concat();
     format!(
-        "hookgate events show {} --content | curl -i -X {} {}{lines} --data-binary @-",
+        "hookgate events show {} --content | curl -i --globoff --path-as-is{socket} -X {} {}{lines}{no_type} --data-binary @-",
         event.id,
         shell_word(event.method.as_bytes()),
-        shell_word(&url)
+        shell_word(url.as_bytes())
     )
 }
 
@@ -374,6 +391,7 @@ mod tests {
                 { "name": "Host", "value": "hooks.example" },
                 { "name": "X-Quote", "value": "it's" },
                 { "name": "X-Bin", "base64": "/w==" },
+                { "name": "X-Empty", "value": "" },
             ],
             "deliveries": [{
                 "id": 1, "upstream": "main", "state": "dead", "held": null, "cause": "refused", "kind": "new",
@@ -388,7 +406,19 @@ mod tests {
 
     fn page(document: Value, content: Shown<'_>, access: Access) -> String {
         let event: Event = read(document).unwrap();
-        EventPage { event: &event, content, access }.body().into_string()
+        EventPage { event: &event, content, app: Some("http://10.0.0.7:3000"), access }.body().into_string()
+    }
+
+    #[test]
+    fn the_command_of_curl_goes_to_the_app_and_sends_the_target_as_it_is() {
+        let event: Event = read(document()).unwrap();
+        assert_eq!(
+            curl(&event, Some("unix:/run/it's")),
+            format!(
+                r"hookgate events show {ID} --content | curl -i --globoff --path-as-is --unix-socket '/run/it'\''s' -X POST 'http://localhost/a?x=1' -H 'Host: hooks.example' -H 'X-Quote: it'\''s' -H $'X-Bin: \377' -H 'X-Empty;' -H content-type: --data-binary @-"
+            )
+        );
+        assert!(curl(&event, None).contains("'http://127.0.0.1:3000/a?x=1'"));
     }
 
     #[test]
@@ -404,7 +434,7 @@ mod tests {
             "<span class=\"code\">\\xFF</span>",
             "name=\"id\" value=\"019ac7f2-5c00-7000-8000-000000000001\"",
             "hookgate events replay 019ac7f2-5c00-7000-8000-000000000001",
-            "curl -i -X POST 'http://hooks.example/a?x=1' -H 'X-Quote: it'\\''s' -H $'X-Bin: \\xff' --data-binary @-",
+            "curl -i --globoff --path-as-is -X POST 'http://10.0.0.7:3000/a?x=1' -H 'Host: hooks.example' -H 'X-Quote: ",
         ] {
             assert!(page.contains(want), "{want} in {page}");
         }
