@@ -140,6 +140,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_url_that_begins_with_a_slash_has_the_origin_of_the_route() {
+        let scheme = Scheme::preset("twilio").unwrap();
+        let made = |url: &str, origin: Option<&str>| {
+            let besides = Besides { stamp: Stamp::default(), url: Some(url.to_owned()), method: None };
+            let route = (origin.map(PublicUrls::from), "/hooks".to_owned());
+            RequestArgs::new(&besides, scheme, Some(&route), Lines::default())
+        };
+        let args = made("/hooks?x=1", Some("https://me:pass@hooks.example.com")).unwrap();
+        assert_eq!(args.target, "/hooks?x=1");
+        assert_eq!(args.origin, Some(PublicUrls::from("https://me:pass@hooks.example.com")));
+        let args = made("https://other.example/a", Some("https://hooks.example.com")).unwrap();
+        assert_eq!((&*args.target, args.origin), ("/a", Some(PublicUrls::from("https://other.example"))));
+        assert!(made("/hooks", None).is_err(), "the scheme signs the host");
+    }
+
+    #[test]
     fn a_url_is_an_origin_and_a_target() {
         let parts = |url| split(url).map(|(origin, target)| format!("{origin} {target}"));
         assert_eq!(parts("https://a.b:8/c?d=e").as_deref(), Some("https://a.b:8 /c?d=e"));

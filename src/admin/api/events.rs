@@ -387,7 +387,10 @@ impl Asking<'_> {
     /// Ends a replay.
     pub(crate) async fn cancel_replay(&self, id: EventId) -> Result<Value, Refusal> {
         let cancelled = self.api.replays.cancel(&self.queue, id).await?;
-        info!(who = %self.who, replay = %id, "a replay was cancelled");
+        // A replay that is done stays so.
+        if cancelled["state"] == "cancelled" {
+            info!(who = %self.who, replay = %id, "a replay was cancelled");
+        }
         Ok(cancelled)
     }
 }

@@ -43,12 +43,11 @@ use crate::queue::id::EventId;
 use crate::queue::time::Time;
 use crate::runtime::control::Control;
 use access::Who;
-use events::Repeat;
 use live_state::LiveState;
 use overview::Overview;
 use path::{Call, MISSING, RecentCall};
 use refusal::Refusal;
-use replays::Replays;
+use replays::{Repeat, Replays};
 use requests::MOST_STREAMS;
 use trend::Trend;
 

@@ -66,8 +66,11 @@ impl Console {
             Change::Discard => discard(&asking, form).await,
             Change::CancelReplay(id) => {
                 let cancelled: Replay = read(asking.cancel_replay(id).await?)?;
-                let text = format!("the replay is cancelled after {}", events(cancelled.replayed, false));
-                Ok(Made { text, page: None })
+                let sent = events(cancelled.replayed, false);
+                if cancelled.state == "done" {
+                    return Err(Refusal::bad(format!("the replay had ended before, with {sent}")));
+                }
+                Ok(Made { text: format!("the replay is cancelled after {sent}"), page: None })
             }
             Change::Logout => Err(Refusal::not_found("there is no such change")),
         }

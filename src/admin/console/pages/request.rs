@@ -265,8 +265,11 @@ fn facts(record: &Record) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::admin::console::sample::{cause, recent, record};
+    use crate::telemetry::recent::capture;
     use crate::telemetry::recent::filter::Filter;
     use crate::telemetry::record::RequestId;
 
@@ -287,6 +290,23 @@ mod tests {
             assert!(page.contains(want), "{want} in {page}");
         }
         assert!(!page.contains("<i>"), "{page}");
+    }
+
+    #[test]
+    fn the_command_for_captured_content_takes_the_origin_from_the_route() {
+        let (room, mut record) = (Arc::default(), record(1, "/a"));
+        let parts = capture::Parts { method: "POST", target: b"/a?x=1&y=2", head: 64, content: b"{}" };
+        let lines: [(&[u8], &[u8]); 2] = [(b"Host", b"evil.example"), (b"X-A", b"1")];
+        let captured = Captured::copy(&room, parts, lines.into_iter(), |_name| false).unwrap();
+        assert_eq!(
+            verify(7, &record, &captured),
+            "hookgate verify --route /a --field 'X-A: 1' request-7.bin"
+        );
+        record.route.as_mut().unwrap().scheme = "twilio".into();
+        assert_eq!(
+            verify(7, &record, &captured),
+            "hookgate verify --route /a --method POST --url '/a?x=1&y=2' --field 'X-A: 1' request-7.bin"
+        );
     }
 
     #[test]
