@@ -107,11 +107,20 @@ impl Walker {
         Frame { kind, flags, stream: u32::from_be_bytes([a, b, c, d]) & !(1 << 31) }
     }
 
+    /// Whether a frame with fields is unfinished.
+    fn is_in_fields(&self) -> bool {
+        self.left > 0 && matches!(self.kind(), HEADERS | CONTINUATION)
+    }
+
+    /// Whether a frame with content is unfinished.
+    fn is_in_content(&self) -> bool {
+        self.left > 0 && self.kind() == DATA
+    }
+
     /// Whether something has begun and is not finished: the bytes before the first frame, the header of a
     /// frame, or a frame with fields.
     fn is_in_head(&self) -> bool {
-        let is_in_fields = self.left > 0 && matches!(self.kind(), HEADERS | CONTINUATION);
-        self.before > 0 || self.filled > 0 || is_in_fields
+        self.before > 0 || self.filled > 0 || self.is_in_fields()
     }
 }
 
@@ -139,6 +148,8 @@ pub struct Frames {
     received: Walker,
     sent: Walker,
     is_in_block: bool,
+    /// The stream of the last header block.
+    block: u32,
     /// The streams that the client has opened.
     open: Vec<Open>,
     last: u32,
@@ -149,21 +160,29 @@ pub struct Frames {
 impl Default for Frames {
     fn default() -> Self {
         let received = Walker { before: PREFACE.len(), ..Walker::default() };
-        Self { received, sent: Walker::default(), is_in_block: false, open: Vec::new(), last: 0, begun: 0 }
+        Self {
+            received,
+            sent: Walker::default(),
+            is_in_block: false,
+            block: 0,
+            open: Vec::new(),
+            last: 0,
+            begun: 0,
+        }
     }
 }
 
 impl Frames {
     /// Takes bytes of the client. Returns how many of them are content of streams that were not reset.
     pub fn received(&mut self, bytes: &[u8]) -> usize {
-        let Self { received, is_in_block, open, last, begun, .. } = self;
+        let Self { received, is_in_block, block, open, last, begun, .. } = self;
         received.walk(bytes, |frame| {
             if !*is_in_block {
                 *begun = begun.wrapping_add(1);
             }
             match frame.kind {
                 HEADERS | CONTINUATION => {
-                    *is_in_block = frame.flags & END_HEADERS == 0;
+                    (*is_in_block, *block) = (frame.flags & END_HEADERS == 0, frame.stream);
                     if frame.stream > *last {
                         *last = frame.stream;
                         if open.len() < WATCHED {
@@ -232,10 +251,14 @@ impl Frames {
         self.unanswered().filter(|open| open.stream <= last).count()
     }
 
-    /// Whether responses are to be sent, and the client has sent the whole request of each.
+    /// Whether responses are to be sent, and the client has sent the whole request of each. The stream of an unfinished header
+    /// block gets no response, so it does not count.
     #[must_use]
     pub fn are_whole(&self) -> bool {
-        self.open() > 0 && self.unanswered().all(|open| open.is_whole)
+        let is_in_fields = self.is_in_block || self.received.is_in_fields();
+        let unfinished = is_in_fields.then_some(self.block);
+        let mut others = self.unanswered().filter(|open| Some(open.stream) != unfinished).peekable();
+        !self.received.is_in_content() && others.peek().is_some() && others.all(|open| open.is_whole)
     }
 
     /// Whether a header block is unfinished, and its fields so far are held.
@@ -371,6 +394,32 @@ mod tests {
         ] {
             frames.received(&received);
             assert_eq!(frames.are_whole(), are_whole, "{received:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_breaks_off_is_not_whole() {
+        let head = frame(HEADERS, END_HEADERS, 1, b"x");
+        for (before, last, rest) in [
+            (vec![], frame(HEADERS, END_STREAM, 1, b"x"), frame(CONTINUATION, END_HEADERS, 1, b"x")),
+            (vec![], frame(HEADERS, END_STREAM | END_HEADERS, 1, b""), b"x".to_vec()),
+            (head, frame(DATA, END_STREAM, 1, b""), b"x".to_vec()),
+        ] {
+            let mut frames = Frames::default();
+            frames.received(PREFACE);
+            frames.received(&before);
+            let mut last = last;
+            if let ([b'x'], Some(length)) = (&*rest, last.get_mut(2)) {
+                // The content of the frame is still to come.
+                *length = 1;
+            }
+            frames.received(&last);
+            assert!(!frames.are_whole(), "{last:?}");
+            frames.received(&rest);
+            assert!(frames.are_whole(), "{last:?} {rest:?}");
+            // A head that breaks off does not end the wait for the response to another request.
+            frames.received(&frame(HEADERS, END_STREAM, 3, b"x"));
+            assert!(frames.are_whole());
         }
     }
 

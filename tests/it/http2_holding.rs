@@ -92,6 +92,19 @@ fn a_client_that_ends_its_own_side_gets_the_answers_to_its_whole_requests() {
     assert!(received.windows(2).any(|bytes| bytes == b"ok"), "{received:?}");
 }
 
+/// A head that breaks off becomes no request, so no response is waited for.
+#[test]
+fn a_client_that_ends_within_a_head_is_not_waited_for() {
+    let upstream = Upstream::ok();
+    let setup = gateway().server("h2c = true").limits("header_timeout = \"1h\"");
+    let gateway = setup.route(PATH, &upstream.url()).start();
+    for head in [&b"\0\0\x01\x01\x01\0\0\0\x01\x83"[..], b"\0\0\x02\x01\x05\0\0\0\x01\x83"] {
+        let mut client = Client::to(&gateway);
+        client.send([&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..], head].concat());
+        client.half_close().rest();
+    }
+}
+
 #[test]
 fn a_connection_keeps_its_place_until_its_verified_event_is_delivered() {
     let (release, gate) = gate();
