@@ -401,18 +401,18 @@ fn a_store_that_does_not_answer_is_waited_for_no_longer_than_asked_and_its_event
     let reader = || Memory::new().reader().unwrap();
     writer.set_readers(Some([reader(), reader()]));
     let (claims, route) = (Duplicates::default(), RouteName { path: PATH.into(), model: None });
-    let (now, patience) = (Time::from_millis(1_000), Duration::from_millis(20));
+    let (now, short) = (Time::from_millis(1_000), Duration::from_millis(20));
     let key = DuplicateKey { digest: [7; 32], until: Time::from_millis(9_000) };
-    let claim = async || claims.claim(&queue, &route, key, now, patience).await;
+    let claim = async |patience| claims.claim(&queue, &route, key, now, patience).await;
     runtime.block_on(async {
-        let Ok(Claimed::First(first)) = claim().await else { panic!("it is the first") };
+        let Ok(Claimed::First(first)) = claim(PATIENCE).await else { panic!("it is the first") };
         let held = Held { claim: Some(Box::new(first)), ..held() };
-        let stored = queue.store(event(PATH, 1_000).make(), held, patience).await;
+        let stored = queue.store(event(PATH, 1_000).make(), held, short).await;
         assert_eq!(stored, Err(Refused::Unavailable));
         // It may be committed yet: one like it waits.
-        assert!(matches!(claim().await, Ok(Claimed::UnderWay)));
+        assert!(matches!(claim(short).await, Ok(Claimed::UnderWay)));
         drop(commands.recv().await.unwrap());
-        assert!(matches!(claim().await, Ok(Claimed::First(_))));
+        assert!(matches!(claim(PATIENCE).await, Ok(Claimed::First(_))));
     });
 }
 

@@ -76,8 +76,9 @@ impl Following {
     }
 }
 
-/// A gateway that has served four requests: verified, forged, without a route, verified.
-fn after_four(admin: &str) -> (Gateway, Upstream) {
+/// A gateway that has served four requests: verified, forged, without a route, verified. The upstream comes first, so that a
+/// test drops the gateway before it: an upstream waits until the gateway has closed its connections.
+fn after_four(admin: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::ok();
     let gateway = gateway().admin_with(admin).route(PATH, &upstream.url()).start();
     Client::connect(gateway.address()).send(post(FIXTURE).bytes()).response().assert_answer("ok");
@@ -86,7 +87,7 @@ fn after_four(admin: &str) -> (Gateway, Upstream) {
     let lost = unsigned("{}").target("/wp-admin/%61?token=hunter2").bytes();
     assert_eq!(Client::connect(gateway.address()).send(lost).response().status, 404);
     Client::connect(gateway.address()).send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    (gateway, upstream)
+    (upstream, gateway)
 }
 
 /// Waits until this many requests have ended. A request ends after its client has the answer.
@@ -100,7 +101,7 @@ fn wait_for(gateway: &Gateway, number: u64) {
 
 #[test]
 fn the_latest_requests_come_first_with_what_became_of_them() {
-    let (gateway, _upstream) = after_four("");
+    let (_upstream, gateway) = after_four("");
     wait_for(&gateway, 4);
     let (status, page) = get(&gateway, "?state=refused");
     assert_eq!(
@@ -149,7 +150,7 @@ fn of_several_signatures_a_request_names_the_scheme_that_judged_it() {
 
 #[test]
 fn the_stream_has_each_request_as_it_ends_and_goes_on_where_it_broke_off() {
-    let (gateway, _upstream) = after_four("");
+    let (_upstream, gateway) = after_four("");
     wait_for(&gateway, 4);
     let (mut following, start) = Following::start(&gateway, "?past=1&state=verified", "");
     assert!(start["number"].as_u64().unwrap() >= 4 && start["kept"] == 1000, "{start}");
@@ -218,7 +219,7 @@ fn attempts_to_deliver_events_are_among_the_requests() {
 #[test]
 fn the_rules_of_who_may_ask_are_those_of_the_events() {
     let tokens = "tokens = [{ name = \"viewer\", env = \"VIEWER\" }, { name = \"ops\", env = \"OPERATOR\", role = \"operate\" }]";
-    let (gateway, _upstream) = after_four(tokens);
+    let (_upstream, gateway) = after_four(tokens);
     for target in ["", "/stream"] {
         for (lines, want) in [
             ("origin: http://127.0.0.1\r\n", 403),
@@ -249,7 +250,7 @@ fn the_rules_of_who_may_ask_are_those_of_the_events() {
 
 #[test]
 fn a_gateway_that_keeps_nothing_says_so_and_a_reload_changes_that() {
-    let (gateway, upstream) = after_four("recent = 0");
+    let (upstream, gateway) = after_four("recent = 0");
     for target in ["", "/stream"] {
         let (status, answer) = get(&gateway, target);
         assert_eq!((status, &answer["reason"]), (404, &"no_recent".into()));
