@@ -266,9 +266,11 @@ impl Slip {
 /// and with one missing.
 #[test]
 fn no_credential_of_a_url_is_in_any_rendering() {
+    // The comments, which are most of the text, only make each reading slower.
+    let example: String = EXAMPLE.split_inclusive('\n').filter(|line| !line.starts_with(['#', '\n'])).collect();
     let mut places = Vec::new();
     let mut at = 0;
-    for line in EXAMPLE.split_inclusive('\n') {
+    for line in example.split_inclusive('\n') {
         let code = line.split('#').next().unwrap();
         let quotes: Vec<usize> = code.match_indices('"').map(|(quote, _)| at + quote).collect();
         places.extend(quotes.chunks_exact(2).map(|pair| pair[0]..pair[1] + 1));
@@ -293,7 +295,7 @@ fn no_credential_of_a_url_is_in_any_rendering() {
     let quotes = [("\"", "\""), ("'", "'"), ("\"", ""), ("", "\""), ("", ""), ("[\"", "\"]")];
     for (url, turn) in urls.iter().zip(0..) {
         for (place, (before, behind)) in places.iter().zip(quotes.iter().cycle().skip(turn)) {
-            let (start, end) = (&EXAMPLE[..place.start], &EXAMPLE[place.end..]);
+            let (start, end) = (&example[..place.start], &example[place.end..]);
             let shown = everything_about(&format!("{start}{before}{url}{behind}{end}"));
             assert!(!shown.contains("hunter2"), "{before}{url}{behind} at {place:?}:\n{shown}");
         }

@@ -16,8 +16,11 @@ use crate::config::problem::{Report, Style};
 use crate::config::{Loaded, read};
 use crate::tls::sample::{Sample, self_signed};
 
-fn validator() -> Validator {
-    jsonschema::draft7::new(&schema()).expect("the schema is one")
+/// The schema, compiled once: that takes longer than any check with it.
+fn validator() -> &'static Validator {
+    static VALIDATOR: LazyLock<Validator> =
+        LazyLock::new(|| jsonschema::draft7::new(&schema()).expect("the schema is one"));
+    &VALIDATOR
 }
 
 /// A configuration that has every table.
