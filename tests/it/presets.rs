@@ -120,25 +120,43 @@ fn an_event_of_every_sender_arrives_with_all_its_fields_and_no_forged_one_does()
     }
 }
 
-/// A folder with a gateway.toml that has a route for each preset. The command runs it.
-struct Folder(tempfile::TempDir);
+/// A folder with a gateway.toml that has a route for each preset, and the variables with the public keys. The command runs it.
+struct Folder(tempfile::TempDir, Vec<(&'static str, String)>);
+
+/// The variables with the public keys.
+fn public_keys() -> Vec<(&'static str, String)> {
+    let [(_, ed25519), (_, p256)] = PRIVATE_KEYS;
+    let ed25519 = ed25519_dalek::SigningKey::from_bytes(&[ed25519; 32]).verifying_key().to_bytes();
+    let p256 = p256::ecdsa::SigningKey::from_slice(&[p256; 32]).unwrap();
+    let p256 = p256.verifying_key().to_sec1_point(false);
+    vec![
+        ("ED25519_HEX", hex::encode(ed25519)),
+        ("ED25519_BASE64", base64(&ed25519)),
+        ("P256_BASE64", base64(p256.as_bytes())),
+        ("RSA_BASE64", base64(&rsa_public_key(0))),
+    ]
+}
 
 const KEY: &[u8] = b"a secret that is long enough";
 
 impl Folder {
     fn new(app: &str) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        let mut text = "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n".to_owned();
+        let folder = Self(tempfile::tempdir().unwrap(), public_keys());
+        let server = "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n";
+        let mut text = server.to_owned();
         for (file, key) in PRIVATE_KEYS {
             std::fs::write(folder.path().join(file), hex::encode([key; 32])).unwrap();
         }
         std::fs::write(folder.path().join(RSA_KEY), RSA_KEYS[0]).unwrap();
         for scheme in PRESETS.iter() {
             let (name, variable) = (&scheme.name, variable(scheme));
-            text += &format!(
+            let route = format!(
                 "[[routes]]\npath = \"/{name}\"\nupstream = \"{app}\"\npublic_url = \"{ORIGIN}\"\n\
                  signature = {{ scheme = \"{name}\", secrets = [{{ env = \"{variable}\" }}] }}\n"
             );
+            text += &route;
+            // The commands of a sender read its route only, because reading all of them takes most of their time.
+            std::fs::write(folder.path().join(format!("{name}.toml")), format!("{server}{route}")).unwrap();
         }
         std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
         folder
@@ -153,13 +171,9 @@ impl Folder {
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("KEY", std::str::from_utf8(KEY).unwrap());
         command.env("KEY_BASE64", base64(KEY)).env("KEY_HEX", hex::encode(KEY));
-        let [(_, ed25519), (_, p256)] = PRIVATE_KEYS;
-        let ed25519 = ed25519_dalek::SigningKey::from_bytes(&[ed25519; 32]).verifying_key().to_bytes();
-        let p256 = p256::ecdsa::SigningKey::from_slice(&[p256; 32]).unwrap();
-        let p256 = p256.verifying_key().to_sec1_point(false);
-        command.env("ED25519_HEX", hex::encode(ed25519)).env("ED25519_BASE64", base64(&ed25519));
-        command.env("P256_BASE64", base64(p256.as_bytes()));
-        command.env("RSA_BASE64", base64(&rsa_public_key(0)));
+        for (variable, key) in &self.1 {
+            command.env(variable, key);
+        }
         command
     }
 }
@@ -215,7 +229,8 @@ fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events()
     let url = format!("http://{}", address_in(&running.wait_for("listening")));
     let send = |scheme: &Scheme, args: &[&str]| -> Output {
         let target = target(scheme);
-        let args = [&["send", &target, "--url", &url], args].concat();
+        let file = format!("{}.toml", scheme.name);
+        let args = [&["send", &target, "--url", &url, "--config", &file], args].concat();
         folder.command(&args).output_in_time()
     };
     let text =
