@@ -28,6 +28,7 @@ pub mod removal_notice;
 pub mod retry;
 pub(crate) mod row_values;
 pub mod scheduler;
+pub(crate) mod search_way;
 pub mod sqlite;
 pub mod store;
 pub mod store_error;

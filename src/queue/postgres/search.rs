@@ -10,6 +10,7 @@ use crate::queue::postgres::error::Result;
 use crate::queue::postgres::session::{Call, Value};
 use crate::queue::postgres::value::{self, unsigned};
 use crate::queue::row_values::{of_number, of_state};
+use crate::queue::search_way::{Counted, Way};
 use crate::queue::store::{Bounds, Failure, Filter, Order};
 
 /// SQL conditions with their values. Each condition begins with `and`.
@@ -37,58 +38,27 @@ impl Conditions {
     }
 }
 
-/// How a search finds its events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Each event matches, or the events are named.
-    AtOnce,
-    /// Few deliveries are in a state of the filter. The search begins with them.
-    FewDeliveries,
-    /// The search looks at the events in the order of their ids, at a bounded number of them.
-    InOrder {
-        /// Whether only dead letters match. They have an index, so a part without them is left out.
-        is_dead: bool,
-    },
-}
-
 /// How the events of a filter are found. `None` if no event can match it.
 async fn way(call: &Call, filter: &Filter) -> Result<Option<Way>> {
-    if filter.failure.as_deref().is_some_and(|word| Failure::read(word).is_none()) {
-        return Ok(None);
+    let counted = if Way::needs_counts(filter) { counted(call, filter).await? } else { None };
+    Ok(Way::of(filter, counted))
+}
+
+/// How many deliveries there are.
+async fn counted(call: &Call, filter: &Filter) -> Result<Option<Counted>> {
+    let sql = "select coalesce(sum(t.queued), 0)::bigint, coalesce(sum(t.delivered), 0)::bigint, \
+            coalesce(sum(t.dead), 0)::bigint, \
+            coalesce(sum(t.queued) filter (where $1::text is null or r.path = $1), 0)::bigint, \
+            coalesce(sum(t.delivered) filter (where $1::text is null or r.path = $1), 0)::bigint, \
+            coalesce(sum(t.dead) filter (where $1::text is null or r.path = $1), 0)::bigint \
+        from tally t join destination n on n.number = t.destination join route r on r.number = n.route";
+    let Some(row) = call.first(sql, &[&filter.route.as_deref().map(path)]).await? else { return Ok(None) };
+    let mut sums = [0; 6];
+    for (at, sum) in sums.iter_mut().enumerate() {
+        *sum = unsigned(row.try_get(at)?);
     }
-    let has_states = filter.state.is_some() || filter.failure.is_some();
-    let mut is_few = false;
-    if has_states || filter.route.is_some() {
-        let sql = "select coalesce(sum(t.queued), 0)::bigint, coalesce(sum(t.delivered), 0)::bigint, \
-                coalesce(sum(t.dead), 0)::bigint, \
-                coalesce(sum(t.queued) filter (where $1::text is null or r.path = $1), 0)::bigint, \
-                coalesce(sum(t.delivered) filter (where $1::text is null or r.path = $1), 0)::bigint, \
-                coalesce(sum(t.dead) filter (where $1::text is null or r.path = $1), 0)::bigint \
-            from tally t join destination n on n.number = t.destination join route r on r.number = n.route";
-        if let Some(row) = call.first(sql, &[&filter.route.as_deref().map(path)]).await? {
-            let mut sums = [0; 6];
-            for (at, sum) in sums.iter_mut().enumerate() {
-                *sum = unsigned(row.try_get(at)?);
-            }
-            let [queued, delivered, dead, of_route @ ..] = sums;
-            // Without this question, a search that no event matches reads every event.
-            if filter.counted(of_route) == 0 {
-                return Ok(None);
-            }
-            is_few = has_states && filter.is_of_few([queued, delivered, dead]);
-        }
-    }
-    let is_dead = has_states && filter.states().into_iter().all(|state| of_state(state) > 1);
-    let is_all = !has_states
-        && filter.route.is_none()
-        && filter.model.is_none()
-        && filter.since.is_none()
-        && filter.until.is_none();
-    Ok(Some(match () {
-        () if is_few => Way::FewDeliveries,
-        () if is_all || !filter.ids.is_empty() => Way::AtOnce,
-        () => Way::InOrder { is_dead },
-    }))
+    let [queued, delivered, dead, of_route @ ..] = sums;
+    Ok(Some(Counted { all: [queued, delivered, dead], of_route }))
 }
 
 /// The path of a route, as a value. Neither a path nor PostgreSQL's text can contain a zero byte.

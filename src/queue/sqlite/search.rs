@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use crate::queue::id::EventId;
 use crate::queue::listing::first_id;
+use crate::queue::search_way::{Counted, Way};
 use crate::queue::sqlite::value::{self, number, of_number};
 use crate::queue::store::{Bounds, Failure, Filter, Found, Order};
 
@@ -76,20 +77,6 @@ impl Range {
     }
 }
 
-/// How a search finds its events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Each event matches, or the events are named.
-    AtOnce,
-    /// Few deliveries are in a state of the filter. The search begins with them.
-    FewDeliveries,
-    /// The search looks at the events in the order of their ids, at a bounded number of them.
-    InOrder {
-        /// Whether only dead letters match. They have an index, so a part without them is left out.
-        is_dead: bool,
-    },
-}
-
 /// A search: its conditions on ids, and its other conditions.
 #[derive(Debug)]
 struct Search {
@@ -101,22 +88,13 @@ struct Search {
 impl Search {
     /// The search for a filter. `None` if no event can match it.
     fn of(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<Self>> {
+        let counted = if Way::needs_counts(filter) { Some(counted(connection, filter)?) } else { None };
+        let Some(way) = Way::of(filter, counted) else { return Ok(None) };
         let (mut range, mut rest) = (Range::default(), Conditions::default());
-        let mut way = Way::AtOnce;
-        if filter.state.is_some() || filter.failure.is_some() || filter.route.is_some() {
-            let failure = filter.failure.as_deref().map(Failure::read);
-            if failure == Some(None) {
-                return Ok(None);
-            }
-            let states = filter.states();
-            let Some(found) = counted(connection, filter)? else { return Ok(None) };
-            if filter.state.is_some() || filter.failure.is_some() {
-                let states: Vec<i64> = states.into_iter().map(value::of_state).collect();
-                way = found.unwrap_or(Way::InOrder { is_dead: states.iter().all(|state| *state > 1) });
-                in_deliveries(&mut rest, &states, failure.flatten().as_ref(), way);
-            } else {
-                way = Way::InOrder { is_dead: false };
-            }
+        if filter.state.is_some() || filter.failure.is_some() {
+            let states: Vec<i64> = filter.states().into_iter().map(value::of_state).collect();
+            let failure = filter.failure.as_deref().and_then(Failure::read);
+            in_deliveries(&mut rest, &states, failure.as_ref(), way);
         }
         if let Some(route) = &filter.route {
             rest.and("r.path = ?", [Value::Text(route.clone())]);
@@ -136,28 +114,22 @@ impl Search {
             let ids: Vec<Value> = filter.event_ids().map(|id| Value::Blob(id.as_bytes().to_vec())).collect();
             let places = vec!["?"; ids.len()].join(", ");
             rest.and(&format!("e.id in ({places})"), ids);
-            way = if way == Way::FewDeliveries { way } else { Way::AtOnce };
-        } else if way == Way::AtOnce && !rest.sql.is_empty() {
-            way = Way::InOrder { is_dead: false };
         }
         Ok(Some(Self { range, rest, way }))
     }
 }
 
-/// Whether the counters have a delivery that matches the filter: `None` if there is none, [`Way::FewDeliveries`] if there are
-/// few in the states of the filter.
-fn counted(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<Option<Way>>> {
+/// How many deliveries there are.
+fn counted(connection: &Connection, filter: &Filter) -> rusqlite::Result<Counted> {
     let sql = "select coalesce(sum(n.queued), 0), coalesce(sum(n.delivered), 0), coalesce(sum(n.dead), 0) \
          from destination n join route r on r.number = n.route where ?1 is null or r.path = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut sums = |route: Option<&str>| {
         statement.query_row([route], |row| Ok([0, 1, 2].map(|at| row.get(at).map(number).unwrap_or(0))))
     };
-    if filter.counted(sums(filter.route.as_deref())?) == 0 {
-        return Ok(None);
-    }
-    let is_few = filter.is_of_few(sums(None)?);
-    Ok(Some(is_few.then_some(Way::FewDeliveries)))
+    let all = sums(None)?;
+    let of_route = filter.route.as_deref().map_or(Ok(all), |route| sums(Some(route)))?;
+    Ok(Counted { all, of_route })
 }
 
 /// Adds a condition on the deliveries' states.
