@@ -15,10 +15,23 @@ use crate::telemetry::record::Record;
 const RATE: usize = 256;
 
 /// The fields and parameters that are always hidden.
-const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+const CREDENTIALS: [&str; 5] = ["authorization", "proxy-authorization", "cookie", "key", "code"];
 
 /// Words in the names of fields and parameters that are hidden, unless they carry a signature.
-const WORDS: [&str; 6] = ["token", "secret", "passw", "api-key", "api_key", "apikey"];
+const WORDS: [&str; 12] = [
+    "auth",
+    "token",
+    "secret",
+    "passw",
+    "session",
+    "jwt",
+    "credential",
+    "api-key",
+    "api_key",
+    "apikey",
+    "access-key",
+    "access_key",
+];
 
 /// What a route captures.
 #[derive(Debug)]
@@ -127,9 +140,17 @@ mod tests {
     #[test]
     fn credentials_are_hidden_and_signatures_are_not() {
         let (gitlab, propify) = (capture("gitlab"), capture("propify"));
-        for name in
-            ["Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "my-secret", "X-GitLab-Token"]
-        {
+        for name in [
+            "Authorization",
+            "cookie",
+            "Proxy-Authorization",
+            "X-Auth-Key",
+            "x-session-id",
+            "code",
+            "X-Api-Key",
+            "my-secret",
+            "X-GitLab-Token",
+        ] {
             assert!(gitlab.hides(name.as_bytes()) && propify.hides(name.as_bytes()), "{name}");
         }
         for name in ["propify-signature", "content-type", "x-event-key"] {
