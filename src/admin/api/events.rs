@@ -388,7 +388,7 @@ impl Asking<'_> {
     pub(crate) async fn cancel_replay(&self, id: EventId) -> Result<Value, Refusal> {
         let cancelled = self.api.replays.cancel(&self.queue, id).await?;
         // A replay that is done stays so.
-        if cancelled["state"] == "cancelled" {
+        if cancelled.get("state").is_some_and(|state| state == "cancelled") {
             info!(who = %self.who, replay = %id, "a replay was cancelled");
         }
         Ok(cancelled)
