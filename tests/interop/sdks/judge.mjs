@@ -94,13 +94,6 @@ const judges = {
         body, { ...own, ...fields }, secret);
     },
   },
-  cashfree: {
-    verify: throwing(({ body, secret, fields }) => {
-      const { Cashfree, CFEnvironment } = load("cashfree-pg");
-      new Cashfree(CFEnvironment.SANDBOX, "id", secret).PGVerifyWebhookSignature(
-        fields["x-webhook-signature"], body, fields["x-webhook-timestamp"]);
-    }),
-  },
   clerk: {
     verify: throwing(({ body, secret, fields }) => {
       const request = new Request("https://hooks.example.com/in", { method: "POST", headers: fields, body });
@@ -126,12 +119,6 @@ const judges = {
     verify: throwing(({ body, secret, fields }) => {
       const EasyPost = load("@easypost/api");
       new EasyPost("key").Utils.validateWebhook(Buffer.from(body), fields, secret);
-    }),
-  },
-  elevenlabs: {
-    verify: throwing(({ body, secret, fields }) => {
-      const { WebhooksClient } = load("@elevenlabs/elevenlabs-js/wrapper/webhooks");
-      return new WebhooksClient({}).constructEvent(body, fields["elevenlabs-signature"], secret);
     }),
   },
   github: {
