@@ -1,13 +1,12 @@
 //! Captured requests over real sockets: what `capture = true` on a route keeps of refused requests, and what it never keeps.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::support::admin;
 use crate::support::http2::Http2;
 use crate::support::upstream::Oracle;
 use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Setup, Upstream, gateway, post, unsigned};
@@ -21,14 +20,8 @@ fn start(setup: Setup, upstream: &Upstream, lines: &str) -> Gateway {
 }
 
 fn get(gateway: &Gateway, target: &str) -> (u16, Value) {
-    let address = gateway.admin();
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-        .write_all(format!("GET /api/v1/requests{target} HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes())
-        .unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    let answer = admin::ask(gateway.admin(), "GET", &format!("/api/v1/requests{target}"), "", "");
+    let text = String::from_utf8(answer).unwrap();
     let (head, content) = text.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(content).unwrap())
 }

@@ -1,7 +1,7 @@
 //! The console over real sockets: who may ask, from where, and what a page never does.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::Command;
 
 use hookgate::queue::event::AttemptOutcome;
@@ -9,6 +9,7 @@ use hookgate::queue::memory_store::Memory;
 use hookgate::queue::store::{DeadCause, Next};
 use serde_json::Value;
 
+use crate::support::admin;
 use crate::support::event::event;
 use crate::support::gateway::{OPERATOR, VIEWER};
 use crate::support::shelf::{Shelf, complete, put};
@@ -53,15 +54,7 @@ impl Answer {
 }
 
 pub(crate) fn ask(address: SocketAddr, method: &str, target: &str, lines: &str, content: &str) -> Answer {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let host = if lines.contains("host:") { String::new() } else { format!("host: {address}\r\n") };
-    let length = content.len();
-    let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}content-length: {length}\r\n\r\n");
-    stream.write_all(format!("{head}{content}").as_bytes()).unwrap();
-    let mut text = Vec::new();
-    stream.read_to_end(&mut text).unwrap();
-    Answer::read(&text)
+    Answer::read(&admin::ask(address, method, target, lines, content))
 }
 
 /// A browser with a session.
@@ -634,10 +627,7 @@ fn the_stream_is_only_for_pages_of_the_console() {
     ] {
         assert_eq!(ask(gateway.admin(), "GET", "/live/stream", &lines, "").status, want, "{lines}");
     }
-    let mut stream = TcpStream::connect_timeout(&gateway.admin(), PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = format!("GET /live/stream HTTP/1.1\r\nhost: {}\r\n{cookie}{SAME}\r\n", gateway.admin());
-    stream.write_all(head.as_bytes()).unwrap();
+    let mut stream = admin::send(gateway.admin(), "GET", "/live/stream", &format!("{cookie}{SAME}"), "");
     let mut read = String::new();
     let mut read_until = |want: &str| {
         let mut piece = [0; 4096];

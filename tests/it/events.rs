@@ -3,8 +3,7 @@
 mod command;
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Read as _;
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -15,6 +14,7 @@ use hookgate::queue::memory_store::Memory;
 use hookgate::queue::store::{DeadCause, Destination, Filter, Next, Reader as _};
 use serde_json::{Value, json};
 
+use crate::support::admin;
 use crate::support::event::{event, route};
 use crate::support::gateway::{OPERATOR, VIEWER};
 use crate::support::shelf::{Shelf, complete, put};
@@ -43,15 +43,7 @@ impl Answer {
 }
 
 fn ask(gateway: &Gateway, method: &str, target: &str, lines: &str, content: &str) -> Answer {
-    let address = gateway.admin();
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let host = if lines.contains("host:") { String::new() } else { format!("host: {address}\r\n") };
-    let length = content.len();
-    let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}content-length: {length}\r\n\r\n");
-    stream.write_all(format!("{head}{content}").as_bytes()).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    let text = String::from_utf8(admin::ask(gateway.admin(), method, target, lines, content)).unwrap();
     let (head, text) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let head = head.to_ascii_lowercase();
@@ -448,9 +440,7 @@ fn exports_are_few_at_a_time() {
     // These clients do not read.
     let held: Vec<_> = (0..2)
         .map(|_| {
-            let mut stream = TcpStream::connect_timeout(&gateway.admin(), PATIENCE).unwrap();
-            let head = format!("GET /api/v1/events/export HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.admin());
-            stream.write_all(head.as_bytes()).unwrap();
+            let mut stream = admin::send(gateway.admin(), "GET", "/api/v1/events/export", "", "");
             let mut first = [0; 1];
             stream.read_exact(&mut first).unwrap();
             stream

@@ -1,10 +1,11 @@
 //! Recent requests over the admin listener: a page of them, and the stream.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
 
 use serde_json::Value;
 
+use crate::support::admin;
 use crate::support::gateway::{OPERATOR, VIEWER};
 use crate::support::{Client, FIXTURE, Gateway, PATIENCE, SECRET_NAME, Upstream, gateway, post, unsigned};
 
@@ -12,13 +13,7 @@ const PATH: &str = "/webhook/{name}";
 
 /// Sends a GET of the API, with further lines in its head.
 fn send(gateway: &Gateway, target: &str, lines: &str) -> TcpStream {
-    let address = gateway.admin();
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let host = if lines.contains("host:") { String::new() } else { format!("host: {address}\r\n") };
-    let head = format!("GET /api/v1/requests{target} HTTP/1.1\r\n{host}{lines}\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    stream
+    admin::send(gateway.admin(), "GET", &format!("/api/v1/requests{target}"), lines, "")
 }
 
 /// The status code and the document of an answer.

@@ -1,6 +1,7 @@
 //! Test support: a gateway on its own port, a scripted upstream, a client that writes raw bytes.
 
 pub(crate) mod acme_authority;
+pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod deliveries;
 pub(crate) mod event;
