@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::algorithm::Algorithm;
-use super::fields::Fields;
 use super::scheme::Scheme;
+use super::signable::Fields;
 use super::verifier::Verifier;
 
 /// The most signatures of a route.

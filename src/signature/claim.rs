@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use super::borders;
 use super::field::{MOST_TAGS, MisreadField, Reading};
-use super::fields::Fields;
 use super::form;
 use super::jwt::{self, Unfit};
 use super::mac::Running;
 use super::public_url::PublicUrls;
 use super::scheme::Scheme;
+use super::signable::Fields;
 use super::signed_url::{self, SignedUrl};
 use super::spelling;
 use super::tag::Tags;

@@ -73,8 +73,8 @@ impl Verifier {
 mod tests {
     use super::*;
     use crate::signature::claim::Context;
-    use crate::signature::fields::Fields;
     use crate::signature::secret::{Key, Secret};
+    use crate::signature::signable::Fields;
     use crate::signature::verification::Unverified;
     use std::time::Duration;
 

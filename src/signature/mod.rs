@@ -37,11 +37,11 @@ pub mod window;
 mod borders;
 mod content_time;
 mod deliverable;
-mod fields;
 mod jwt;
 mod permit;
 mod presets;
 mod public_key;
+mod signable;
 mod signed_url;
 mod spelling;
 mod tag;
@@ -50,8 +50,8 @@ mod verifier;
 
 pub use claim::{Claim, ClaimError, Context};
 pub use deliverable::{Deliverable, Mode, ObservedRequest};
-pub use fields::{Fields, Signable};
 pub use permit::Permit;
+pub use signable::{Fields, Signable};
 pub use verification::{AuthenticRequest, Check, Mismatch, Stepped, Unverified, Verification};
 pub use verifier::Verifier;
 

@@ -13,8 +13,8 @@ use std::fmt;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::challenge::{Answer, LARGEST, Value};
-use super::fields::Fields;
 use super::form;
+use super::signable::Fields;
 
 /// An unsigned request with which a sender sets a webhook up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::claim::{Context, Signed};
-use super::fields::Fields;
 use super::form::{self, Form};
 use super::jwt;
 use super::public_key;
+use super::signable::Fields;
 use super::signed_url;
 use super::tag::{Tag, Tags};
 use super::template::Body;

@@ -7,9 +7,9 @@ use bytes::buf::Limit;
 use bytes::{BufMut, Bytes};
 
 use super::claim::{Claim, ClaimError, Context};
-use super::fields::Signable;
 use super::mac::Running;
 use super::public_url::PublicUrls;
+use super::signable::Signable;
 use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
 use crate::signature::secret_trial::{Trial, Tried};

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use super::challenge::Answers;
 use super::claim::{self, Claim, ClaimError, Context};
-use super::fields::Fields;
 use super::mac::{BadKey, Keyed, Running};
 use super::private_key::PrivateKey;
 use super::scheme::Scheme;
 use super::secret::{Key, Secret};
+use super::signable::Fields;
 use crate::diagnosis::causes::cause::KeyChange;
 
 /// Verifies the signatures of one sender: a scheme with secrets, any of which may verify a request.

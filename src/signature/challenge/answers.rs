@@ -3,10 +3,10 @@
 use super::{Answer, Answers, WrongToken};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::claim::Context;
-use crate::signature::fields::Fields;
 use crate::signature::form;
 use crate::signature::mac::Keyed;
 use crate::signature::secret::Key;
+use crate::signature::signable::Fields;
 use crate::signature::tag::Tag;
 use crate::signature::verification::AuthenticRequest;
 use crate::signature::verifier::Verifier;

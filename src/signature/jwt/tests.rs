@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::signature::claim::{ClaimError, Context};
-use crate::signature::fields::Fields;
 use crate::signature::private_key::PrivateKey;
 use crate::signature::secret::{Key, Secret};
 use crate::signature::sign::Stamp;
+use crate::signature::signable::Fields;
 use crate::signature::verifier::Verifier;
 
 const CONTENT: &[u8] = b"{\"id\":1}";

@@ -5,9 +5,9 @@ use std::fmt;
 use super::Setup;
 use crate::signature::challenge::{Answer, Answers};
 use crate::signature::claim::Context;
-use crate::signature::fields::Fields;
 use crate::signature::form;
 use crate::signature::permit::Permit;
+use crate::signature::signable::Fields;
 use crate::signature::verifier::Verifier;
 
 /// How a set-up request is handled.
