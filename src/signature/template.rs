@@ -6,12 +6,17 @@
 //! contain the text that follows it in the template. Of two parts with nothing between them, at most one can
 //! have any length.
 
+mod error;
+mod part;
+mod part_borders;
+
 use std::ops::Range;
 
+pub use self::error::{TemplateError, TemplateFault};
+pub use self::part::{Body, DigestClaim, PARTS, Part};
+use self::part::{Piece, variable};
+use self::part_borders::{ends, is_unclear_url, seams};
 use super::borders::{self, MeetsUrl};
-use super::field::Encoding;
-#[cfg(doc)]
-use super::form::Form;
 use super::named_fields;
 
 /// The template of a signed text: the content, and the parts before and after it.
@@ -22,63 +27,6 @@ pub struct Template {
     body: Body,
     after: Vec<Part>,
     meets_url: MeetsUrl,
-}
-
-/// The form in which the content is signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// `{body}`: the content, unchanged.
-    Whole,
-    /// `{form}`: the content as a form, with decoded names and values, sorted and joined (see [`Form`]).
-    Form,
-    /// `{digest:NAME}`: only the content's SHA-256. The signed query has it under this name, in hexadecimal.
-    Digest(String),
-    /// `{sha256:ENCODING}`: the content's SHA-256, as a text in this encoding.
-    Sha256(Encoding),
-    /// `{jwt:NAME}`: only a JWT, whose claim of this name has the content's SHA-256. Nothing else is signed.
-    Jwt(DigestClaim),
-}
-
-/// The claim of a JWT that has the content's SHA-256.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DigestClaim {
-    /// The name of the claim.
-    pub name: String,
-    /// The encoding of the digest.
-    pub encoding: Encoding,
-}
-
-/// A part of the signed text besides the content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Literal text.
-    Literal(String),
-    /// `{timestamp}`
-    Timestamp,
-    /// `{id}`
-    Id,
-    /// `{method}`
-    Method,
-    /// `{path}`: the request target without its query.
-    Path,
-    /// `{query}`: the query of the request target, without `?`.
-    Query,
-    /// `{url}`: the public origin and the request target.
-    Url,
-    /// `{url:decoded}`: the URL, after the percent-encodings that HubSpot decodes are decoded.
-    UrlDecoded,
-    /// `{url:variants}`: the URL with or without its port, and with or without some percent-encodings in its
-    /// query, as Twilio may sign it.
-    UrlVariants,
-    /// `{header:x}`: the value of the field with this lower-case name.
-    Field(String),
-    /// `{header:x:any}`: like `{header:x}`, but the value may have the character that follows it. The content
-    /// then begins as a JSON object or array.
-    AnyField(String),
-    /// `{names}`: the list of field names in the signature field.
-    Names,
-    /// `{values}`: the values of these fields, joined by the character that follows.
-    Values,
 }
 
 /// The values of a template's parts in one request.
@@ -259,236 +207,7 @@ fn literal(part: Option<&Part>) -> Option<&[u8]> {
     }
 }
 
-/// Whether there is a URL among these parts, which lead away from the content, and nothing before it that no URL
-/// has.
-fn is_unclear_url<'p>(parts: impl Iterator<Item = &'p Part>) -> bool {
-    let mut near: Option<&Part> = None;
-    for part in parts {
-        let is_clear = match (part, near) {
-            // A query has none of the character that follows it, and a path has no `?`.
-            (Part::Query, Some(Part::Literal(_))) => true,
-            (Part::Path, Some(Part::Literal(text))) => text.starts_with('?'),
-            _ => false,
-        };
-        if part.is_of_url() && !is_clear {
-            return true;
-        }
-        if !part.could_be_of_url() {
-            return false;
-        }
-        near = Some(part);
-    }
-    false
-}
-
-impl Part {
-    /// Whether the sender chooses the text and the length of this part.
-    fn is_open(&self) -> bool {
-        matches!(
-            self,
-            Self::Id | Self::Field(_) | Self::AnyField(_) | Self::Query | Self::Names | Self::Values
-        )
-    }
-
-    /// Whether the part may have the character that follows it.
-    fn may_have_its_end(&self) -> bool {
-        matches!(self, Self::AnyField(_) | Self::Values)
-    }
-
-    /// Whether this part is a URL, or the end of a URL.
-    pub(crate) fn is_of_url(&self) -> bool {
-        self.is_url() || matches!(self, Self::Path | Self::Query)
-    }
-
-    /// Whether every byte of this part could be one of a URL beside it.
-    fn could_be_of_url(&self) -> bool {
-        match self {
-            Self::Literal(text) => text.bytes().all(borders::is_uri_byte),
-            Self::Timestamp
-            | Self::Id
-            | Self::Method
-            | Self::Path
-            | Self::Query
-            | Self::Url
-            | Self::UrlDecoded
-            | Self::UrlVariants
-            | Self::Field(_)
-            | Self::AnyField(_)
-            | Self::Names
-            | Self::Values => true,
-        }
-    }
-
-    /// Whether this part is a URL with its origin.
-    fn is_url(&self) -> bool {
-        matches!(self, Self::Url | Self::UrlDecoded | Self::UrlVariants)
-    }
-
-    /// Whether the text of this part, or the route, determines where the part ends.
-    fn is_closed(&self) -> bool {
-        matches!(self, Self::Literal(_) | Self::Timestamp | Self::Method)
-    }
-}
-
-/// A part of a template, or the content.
-enum Piece {
-    Part(Part),
-    Body(Body),
-}
-
-/// Parses one variable, with its braces.
-fn variable(text: &str) -> Result<Piece, TemplateFault> {
-    let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
-    // A name with only these characters has only one spelling in a query.
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let fine = |name: &str| !name.is_empty() && name.bytes().all(plain);
-    if let Some(name) = name.strip_prefix("digest:") {
-        return match fine(name) {
-            true => Ok(Piece::Body(Body::Digest(name.to_owned()))),
-            false => Err(TemplateFault::Unknown),
-        };
-    }
-    if let Some(encoding) = name.strip_prefix("sha256:") {
-        let known = Encoding::ALL.into_iter().find(|(known, _)| *known == encoding);
-        return known.map(|(_, known)| Piece::Body(Body::Sha256(known))).ok_or(TemplateFault::Unknown);
-    }
-    if let Some(claim) = name.strip_prefix("jwt:") {
-        let (name, encoding) = claim.split_once(':').unwrap_or((claim, Encoding::Hex.name()));
-        let encoding = Encoding::ALL.into_iter().find(|(known, _)| *known == encoding);
-        return match encoding {
-            Some((_, encoding)) if fine(name) => {
-                Ok(Piece::Body(Body::Jwt(DigestClaim { name: name.to_owned(), encoding })))
-            }
-            Some(_) | None => Err(TemplateFault::Unknown),
-        };
-    }
-    Ok(Piece::Part(match name {
-        "body" => return Ok(Piece::Body(Body::Whole)),
-        "form" => return Ok(Piece::Body(Body::Form)),
-        "timestamp" => Part::Timestamp,
-        "id" => Part::Id,
-        "method" => Part::Method,
-        "path" => Part::Path,
-        "query" => Part::Query,
-        "url" => Part::Url,
-        "url:decoded" => Part::UrlDecoded,
-        "url:variants" => Part::UrlVariants,
-        "names" => Part::Names,
-        "values" => Part::Values,
-        _ => {
-            let name = name.strip_prefix("header:").ok_or(TemplateFault::Unknown)?;
-            let any = name.strip_suffix(":any");
-            let field =
-                http::HeaderName::try_from(any.unwrap_or(name)).map_err(|_bad| TemplateFault::Unknown)?;
-            let field = field.as_str().to_owned();
-            if any.is_some() { Part::AnyField(field) } else { Part::Field(field) }
-        }
-    }))
-}
-
-/// Refuses two neighbouring pieces if the end of the first is ambiguous.
-fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
-    for pair in pieces.windows(2) {
-        let [(_, first), (at, second)] = pair else { continue };
-        let open = |piece: &Piece| matches!(piece, Piece::Part(part) if part.is_open());
-        let closed = |piece: &Piece| matches!(piece, Piece::Part(part) if part.is_closed());
-        if (open(first) && !closed(second)) || (open(second) && !closed(first)) {
-            return Err(TemplateError { at: at.clone(), fault: TemplateFault::NothingBetween });
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a part that may have the character that follows it, unless a literal and the unchanged content
-/// follow.
-fn ends(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
-    for (index, (at, piece)) in pieces.iter().enumerate() {
-        if !matches!(piece, Piece::Part(part) if part.may_have_its_end()) {
-            continue;
-        }
-        let behind = pieces.get(index.saturating_add(1)..).unwrap_or_default();
-        let is_clear =
-            matches!(behind, [(_, Piece::Part(Part::Literal(_))), (_, Piece::Body(Body::Whole)), ..]);
-        if !is_clear {
-            return Err(TemplateError { at: at.clone(), fault: TemplateFault::EndUnclear });
-        }
-    }
-    urls(pieces)
-}
-
-/// Refuses a URL before a part that the sender chooses, unless a text stands between them that no URL has.
-fn urls(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
-    for (index, (at, piece)) in pieces.iter().enumerate() {
-        let Piece::Part(url @ (Part::Url | Part::UrlDecoded | Part::UrlVariants | Part::Path)) = piece else {
-            continue;
-        };
-        let behind = pieces.get(index.saturating_add(1)..).unwrap_or_default();
-        for (number, (_, piece)) in behind.iter().enumerate() {
-            match piece {
-                // A path has no `?`.
-                Piece::Part(Part::Literal(text))
-                    if *url == Part::Path && number == 0 && text.starts_with('?') =>
-                {
-                    break;
-                }
-                Piece::Part(part) if !part.could_be_of_url() => break,
-                Piece::Part(part) if part.is_open() => {
-                    return Err(TemplateError { at: at.clone(), fault: TemplateFault::EndUnclear });
-                }
-                Piece::Part(_) => {}
-                Piece::Body(_) => break,
-            }
-        }
-    }
-    Ok(())
-}
-
-/// An error in a template, and its place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}")]
-pub struct TemplateError {
-    /// The place in the text, in bytes.
-    pub at: Range<usize>,
-    /// The kind of error.
-    pub fault: TemplateFault,
-}
-
-/// The kinds of errors in a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateFault {
-    /// There is no `{body}`. Then any content would verify.
-    #[error("without `{{body}}`, any content at all would verify")]
-    NoBody,
-    /// There is a second `{body}`.
-    #[error("the content is signed once")]
-    SecondBody,
-    /// A brace has no counterpart.
-    #[error("this brace has no partner")]
-    Brace,
-    /// No part has this name.
-    #[error("there is no such part")]
-    Unknown,
-    /// Two parts can have any length, and nothing stands between them.
-    #[error("nothing stands between these parts, so a forger could move the border between them")]
-    NothingBetween,
-    /// A value that may have the character that follows it is not directly before the content.
-    #[error(
-        "a value that may have the text behind it must be the last before `{{body}}`, with a text between them: else a forger could move its end"
-    )]
-    EndUnclear,
-    /// The query that has the content's digest is not signed.
-    #[error("the query with the digest is not signed, so any content would verify")]
-    DigestUnsigned,
-    /// There are other parts beside the JWT. The JWT is all that is signed.
-    #[error("a JWT is all that is signed, so nothing else can stand here")]
-    NotAlone,
-}
-
 const BODY: &str = "{body}";
-
-/// The variables of a template, as a text for people.
-pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`, `{sha256:hex}`, `{jwt:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
-     `{url:decoded}`, `{url:variants}`, `{header:NAME}`, `{header:NAME:any}`, `{names}`, `{values}`";
 
 #[cfg(test)]
 mod tests {
