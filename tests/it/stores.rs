@@ -28,6 +28,12 @@ use tempfile::TempDir;
 use self::postgres::Database;
 use crate::support::event::{Make, attempt, route};
 
+/// A folder in memory, if the machine has such a file system. It is for tests of what the files contain: waiting for a disk at
+/// each commit was most of their time.
+fn folder_in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_none| tempfile::tempdir()).unwrap()
+}
+
 /// The place of a store while it is not open.
 enum Place {
     File(TempDir),
@@ -37,7 +43,7 @@ enum Place {
 
 impl Place {
     fn file() -> Self {
-        Self::File(tempfile::tempdir().unwrap())
+        Self::File(folder_in_memory())
     }
 
     fn memory() -> Self {

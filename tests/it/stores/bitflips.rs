@@ -13,7 +13,7 @@ use hookgate::queue::store::{
 };
 use hookgate::queue::time::Time;
 
-use super::{Place, main};
+use super::{Place, folder_in_memory, main};
 use crate::support::event::event;
 
 const PAGE: usize = 4096;
@@ -32,7 +32,7 @@ struct Original {
 }
 
 fn original(has_log: bool) -> Original {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let path = folder.path().join("events.db");
     let place = Place::File(folder);
     let mut opened = place.open();
@@ -167,7 +167,7 @@ fn no_flipped_bit_alters_what_is_delivered() {
         usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
     };
     let originals = [original(true), original(false)];
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let mut figures: BTreeMap<(&str, Found), u64> = BTreeMap::new();
     for number in 0..count {
         // A quarter of the flips each: in a log, in the file beside it, in a file that has everything, and in what leads to

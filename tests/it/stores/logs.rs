@@ -8,6 +8,7 @@ use hookgate::queue::sqlite::{LogDamage, OwnerLock, Sqlite};
 use hookgate::queue::store::{Batch, Check, Store as _};
 use hookgate::queue::time::Time;
 
+use super::folder_in_memory;
 use crate::support::event::event;
 
 const SECTOR: usize = 512;
@@ -23,7 +24,7 @@ fn files(folder: &Path) -> Files {
 
 /// The files before and after each commit of a store whose log goes through several rounds.
 fn commits() -> Vec<(Files, Files)> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let lock = Arc::new(OwnerLock::take(&folder.path().join("events.db")).unwrap());
     let mut store = Sqlite::open(&lock, Check::No).unwrap();
     let mut all = Vec::new();
@@ -41,7 +42,7 @@ fn commits() -> Vec<(Files, Files)> {
 }
 
 fn damage([database, log, lock]: &Files) -> Option<LogDamage> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     for (name, bytes) in NAMES.iter().zip([database, log, lock]) {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
