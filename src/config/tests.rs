@@ -267,7 +267,8 @@ impl Slip {
 #[test]
 fn no_credential_of_a_url_is_in_any_rendering() {
     // The comments, which are most of the text, only make each reading slower.
-    let example: String = EXAMPLE.split_inclusive('\n').filter(|line| !line.starts_with(['#', '\n'])).collect();
+    let example: String =
+        EXAMPLE.split_inclusive('\n').filter(|line| !line.starts_with(['#', '\n'])).collect();
     let mut places = Vec::new();
     let mut at = 0;
     for line in example.split_inclusive('\n') {
