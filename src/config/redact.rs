@@ -160,8 +160,8 @@ impl Place {
             (Self::Elsewhere, "schemes") => Self::Schemes,
             (
                 Self::Elsewhere,
-                "timestamp" | "tolerance" | "proxy_protocol" | "client_address" | "certificates"
-                | "client_certificate" | "acme",
+                "timestamp" | "named_fields" | "tolerance" | "proxy_protocol" | "client_address"
+                | "certificates" | "client_certificate" | "acme",
             )
             | (Self::Schemes, _) => Self::Elsewhere,
             (Self::Elsewhere, key) if key_description::has(keys::ROOT, key) => Self::Elsewhere,

@@ -37,6 +37,27 @@ struct Token {
     digest: Zeroizing<[u8; 32]>,
 }
 
+/// A value that two keys have in common if their bytes are the same, whatever their algorithms are. It is a
+/// digest, and is as secret as the key.
+pub(super) struct Fingerprint(Zeroizing<[u8; 32]>);
+
+impl Fingerprint {
+    pub(super) fn of(key: &Key) -> Self {
+        Self(Zeroizing::new(Sha256::digest(key.expose()).into()))
+    }
+
+    /// Whether both keys are the same, compared in constant time.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&*other.0).into()
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Fingerprint")
+    }
+}
+
 /// The check of one request's content, under way.
 pub struct Running(Progress);
 
@@ -373,6 +394,14 @@ mod tests {
         let small = "30819f300d06092a864886f70d010101050003818d0030818902818100d670ab8bef2a145eaed53bac4a62753cfdb6d03ba76733e2a9cc36607cbf6dd2a5546672f572931003de7674aa279b3544ead9c4011701bab9079e85747568d443e77d111a993c7b05458119c0f248af8058ef6cd006af0fb2b407debd1e774af73bb381a57e9af4c8c0dda402d2909afac7df5dbb6350d200f04b36efe4b1f70203010001";
         for bad in [&hex::decode(small).unwrap(), &bare[1..], &info[..40], b""] {
             assert_eq!(Keyed::new(Algorithm::RsaSha256, &key(bad)).err(), Some(BadKey));
+        }
+        // The exponents 0, 1, 2 and 65536. With 1, every padded digest would be its own signature.
+        for exponent in ["020100", "020101", "020102", "0203010000"] {
+            let exponent = hex::decode(exponent).unwrap();
+            let mut numbers = [&hex::decode("02820101").unwrap()[..], &[0], &modulus, &exponent].concat();
+            let len = u16::try_from(numbers.len()).unwrap().to_be_bytes();
+            numbers.splice(..0, [0x30, 0x82, len[0], len[1]]);
+            assert_eq!(Keyed::new(Algorithm::RsaSha256, &key(&numbers)).err(), Some(BadKey), "{exponent:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::challenge::Answers;
 use super::claim::{self, Claim, ClaimError, Context};
-use super::mac::{BadKey, Keyed, Running};
+use super::mac::{BadKey, Fingerprint, Keyed, Running};
 use super::private_key::PrivateKey;
 use super::scheme::Scheme;
 use super::secret::{Key, Secret};
@@ -31,6 +31,8 @@ pub struct Verifier {
 pub(crate) struct KeyedSecret {
     pub(crate) name: Arc<str>,
     pub(super) mac: Keyed,
+    /// Tells whether another key has the same bytes.
+    pub(super) fingerprint: Fingerprint,
     pub(super) not_after: Option<SystemTime>,
 }
 
@@ -44,7 +46,8 @@ impl Verifier {
         let scheme = scheme.into();
         let keyed = secrets.into_iter().map(|secret| {
             let mac = Keyed::new(scheme.algorithm, &secret.key)?;
-            Ok(KeyedSecret { name: secret.name, mac, not_after: secret.not_after })
+            let fingerprint = Fingerprint::of(&secret.key);
+            Ok(KeyedSecret { name: secret.name, mac, fingerprint, not_after: secret.not_after })
         });
         let keys = keyed.collect::<Result<_, _>>()?;
         Ok(Self {

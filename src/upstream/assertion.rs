@@ -62,6 +62,12 @@ impl Assertion {
         })
     }
 
+    /// The assertions of a route that also has this scheme.
+    #[must_use]
+    pub fn beside(self, scheme: &Scheme) -> Self {
+        Self { takes_field: self.takes_field || takes_field_of(scheme), ..self }
+    }
+
     /// The head of a verified request with the gateway's assertion. `event` is the id that the gateway has given to
     /// the event. `room` is the memory that the caller needs behind the head.
     #[must_use]

@@ -68,6 +68,7 @@ impl ForwardOptions {
             let secrets = other.secret_names().map(|name| (Arc::clone(name), scheme.name.clone()));
             options.other_schemes.extend(secrets);
             options.kept.extend(Self::new(forward, scheme).kept);
+            options.assertion = options.assertion.map(|assertion| assertion.beside(scheme));
         }
         options
     }

@@ -172,3 +172,11 @@ fn a_broken_file_still_shows_public_values() {
         assert_eq!(shown(&format!("{line}\n=")), format!("{want}\n="));
     }
 }
+
+/// In `named_fields`, `key` is the name of a list, as in `timestamp`. Elsewhere it may be a secret.
+#[test]
+fn the_name_under_which_a_signature_names_fields_is_shown() {
+    let text = "[schemes.acme]\nnamed_fields = { key = \"h\", fields = [\"x-event-type\"], any = \"x-event-type\" }\n";
+    assert_eq!(shown(text), text);
+    assert_eq!(shown("[forward]\nassertion = { key = \"h\" }\n"), "[forward]\nassertion = { key = \"*\" }\n");
+}

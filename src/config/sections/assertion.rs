@@ -301,6 +301,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_a_senders_secret_is_refused_whatever_the_sender_signs_with() {
+        for scheme in ["propify", "vercel", "terraform", "gitlab"] {
+            let text = format!(
+                "[forward]\nassertion = {{ key = {{ env = \"KEY\" }} }}\n[[routes]]\npath = \"/\"\n\
+                 upstream = \"http://127.0.0.1:3000\"\n\
+                 signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"OTHER\" }}, {{ env = \"SAME\" }}] }}\n"
+            );
+            let environment = Fixed::new(NonZeroUsize::MIN)
+                .with_variable("OTHER", "an own secret of the sender: 0001")
+                .with_variable("SAME", "0123456789abcdef0123456789abcdef")
+                .with_variable("KEY", "0123456789abcdef0123456789abcdef");
+            let read = read("gateway.toml", &text, &environment, SystemTime::UNIX_EPOCH);
+            let codes: Vec<_> = read.err().iter().flat_map(Report::errors).map(|one| one.code).collect();
+            assert_eq!(codes, ["duplicate_secret"], "{scheme}");
+        }
+    }
+
+    #[test]
     fn a_weak_key_and_a_sender_that_gives_way_are_warned_about() {
         let warnings = |assertion: &str, scheme: &str| {
             let report = loaded(assertion, scheme).unwrap().report;

@@ -6,9 +6,12 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::signature::Verifier;
 use crate::signature::message_signature::{MessageKey, signature_base};
 use crate::signature::scheme::PRESETS;
 use crate::signature::secret::Key;
+use crate::signature::secret::Secret;
+use crate::upstream::request::ForwardOptions;
 
 const CONTENT: &[u8] = b"{\"id\":1}";
 
@@ -300,4 +303,22 @@ proptest! {
         let others = |head: &str| lines(head, &["x-a", "host", "content-length"]).join("\n");
         prop_assert_eq!(others(&out), others(&head("/hook", &text)));
     }
+}
+
+#[test]
+fn a_further_scheme_of_the_route_that_signs_in_the_field_of_the_assertion_gives_way_to_it() {
+    let taking = PRESETS.iter().find(|scheme| takes_field_of(scheme)).unwrap();
+    let secret = |text: &str| Secret { name: text.into(), key: Key::new(text.into()), not_after: None };
+    let other = Verifier::new(taking.clone(), vec![secret("b")]).unwrap();
+    let verifier = Verifier::new(scheme("propify").clone(), vec![secret("a")]).unwrap();
+    let verifier = verifier.before(vec![Arc::new(other)]);
+    let key = MessageKey::hmac(&Key::new(vec![7; 32])).unwrap();
+    let signer = Signer { key, key_id: "k1".to_owned(), valid_for: Duration::from_secs(300) };
+    let forward = config::Forward { assertion: Some(Arc::new(signer)), ..config::Forward::default() };
+    let assertion = ForwardOptions::of_route(&forward, &verifier).assertion.unwrap();
+    // Fields that look like another message signature. A route without such a scheme keeps them.
+    let sent = head("/hook", "signature-input: a=(\"@method\")\r\nsignature: a=:AA==:\r\n");
+    assert_eq!(lines(&signed(&assertion, &sent), &FIELDS[..2]), usual("/hook"));
+    let alone = ForwardOptions::new(&forward, scheme("propify")).assertion.unwrap();
+    assert_ne!(lines(&signed(&alone, &sent), &FIELDS[..2]), usual("/hook"));
 }
