@@ -179,7 +179,8 @@ fn is_doubtful(report: &Report) -> bool {
 /// One line about a good configuration. `doubts` is the number of warnings about the store's server.
 fn summary(file: &ConfigFile, loaded: &Loaded, doubts: usize) -> String {
     let Loaded { config, report } = loaded;
-    let mut upstreams: Vec<_> = config.routes.iter().map(|route| route.upstream.origin.to_string()).collect();
+    let mut upstreams: Vec<_> =
+        config.routes.iter().flat_map(|route| route.upstream.origins()).map(ToString::to_string).collect();
     upstreams.sort_unstable();
     upstreams.dedup();
     let listen: Vec<_> = config.listen().map(ToString::to_string).collect();

@@ -32,7 +32,7 @@ fn row(route: &Route) -> [String; 8] {
         secrets(route).join(", "),
         methods.join(", "),
         write_size(route.max_body),
-        route.upstream.origin.to_string(),
+        origins(route).join(", "),
         match route.delivery.mode {
             DeliveryMode::Direct => mode(route.mode).to_owned(),
             DeliveryMode::Fallback | DeliveryMode::Queue => {
@@ -56,10 +56,17 @@ fn document(route: &Route) -> Value {
         "secrets": secrets(route),
         "methods": methods,
         "max_body": route.max_body,
-        "upstream": route.upstream.origin.to_string(),
+        "upstream": match origins(route) {
+            one if one.len() == 1 => json!(one.concat()),
+            several => json!(several),
+        },
         "mode": mode(route.mode),
         "delivery": delivery(route),
     })
+}
+
+fn origins(route: &Route) -> Vec<String> {
+    route.upstream.origins().map(ToString::to_string).collect()
 }
 
 fn secrets(route: &Route) -> Vec<&str> {

@@ -475,9 +475,10 @@ pub(super) const ROUTE: &[Key] = &[
     Key::new("path", Value::Text(PATH))
         .required()
         .about("The path, compared byte for byte as received: /exact, /any/{name}, /all/{*rest}."),
-    Key::new("upstream", ORIGIN)
+    Key::new("upstream", Value::Either(&[ORIGIN, Value::List { of: &ORIGIN, empty: false }]))
         .required()
-        .about("The app: http://host:port or https://host without a path, or unix:/path."),
+        .about("The app: http://host:port or https://host without a path, or unix:/path. Of a list, the first that can be \
+             connected to gets the request."),
     Key::new("model", Value::Text("."))
         .about("The signed model of the events that the route accepts. Others: 403, model_mismatch."),
     Key::new("require", Value::Named { name: "^/", value: &Value::Text("") })

@@ -556,6 +556,8 @@ impl Default for Retry {
 pub struct Upstream {
     /// The upstream's origin.
     pub origin: Origin,
+    /// Further origins of the same app. Each is used while none before it can be connected to.
+    pub backups: Vec<Backup>,
     /// How long establishing a connection may take.
     pub connect_timeout: Duration,
     /// The time limit for three waits: from the last byte of the request to the head of the response; for
@@ -568,4 +570,31 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// How it is reached over TLS, if it is: its origin is an `https://` URL.
     pub tls: Option<Connector>,
+}
+
+/// A further origin of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Backup {
+    /// The origin.
+    pub origin: Origin,
+    /// How it is reached over TLS, if it is.
+    pub tls: Option<Connector>,
+}
+
+impl Upstream {
+    /// The origins, in the order in which they are tried.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.origin).chain(self.backups.iter().map(|backup| &backup.origin))
+    }
+
+    /// Each origin as an upstream of its own, in the order in which they are tried.
+    pub fn alone(&self) -> impl Iterator<Item = Self> {
+        let first = Backup { origin: self.origin.clone(), tls: self.tls.clone() };
+        std::iter::once(first).chain(self.backups.iter().cloned()).map(|Backup { origin, tls }| Self {
+            origin,
+            tls,
+            backups: Vec::new(),
+            ..*self
+        })
+    }
 }

@@ -10,7 +10,7 @@ use std::io;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tracing::{error, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Upstream};
 use crate::telemetry;
 
 /// The descriptors that are not for connections: listeners, event queues, standard streams, and a secret's
@@ -140,10 +140,15 @@ pub fn descriptors_needed(config: &Config) -> u64 {
         reason = "a connector's hash and equality are those of digests, which never change"
     )]
     let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
-    let idle: usize = upstreams.iter().map(|upstream| upstream.max_idle).fold(0, usize::saturating_add);
+    let idle: usize = upstreams.iter().map(|upstream| idle(upstream, 0)).fold(0, usize::saturating_add);
     let all = config.server.max_connections.get().saturating_add(idle).saturating_add(listening(config));
     let all = all.saturating_add(if config.queue.is_some() { of_deliveries(config) } else { 0 });
     u64::try_from(all).unwrap_or(u64::MAX).saturating_add(SPARE_DESCRIPTORS)
+}
+
+/// The most connections to all origins of an upstream, if `used` of them are in use.
+fn idle(upstream: &Upstream, used: usize) -> usize {
+    upstream.max_idle.max(used).saturating_mul(upstream.origins().count())
 }
 
 /// The descriptors of the delivery thread: a connection for each delivery that may be under way. Idle
@@ -153,7 +158,7 @@ fn of_deliveries(config: &Config) -> usize {
         let copies = route.delivery.copies.iter();
         let upstreams = std::iter::once(&route.upstream).chain(copies);
         upstreams
-            .map(|upstream| upstream.max_idle.max(route.delivery.concurrency.get()))
+            .map(|upstream| idle(upstream, route.delivery.concurrency.get()))
             .fold(0, usize::saturating_add)
     });
     routes.fold(0, usize::saturating_add)

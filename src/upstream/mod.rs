@@ -8,8 +8,10 @@ pub mod body;
 pub mod connection;
 pub mod dial;
 pub mod error;
+mod failover;
 pub mod origin;
 pub mod pool;
+mod reachability;
 pub mod request;
 pub mod response;
 pub mod stored_delivery;
@@ -25,6 +27,7 @@ use crate::upstream::assertion::{Asserted, Assertion};
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connection::{Connection, Outgoing, SendError};
 use crate::upstream::error::{ForwardError, ProtocolError};
+use crate::upstream::failover::{Reached, reach};
 use crate::upstream::pool::Pool;
 use crate::upstream::request::{RequestInfo, SMALL, compose};
 use crate::upstream::response::{RequestKind, ResponseHead};
@@ -57,7 +60,7 @@ pub fn deliver<'p, 'd>(
     async move {
         let (pool, request) =
             sent.ok_or_else(|| ForwardError::Unreachable(io::ErrorKind::NotFound.into()))?;
-        exchange(pool, &target.forward.kept, request, at.into()).await
+        exchange(pool, &target.forward.kept, request, at.into()).await.map(|(response, _)| response)
     }
 }
 
@@ -76,28 +79,29 @@ fn with_assertion(
     }
 }
 
-async fn exchange(
-    pool: &Rc<Pool>,
+/// Sends a request to the first origin of the upstream that can be connected to. Returns the response, and the pool of this origin.
+async fn exchange<'p>(
+    first: &'p Rc<Pool>,
     kept: &[HeaderName],
     mut request: Box<Outgoing>,
     now: Instant,
-) -> Result<UpstreamResponse<ResponseBody>, ForwardError> {
-    let mut idle = pool.take(now);
+) -> Result<(UpstreamResponse<ResponseBody>, &'p Rc<Pool>), ForwardError> {
+    let mut idle = first.take(now);
     loop {
-        let (mut connection, is_fresh, now) = match idle {
-            Some(connection) => (connection, false, now),
-            None => (pool.connect().await?, true, Instant::now()),
+        let (Reached { pool, mut connection, is_fresh }, now) = match idle {
+            Some(connection) => (Reached { pool: first, connection, is_fresh: false }, now),
+            None => (reach(first, now).await?, Instant::now()),
         };
         match connection.send(request, kept, now, pool.upstream().response_timeout).await {
             Ok(head) => {
                 let at = Instant::now();
-                return Ok(arrived(head, connection, pool, at));
+                return Ok((arrived(head, connection, pool, at), pool));
             }
             Err(SendError::Unsent(unsent)) if !is_fresh => request = unsent,
             Err(SendError::Unsent(_)) => return Err(ForwardError::Broken(ProtocolError::Closed)),
             Err(SendError::Failed(error)) => return Err(error),
         }
-        idle = pool.take(now);
+        idle = first.take(now);
     }
 }
 

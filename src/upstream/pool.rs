@@ -15,6 +15,7 @@ use crate::listen::stream::Arrived;
 use crate::telemetry::repeated_log_line::Repeated;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::ForwardError;
+use crate::upstream::reachability::Reachability;
 use crate::upstream::response::SURPLUS;
 
 /// The time between two closings of stale idle connections.
@@ -34,6 +35,9 @@ pub struct Pool {
     surplus: RefCell<Repeated>,
     tracker: TaskTracker,
     scratch: Scratch,
+    /// The connections to the further origins of the upstream, in the order in which they are tried.
+    backups: Vec<Rc<Pool>>,
+    pub(super) reachability: Reachability,
 }
 
 impl Pool {
@@ -43,8 +47,19 @@ impl Pool {
     /// `scratch` is a read buffer that is shared with other pools.
     #[must_use]
     pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker, scratch: Scratch) -> Rc<Self> {
-        let (swept, surplus) = (Cell::new(false), RefCell::default());
-        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, surplus, tracker, scratch })
+        let backup = |alone| Self::new(alone, max_idle, tracker.clone(), Rc::clone(&scratch));
+        let backups = upstream.alone().skip(1).map(backup).collect();
+        Rc::new(Self {
+            upstream,
+            max_idle,
+            idle: RefCell::default(),
+            swept: Cell::new(false),
+            surplus: RefCell::default(),
+            tracker,
+            scratch,
+            backups,
+            reachability: Reachability::default(),
+        })
     }
 
     /// The upstream that the pool connects to.
@@ -53,7 +68,18 @@ impl Pool {
         &self.upstream
     }
 
-    /// An idle connection that seems usable.
+    /// The connections to the further origins of the upstream, in the order in which they are tried.
+    #[must_use]
+    pub fn backups(&self) -> &[Rc<Self>] {
+        &self.backups
+    }
+
+    /// Runs a task of the pool. A process that ends waits for such tasks.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tracker.spawn_local(task);
+    }
+
+    /// An idle connection to the first origin that seems usable.
     pub fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut connection) = idle.pop() {
@@ -64,7 +90,7 @@ impl Pool {
         None
     }
 
-    /// Opens a connection.
+    /// Opens a connection to the first origin.
     ///
     /// # Errors
     /// [`ForwardError::Unreachable`]
@@ -83,10 +109,17 @@ impl Pool {
         }
         if connection.is_writing() {
             let pool = Rc::clone(self);
-            self.tracker.spawn_local(async move {
+            self.spawn(async move {
                 connection.finish(pool.upstream.response_timeout).await;
             });
-        } else if connection.is_reusable() && self.max_idle > 0 {
+        } else if connection.is_reusable() {
+            self.keep(connection, now);
+        }
+    }
+
+    /// Keeps an unused connection for the next request.
+    pub(super) fn keep(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) {
+        if self.max_idle > 0 {
             connection.rest(now);
             self.idle.borrow_mut().push(connection);
             if !self.swept.replace(true) {

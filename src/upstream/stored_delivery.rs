@@ -32,6 +32,8 @@ pub struct StoredAnswer {
     pub retry_after: Option<Vec<u8>>,
     /// The first bytes of the content, at most [`MOST_KEPT_OF_RESPONSE`].
     pub content: Vec<u8>,
+    /// The further origin of the upstream that answered. `None` if it is the first.
+    pub backup: Option<String>,
 }
 
 /// A stored event that is to be sent.
@@ -62,13 +64,15 @@ pub async fn deliver_stored(
     let (stored, content) = event.into_parts();
     let head = head.map_or(stored, RefreshedHead::into_bytes);
     let outgoing = Outgoing::new(head, content, memory, asked);
-    let UpstreamResponse { head, content, .. } = exchange(pool, kept, outgoing, Instant::now()).await?;
+    let (response, origin) = exchange(pool, kept, outgoing, Instant::now()).await?;
+    let backup = (!Rc::ptr_eq(origin, pool)).then(|| origin.upstream().origin.to_string());
+    let UpstreamResponse { head, content, .. } = response;
     let retry_after = head.only_value("retry-after").map(<[u8]>::to_vec);
     let content = match content {
         UpstreamContent::Whole(content) => first(&content, MOST_KEPT_OF_RESPONSE).to_vec(),
         UpstreamContent::Coming(body) => beginning(*body, pool).await,
     };
-    Ok(StoredAnswer { status: head.status, retry_after, content })
+    Ok(StoredAnswer { status: head.status, retry_after, content, backup })
 }
 
 /// Reads content to its end, and returns its beginning. If there is too much content, or if it takes longer

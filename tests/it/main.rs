@@ -37,6 +37,7 @@ mod documents;
 mod drain;
 mod embedding;
 mod events;
+mod failover;
 mod first_steps;
 mod forwarding;
 mod framing;

@@ -284,13 +284,13 @@ impl Round<'_> {
     }
 
     fn upstreams(&self, findings: &mut Vec<Finding>) {
-        let mut seen: Vec<&Origin> = Vec::new();
-        for upstream in self.config.routes.iter().map(|route| &route.upstream) {
+        let mut seen: Vec<Origin> = Vec::new();
+        for upstream in self.config.routes.iter().flat_map(|route| route.upstream.alone()) {
             let origin = &upstream.origin;
-            if seen.contains(&origin) {
+            if seen.contains(origin) {
                 continue;
             }
-            seen.push(origin);
+            seen.push(origin.clone());
             let (limit, tls) = (upstream.connect_timeout, upstream.tls.as_ref().map(Connector::config));
             findings.push(checks::upstream(origin, limit, &probe::reach(origin, tls, limit)));
         }

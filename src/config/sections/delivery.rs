@@ -50,7 +50,7 @@ impl Delivery {
     /// Reads the keys of a route with the upstream `upstream`.
     pub(crate) fn read(
         table: &Table<'_>,
-        upstream: Option<&Origin>,
+        upstream: &[Origin],
         listen: &[Listen],
         common: &Common<'_>,
     ) -> Self {
@@ -97,7 +97,7 @@ impl Delivery {
             order_by: self.order_by,
             max_queued: self.max_queued,
             deduplicate: self.deduplicate,
-            copies: self.copies.into_iter().map(|origin| settings.clone().of(origin)).collect(),
+            copies: self.copies.into_iter().filter_map(|origin| settings.clone().of(vec![origin])).collect(),
             refresh_signature: self.refresh_signature,
             retry: self.retry,
             concurrency: self.concurrency,
@@ -133,7 +133,7 @@ fn order_by(item: &Item<'_>) -> Option<OrderBy> {
 }
 
 /// Reads `copies`: origins that differ from the route's upstream and from each other.
-fn copies(table: &Table<'_>, upstream: Option<&Origin>, listen: &[Listen]) -> Vec<Origin> {
+fn copies(table: &Table<'_>, upstream: &[Origin], listen: &[Listen]) -> Vec<Origin> {
     let Some(item) = table.get("copies") else { return Vec::new() };
     let Some(array) = item.array(&item.write("[\"http://127.0.0.1:4000\"]")) else { return Vec::new() };
     if array.len() > MOST_COPIES {
@@ -144,7 +144,7 @@ fn copies(table: &Table<'_>, upstream: Option<&Origin>, listen: &[Listen]) -> Ve
     for element in item.elements(array).take(MOST_COPIES) {
         let Some(origin) = upstream::origin(&element, listen) else { continue };
         let twin = all.iter().find(|(other, _)| *other == origin).map(|(_, span): &(Origin, _)| span);
-        let (message, first) = if upstream == Some(&origin) {
+        let (message, first) = if upstream.contains(&origin) {
             ("the route's own upstream gets these events anyway", table.place("upstream"))
         } else if let Some(first) = twin.cloned() {
             ("this upstream is there twice", first)

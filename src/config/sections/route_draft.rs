@@ -100,7 +100,7 @@ pub(crate) struct Draft<'t> {
     console_content: bool,
     /// `capture`
     pub(crate) capture: bool,
-    origin: Option<Origin>,
+    origins: Vec<Origin>,
     settings: Settings,
 }
 
@@ -109,12 +109,12 @@ impl<'t> Draft<'t> {
     pub(crate) fn read(table: Table<'t>, common: &Common<'_>) -> Self {
         let path = table.required("path", "\"/webhook\"").and_then(|item| path(&item));
         let model = model(&table, path.as_ref());
-        let origin = table
-            .required("upstream", "\"http://127.0.0.1:3000\"")
-            .and_then(|item| upstream::origin(&item, common.listen));
+        let upstream = table.required("upstream", "\"http://127.0.0.1:3000\"");
+        let origins =
+            upstream.as_ref().map(|item| upstream::origins(item, common.listen)).unwrap_or_default();
         let settings = common.upstream.overridden(&table, common.context);
-        if let (Some(origin), Some(item)) = (&origin, table.get("upstream")) {
-            settings.check(origin, &item, common.context);
+        if let Some(item) = &upstream {
+            origins.iter().for_each(|origin| settings.check(origin, item, common.context));
         }
         let limits = common.limits;
         let max_body = table.size("max_body", limits.max_body, 1..=MOST_MEMORY);
@@ -130,7 +130,7 @@ impl<'t> Draft<'t> {
                 .help("when its log shows no more wrong refusals, write `mode = \"enforce\"`")
                 .report(table.problems);
         }
-        let delivery = Delivery::read(&table, origin.as_ref(), common.listen, &common.deliveries);
+        let delivery = Delivery::read(&table, &origins, common.listen, &common.deliveries);
         if let Some(item) = table.get("copies") {
             delivery.copies().iter().for_each(|origin| settings.check(origin, &item, common.context));
         }
@@ -147,7 +147,7 @@ impl<'t> Draft<'t> {
             delivery,
             capture: table.flag("capture", false),
             console_content: table.choice("console_content", &CONSOLE_CONTENTS, true),
-            origin,
+            origins,
             allow: table.get("allow").and_then(|item| networks::allowed(&item)),
             client_names: table.get("client_certificate").and_then(|item| client_certificate::read(&item)),
             settings,
@@ -174,7 +174,7 @@ impl<'t> Draft<'t> {
             model: self.model?,
             requirements: self.requirements?,
             public_url: self.public_url,
-            upstream: self.settings.of(self.origin?),
+            upstream: self.settings.of(self.origins)?,
             verifier,
             methods: self.methods,
             max_body: self.max_body,

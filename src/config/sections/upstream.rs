@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::config::placeholder::has_variable;
 use crate::config::problem::Problem;
 use crate::config::sections::pem_file;
 use crate::config::sections::secret::Context;
+use crate::config::settings::Backup;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Address, Upstream, keys, suggest};
@@ -20,6 +22,9 @@ use crate::tls::authorities::Authorities;
 use crate::tls::client_config::Connector;
 use crate::tls::key_pair::KeyPair;
 use crate::upstream::origin::{Origin, OriginError};
+
+/// The most origins of one upstream. If none of them can be connected to, each has taken `connect_timeout` at most.
+const MOST_ORIGINS: usize = 8;
 
 /// The settings that `[upstream]` has for all upstreams, and that a route may override.
 #[derive(Clone)]
@@ -96,15 +101,45 @@ impl Settings {
         Some(made)
     }
 
-    /// The upstream with this origin and these settings.
-    pub(crate) fn of(self, origin: Origin) -> Upstream {
-        let tls = match &origin {
+    /// The upstream with these origins and these settings. `None` without an origin.
+    pub(crate) fn of(self, origins: Vec<Origin>) -> Option<Upstream> {
+        let tls = |origin: &Origin| match origin {
             Origin::Tls(_) => self.connector(),
             Origin::Tcp(_) | Origin::Unix(_) => None,
         };
+        let mut all = origins.into_iter().map(|origin| Backup { tls: tls(&origin), origin });
+        let Backup { origin, tls } = all.next()?;
+        let backups = all.collect();
         let Self { connect_timeout, response_timeout, max_idle, idle_timeout, .. } = self;
-        Upstream { origin, connect_timeout, response_timeout, max_idle, idle_timeout, tls }
+        Some(Upstream { origin, backups, connect_timeout, response_timeout, max_idle, idle_timeout, tls })
     }
+}
+
+/// Reads a route's `upstream`: an origin, or a list of origins. Empty if there is an error.
+pub(crate) fn origins(item: &Item<'_>, listen: &[Listen]) -> Vec<Origin> {
+    let Some(array) = item.value.as_array().filter(|_| item.whole) else {
+        return origin(item, listen).into_iter().collect();
+    };
+    if array.is_empty() {
+        item.error("empty", "the list names no upstream").help(item.write(EXAMPLE)).report(item.problems);
+    } else if array.len() > MOST_ORIGINS {
+        let message = format!("this list has {} upstreams, and can have {MOST_ORIGINS} at most", array.len());
+        item.error("out_of_range", message).help("name fewer").report(item.problems);
+        return Vec::new();
+    }
+    let mut all: Vec<(Origin, Range<usize>)> = Vec::with_capacity(array.len());
+    for element in item.elements(array) {
+        let Some(origin) = origin(&element, listen) else { continue };
+        match all.iter().find(|(other, _)| *other == origin).map(|(_, span)| span.clone()) {
+            Some(first) => element
+                .error("duplicate_upstream", "this upstream is there twice")
+                .related(first, "here it is tried already")
+                .help("remove it")
+                .report(item.problems),
+            None => all.push((origin, element.span)),
+        }
+    }
+    all.into_iter().map(|(origin, _)| origin).collect()
 }
 
 /// Reads a route's `upstream`, or one of its `copies`. The gateway's own addresses are refused.
@@ -165,13 +200,6 @@ fn not_text(item: &Item<'_>) -> Option<Problem> {
         DeValue::Integer(port) if port.as_str().parse().is_ok_and(|port: u16| port > 0) => {
             let url = format!("\"http://127.0.0.1:{}\"", port.as_str());
             Some(error("an upstream has a scheme, a host and a port").help(item.write_this(&url)))
-        }
-        DeValue::Array(all) if item.whole => {
-            let first = all.iter().find_map(|first| first.get_ref().as_str());
-            let first =
-                first.filter(|first| Origin::parse(first).is_ok()).map(|first| format!("\"{first}\""));
-            let message = "a route has one upstream: hookgate does not balance load";
-            Some(error(message).help(item.write(first.as_deref().unwrap_or(EXAMPLE))))
         }
         DeValue::Table(table) if table.contains_key("env") => {
             Some(error("an upstream stands in gateway.toml itself, and not in a variable").help(NO_VARIABLES))

@@ -106,8 +106,10 @@ impl Attempted {
     pub(super) fn split(self) -> (Sent, End) {
         let Self { destination, address, id, event, class, attempts, since, kind, began, took, result } =
             self;
+        let mut address = address;
         let (outcome, status, asked, response, detail) = match result {
-            Ok(StoredAnswer { status, retry_after, content }) => {
+            Ok(StoredAnswer { status, retry_after, content, backup }) => {
+                address = backup.map_or(address, Arc::from);
                 let outcome =
                     if status.is_success() { AttemptOutcome::Delivered } else { AttemptOutcome::Refused };
                 (outcome, Some(status.as_u16()), retry_after, content, None)

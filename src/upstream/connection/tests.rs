@@ -510,6 +510,7 @@ async fn an_abandoned_answer_is_read_for_as_long_as_the_request_is_written() {
     let origin = Origin::parse("http://127.0.0.1:9").unwrap();
     let upstream = Upstream {
         origin,
+        backups: Vec::new(),
         connect_timeout: LIMIT,
         response_timeout: LIMIT,
         max_idle: 1,

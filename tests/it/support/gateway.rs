@@ -212,6 +212,12 @@ impl Setup {
         self
     }
 
+    /// Adds a route whose upstream has several origins, with further lines.
+    pub(crate) fn route_to_one_of(mut self, path: &str, urls: &[&str], lines: &str) -> Self {
+        self.routes += &format!("[[routes]]\npath = \"{path}\"\nupstream = {urls:?}\n{lines}\n");
+        self
+    }
+
     pub(crate) fn start(self) -> Gateway {
         self.start_on(1)
     }

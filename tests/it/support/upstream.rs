@@ -144,7 +144,22 @@ impl Upstream {
         oracle: Oracle,
         script: impl Fn(&mut Connection) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), oracle, script)
+    }
+
+    /// As [`Upstream::scripted`], at a given address.
+    pub(crate) fn scripted_at(
+        address: SocketAddr,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
+        Self::on(TcpListener::bind(address).unwrap(), Oracle::default(), script)
+    }
+
+    fn on(
+        listener: TcpListener,
+        oracle: Oracle,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let acceptor = std::thread::spawn({
