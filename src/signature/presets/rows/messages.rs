@@ -354,7 +354,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{jwt:payload_hash}",
             time: claim_time("iat", Unit::Seconds, 300),
             documentation: "https://github.com/Nexmo/station/blob/master/_documentation/en/messages/concepts/signed-webhooks.md",
-            note: "For POST. Vonage sends a JWT with the content's SHA-256. After a fault of its own, Vonage may send a callback without a signature, which is refused. Webhooks of the SMS API are signed otherwise, and have no scheme. The tolerance is ours.",
+            note: "For POST. A JWT with the content's SHA-256. After a fault of its own, Vonage may send a callback without a signature, which is refused. Webhooks of the SMS API have no scheme. The tolerance is ours.",
             origin: Given("the signature secret of the account (Dashboard, API settings)"),
             ..usual()
         },
