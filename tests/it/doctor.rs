@@ -264,6 +264,18 @@ fn an_upstream_that_is_down_is_a_problem() {
 }
 
 #[test]
+fn an_upstream_that_is_down_beside_another_of_its_list_is_a_warning() {
+    let (down, up) = (Reserved::new(), Upstream::ok());
+    let list = format!("[\"http://{}\", \"{}\"]", down.address(), up.url());
+    let setup = Setup::new();
+    let text = setup.text("", &routes(&up.url()).replace(&format!("\"{}\"", up.url()), &list));
+    let report = setup.start(&text).doctor(&[]);
+    assert_eq!(report.code, Some(0));
+    report.assert("upstream", "warning", "nothing listens there | start the app there");
+    report.assert("upstream", "ok", &format!("{} | accepts connections", up.url()));
+}
+
+#[test]
 fn ways_around_the_gateway_are_told_apart() {
     let app = pretender(json!({}));
     let (nobody, upstream) = (Reserved::new(), Upstream::ok());

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::admin::{Difference, Examination, IssuedState, State};
-use crate::cli::doctor::finding::Finding;
+use crate::cli::doctor::finding::{Finding, Level};
 use crate::config::size_and_duration::write_duration;
 use crate::upstream::origin::Origin;
 
@@ -26,6 +26,14 @@ pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &io::Result<()
         Err((_, error)) => problem(format!("cannot be reached: {error}")),
     };
     finding.of(origin.to_string())
+}
+
+/// The finding of an upstream, if another upstream of its list accepts connections.
+pub(super) fn beside_another(finding: Finding) -> Finding {
+    match finding.level {
+        Level::Problem => Finding { level: Level::Warning, to_do: Some(WITHOUT_IT.to_owned()), ..finding },
+        Level::Ok | Level::Warning => finding,
+    }
 }
 
 /// Whether an authority has issued the certificate for a name. `now` is the gateway's clock.
@@ -295,6 +303,9 @@ pub(super) fn admin_is_open(address: &str) -> Finding {
 /// The advice for an upstream that cannot be reached.
 const START_IT: &str = "start the app, or correct `upstream`; until then a direct event is answered with 502, and only some \
                         senders send it again (GitHub never does)";
+
+const WITHOUT_IT: &str = "start the app there, or remove it from `upstream`; until then another upstream of the list gets the \
+                          requests";
 
 const CERTIFICATE: &str = "certificate";
 const UPSTREAM: &str = "upstream";

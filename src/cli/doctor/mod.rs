@@ -26,7 +26,7 @@ use crate::cli::request_args::Lines;
 use crate::config::load::{self, LoadError};
 use crate::config::problem::{Problem, Report, Severity};
 use crate::config::size_and_duration::write_duration;
-use crate::config::{Address, Config, Loaded, Route};
+use crate::config::{Address, Config, Loaded, Route, Upstream};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::template::Body;
@@ -284,15 +284,24 @@ impl Round<'_> {
     }
 
     fn upstreams(&self, findings: &mut Vec<Finding>) {
-        let mut seen: Vec<Origin> = Vec::new();
-        for upstream in self.config.routes.iter().flat_map(|route| route.upstream.alone()) {
-            let origin = &upstream.origin;
-            if seen.contains(origin) {
+        let mut seen: Vec<Vec<Origin>> = Vec::new();
+        for upstream in self.config.routes.iter().map(|route| &route.upstream) {
+            let origins: Vec<_> = upstream.origins().cloned().collect();
+            if seen.contains(&origins) {
                 continue;
             }
-            seen.push(origin.clone());
-            let (limit, tls) = (upstream.connect_timeout, upstream.tls.as_ref().map(Connector::config));
-            findings.push(checks::upstream(origin, limit, &probe::reach(origin, tls, limit)));
+            let limit = upstream.connect_timeout;
+            let reached =
+                |one: &Upstream| probe::reach(&one.origin, one.tls.as_ref().map(Connector::config), limit);
+            let of_list: Vec<_> =
+                upstream.alone().map(|one| checks::upstream(&one.origin, limit, &reached(&one))).collect();
+            let is_one_there = of_list.iter().any(|finding| finding.level == Level::Ok);
+            let of_list = of_list.into_iter();
+            findings.extend(of_list.map(|finding| match is_one_there {
+                true => checks::beside_another(finding),
+                false => finding,
+            }));
+            seen.push(origins);
         }
     }
 }
