@@ -21,9 +21,10 @@ pub mod verify;
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -43,6 +44,7 @@ use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::telemetry::repeated_log_line::Repeated;
 
 use crate::admin::access::Asker;
 use crate::admin::console::guard::Channel;
@@ -136,6 +138,7 @@ impl Bound {
                 let _until_end = tokio::spawn(async move { watching.watch().await });
                 let sampling = Arc::clone(&console);
                 let _until_end = tokio::spawn(async move { sampling.watch().await });
+                let refused = Arc::<Mutex<Repeated>>::default();
                 let mut loops = JoinSet::new();
                 for listener in listeners.into_iter().flatten() {
                     let guard = PartGuard::over(ServerPart::Admin, &control);
@@ -144,6 +147,7 @@ impl Bound {
                         api: Arc::clone(&api),
                         console: Arc::clone(&console),
                         tls: tls.clone(),
+                        refused: Arc::clone(&refused),
                     };
                     let accept = accept(listener, shared, Arc::clone(&permits));
                     let stopped = stopped.clone();
@@ -194,6 +198,23 @@ struct Shared {
     console: Arc<Console>,
     /// For TCP addresses that speak TLS.
     tls: Option<Arc<AdminTls>>,
+    /// Counts the requests that were refused because of who asks, for the log.
+    refused: Arc<Mutex<Repeated>>,
+}
+
+impl Shared {
+    /// Logs a request that was refused because of who asks, at most once a minute: a client may guess tokens, or a page of
+    /// another site may ask.
+    fn tell_of_refused(&self, client: ClientAddress, status: StatusCode) {
+        if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return;
+        }
+        let counted =
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now().into_std());
+        if let Some(requests) = counted {
+            info!(%client, status = status.as_u16(), requests, "the admin listener refused requests because of who asks");
+        }
+    }
 }
 
 async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
@@ -242,15 +263,18 @@ async fn serve(stream: Stream, client: ClientAddress, shared: Shared, permit: Ow
     let (is_socket, is_tls) = (asker == Asker::Socket, matches!(stream, Stream::Tls(_)));
     let visit = Visit { asker, channel: Channel::of(local, is_socket, is_tls) };
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let (Shared { control, api, console, tls: _ }, time_limit) = (shared.clone(), time_limit.clone());
+        let (shared, time_limit) = (shared.clone(), time_limit.clone());
         async move {
-            Ok::<_, Infallible>(if console.is_asked(request.method(), request.uri().path()) {
+            let Shared { control, api, console, .. } = &shared;
+            let answer = if console.is_asked(request.method(), request.uri().path()) {
                 console.answer(visit, request, &time_limit).await
             } else if Api::is_asked(request.uri().path()) {
                 api.answer(asker, request, &time_limit).await
             } else {
-                Content::whole(answer::answer(&control, asker, request).await)
-            })
+                Content::whole(answer::answer(control, asker, request).await)
+            };
+            shared.tell_of_refused(client, answer.status());
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()

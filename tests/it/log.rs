@@ -237,6 +237,32 @@ fn each_line_for_the_journal_has_its_priority_and_no_other_line_has_one() {
     }
 }
 
+#[test]
+fn requests_of_operators_that_are_refused_are_logged_with_the_client_once_a_minute() {
+    let setup = Setup::with_server("http://127.0.0.1:9", "[admin]\nlisten = \"127.0.0.1:0\"");
+    let mut running = Running::start(&mut setup.command());
+    let admin = address_in(&running.wait_for("the admin listener answers"));
+    for (token, status) in [("guessed", 401), ("guessed again", 401)] {
+        let mut client = Client::connect(admin);
+        let request =
+            format!("GET /api/v1/routes HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\r\n");
+        assert_eq!(client.send(request.as_bytes()).response().status, status);
+    }
+    running.wait_for("refused requests because of who asks");
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0));
+    let of_refused = |line: &&str| line.contains("because of who asks");
+    let [line] = running.seen.lines().filter(of_refused).collect::<Vec<_>>()[..] else {
+        panic!("{}", running.seen)
+    };
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(
+        (&line["level"], &line["client"], &line["status"]),
+        (&"INFO".into(), &"127.0.0.1".into(), &401.into())
+    );
+    assert!(!running.seen.contains("guessed"), "{}", running.seen);
+}
+
 /// Bytes that the kernel has accepted count as sent. So the log must say that the rest of the answer was not
 /// sent.
 #[test]
