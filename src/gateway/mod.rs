@@ -41,6 +41,7 @@ use crate::gateway::capture::Capture;
 use crate::gateway::rejection::Rejection;
 use crate::gateway::request_guard::RequestGuard;
 use crate::message::content::Content;
+use crate::message::forwarded::ReceivedIn;
 use crate::message::head::{Expect, Guarded, HeadError, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::{Candidates, RouteId, Router};
@@ -115,6 +116,8 @@ pub struct Incoming<C> {
     pub peer: ClientAddress,
     /// The TLS connection that it came over, if it did.
     pub session: Option<Arc<Session>>,
+    /// The version of HTTP that it came in.
+    pub received_in: ReceivedIn,
     /// When the head was complete.
     pub at: Instant,
     /// The memory reservation of the head, if the head is large.
@@ -186,7 +189,7 @@ async fn walk<R: Resources, C: Content>(
 ) -> Result<Served<R::Body>, Rejection> {
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
-    let Incoming { head, mut content, peer, session, at, mut memory } = incoming;
+    let Incoming { head, mut content, peer, session, received_in, at, mut memory } = incoming;
     let head = head.map_err(|error| unserved(error, record))?;
     gateway.identify(&head, record);
     let keep_path = |record: &mut Record| record.sent_path = Some(SentPath::new(head.path()));
@@ -238,6 +241,7 @@ async fn walk<R: Resources, C: Content>(
         admit(record).inspect_err(|_refused| capture::keep(captor, &head, &[], record))?;
     let channel = Channel {
         protocol: arrival.protocol_over(session.is_some()),
+        received_in,
         client_certificate,
         last_hop: arrival.last_hop,
     };

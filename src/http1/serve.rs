@@ -19,6 +19,7 @@ use crate::http1::connection::content::RequestContent;
 use crate::http1::connection::{Connection, Received};
 use crate::http1::poll_after_wake::PollAfterWake;
 use crate::http1::writer::{self, Guard};
+use crate::message::forwarded::ReceivedIn;
 use crate::runtime::request_scope::Scope;
 use crate::runtime::worker::Worker;
 
@@ -152,8 +153,9 @@ async fn exchange<IO: Transport + 'static>(
         let Received { head, at, reservation } = received;
         let content = RequestContent::new(connection);
         let session = connection.session();
-        let incoming =
-            Incoming { head, content, peer: client, session, at: at.into_std(), memory: reservation };
+        let received_in = ReceivedIn::Http1;
+        let (at, memory) = (at.into_std(), reservation);
+        let incoming = Incoming { head, content, peer: client, session, received_in, at, memory };
         // The future is pinned where it is made. It is large, and passing it by value would move it twice.
         let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
         handled.await

@@ -41,6 +41,7 @@ use crate::http2::streams::Streams;
 use crate::http2::transport::{Socket, Transport};
 use crate::listen;
 use crate::message::content::Length;
+use crate::message::forwarded::ReceivedIn;
 use crate::message::head::{Framing, HeadError, RequestHead};
 use crate::runtime::deadline::Deadline;
 use crate::runtime::request_scope::Scope;
@@ -337,7 +338,8 @@ async fn exchange(
         Ok(Framing::None) | Err(_) => Length::None,
     };
     let content = RequestContent::new(&worker, body, Rc::clone(&stream), length);
-    let incoming = Incoming { head, content, peer: client, session, at: at.into_std(), memory };
+    let received_in = ReceivedIn::Http2;
+    let incoming = Incoming { head, content, peer: client, session, received_in, at: at.into_std(), memory };
     let (reply, guard) = {
         let mut handled = pin!(gateway::handle(view.gateway(), Scope::new(&worker, &view), incoming));
         let mut wake = pin!(streams.wake_when_evicted());

@@ -48,6 +48,16 @@ impl Protocol {
     }
 }
 
+/// The version of HTTP in which a request came. Its head does not say this: all heads are written as HTTP/1.x.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceivedIn {
+    /// HTTP/1.x. The head says which.
+    #[default]
+    Http1,
+    /// HTTP/2
+    Http2,
+}
+
 /// The protocol in the last entry of an `x-forwarded-proto` line, which the nearest proxy has written.
 #[must_use]
 pub fn last_protocol(line: &[u8]) -> Option<Protocol> {

@@ -9,7 +9,7 @@ use crate::admission::client::ClientAddress;
 use crate::admission::trusted_proxies::{ClientField, LastHop};
 use crate::config::{self, XForwarded};
 use crate::message::fields::HopByHop;
-use crate::message::forwarded::Protocol;
+use crate::message::forwarded::{Protocol, ReceivedIn};
 use crate::message::head::{RequestHead, Special, Version, is_same_name};
 use crate::queue::id::EventId;
 use crate::signature::Fields as _;
@@ -107,6 +107,8 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
 pub struct Channel {
     /// The protocol that the client used.
     pub protocol: Protocol,
+    /// The version of HTTP that the client used.
+    pub received_in: ReceivedIn,
     /// The name in the client's certificate, if the client sent a valid certificate.
     pub client_certificate: Option<Arc<str>>,
     /// The program at the other end of the connection.
@@ -181,9 +183,10 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
     forwarded.push_rest(&mut out);
     if forward.via {
         // A separate line continues the list in the earlier lines (RFC 9110, section 5.3).
-        let received = match head.facts().version {
-            Version::Http10 => b"1.0 hookgate",
-            Version::Http11 => b"1.1 hookgate",
+        let received = match (info.channel.received_in, head.facts().version) {
+            (ReceivedIn::Http1, Version::Http10) => b"1.0 hookgate",
+            (ReceivedIn::Http1, Version::Http11) => b"1.1 hookgate",
+            (ReceivedIn::Http2, Version::Http10 | Version::Http11) => b"2.0 hookgate",
         };
         push_line(&mut out, b"via", received);
     }

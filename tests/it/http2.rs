@@ -318,6 +318,30 @@ fn the_upstream_gets_the_request_that_it_would_have_had_in_http_1_1() {
 }
 
 #[test]
+fn via_says_that_a_request_came_in_http2_whether_it_is_stored_or_not() {
+    let upstream = Upstream::ok();
+    let stored = "/stored";
+    let gateway = h2c()
+        .forward("via = true")
+        .queue("")
+        .route(PATH, &upstream.url())
+        .route_with(stored, &upstream.url(), "delivery = \"queue\"")
+        .start();
+    run(async {
+        let mut client = Http2::to(gateway.address()).await;
+        for path in [PATH, stored] {
+            let request = Request::post(format!("http://a.example{path}"))
+                .header("via", "1.1 edge")
+                .header("propify-signature", signature(FIXTURE));
+            client.send(request.body(()).unwrap(), FIXTURE).await.unwrap();
+        }
+    });
+    for request in upstream.wait_for(2) {
+        assert_eq!(request.values("via"), [&b"1.1 edge"[..], b"2.0 hookgate"], "{}", request.target);
+    }
+}
+
+#[test]
 fn a_host_that_differs_from_the_authority_is_refused() {
     let upstream = Upstream::ok();
     let gateway = before(&upstream);

@@ -174,6 +174,30 @@ fn via_is_added_behind_what_earlier_gateways_said() {
     }
 }
 
+#[test]
+fn via_says_the_version_in_which_the_request_came() {
+    let options = ForwardOptions { via: true, ..options(XForwarded::Off) };
+    for (version, received_in, want) in [
+        ("1.0", ReceivedIn::Http1, "via: 1.0 hookgate\r\n"),
+        ("1.1", ReceivedIn::Http1, "via: 1.1 hookgate\r\n"),
+        ("1.1", ReceivedIn::Http2, "via: 2.0 hookgate\r\n"),
+    ] {
+        let channel = Channel { received_in, ..Channel::default() };
+        let origin = Origin::parse("http://app:3000").unwrap();
+        let info = RequestInfo {
+            client: ClientAddress::Unix,
+            channel: &channel,
+            length: 0,
+            secret: None,
+            origin: &origin,
+            event: None,
+        };
+        let text = format!("GET / HTTP/{version}\r\nhost: a\r\n\r\n");
+        let composed = String::from_utf8(compose(&head(&text), &options, &info)).unwrap();
+        assert!(composed.contains(want), "{version}, {received_in:?}: {composed}");
+    }
+}
+
 /// The forwarded fields of a request that came over this last hop, from the client 192.0.2.1, which used HTTPS.
 fn forwarded(last_hop: LastHop, x_forwarded: XForwarded, fields: &str) -> Vec<String> {
     let channel = Channel { protocol: Protocol::Https, last_hop, ..Channel::default() };

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use hookgate::connection::transport::Transport as _;
 use hookgate::gateway::{self, Incoming};
+use hookgate::message::forwarded::ReceivedIn;
 use hookgate::message::head::{Framing, Persistence, RequestHead, ResponseContext, Version};
 use hookgate::runtime::front_end::{AcceptedConnection, FrontEnd};
 use hookgate::runtime::request_scope::Scope;
@@ -90,6 +91,7 @@ async fn serve(accepted: AcceptedConnection) {
                 content,
                 peer,
                 session,
+                received_in: ReceivedIn::Http1,
                 at: received.at.into_std(),
                 memory: received.reservation,
             };
