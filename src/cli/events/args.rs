@@ -126,6 +126,9 @@ pub(crate) struct Export {
     /// Print only events after the event with this id: the rest of an export that broke off
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(super) after: Option<String>,
+    /// Accepted like in the other commands: an export is always JSON, one document a line
+    #[arg(long)]
+    pub(super) json: bool,
     #[command(flatten)]
     pub(super) gateway: Gateway,
 }

@@ -26,12 +26,39 @@ pub(crate) fn is_url(text: &str) -> bool {
         .any(|start| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)))
 }
 
+/// Whether a text that is no URL names a server: a URL without `//`, an address with a user and a password, or
+/// keywords of libpq. Such a text may contain a password, so no message repeats it.
+pub(crate) fn names_server(text: &str) -> bool {
+    let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    let is_absolute = text.starts_with('/') && !text.starts_with("//");
+    let has_password = text.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'));
+    let keyword = |word: &str| {
+        ["host=", "hostaddr=", "user=", "password=", "dbname="].iter().any(|key| word.starts_with(key))
+    };
+    begins("postgres:")
+        || begins("postgresql:")
+        || (has_password && !is_absolute)
+        || text.split_whitespace().any(keyword)
+}
+
 /// Reads a URL.
 ///
 /// # Errors
 /// What is wrong with it, without any part of it that may be a credential.
 pub(crate) fn read(url: &str) -> Result<PostgresAddress, String> {
+    // The library knows the schemes in lower case only.
+    let url = &url
+        .split_once("://")
+        .map_or_else(|| url.to_owned(), |(scheme, rest)| format!("{}://{rest}", scheme.to_ascii_lowercase()));
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    // For the library, the user information ends at the first `@` of the URL. The rest of a password with `@`
+    // would count as a host, and would be shown.
+    let ends = address.matches('@').count();
+    if ends > 1 || (ends == 0 && query.contains('@')) {
+        return Err(
+            "`@` is at a wrong place: within a user or a password, write `%40`, and `%3F` for `?`".to_owned()
+        );
+    }
     let (mut tls, mut roots, mut password_file) = (None, None, None);
     let mut others = Vec::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
@@ -140,10 +167,30 @@ mod tests {
             ),
             ("postgres://me@a:1,b:2/events", "postgres://a:1,b:2/events"),
             ("postgres://me@%2Frun%2Fpostgresql/events", "postgres:///run/postgresql/events"),
+            ("postgres://me:a%40hunter2@db/events", "postgres://db/events"),
+            ("postgres://me@db/events?password=a@hunter2@b", "postgres://db/events"),
+            ("Postgres://me@db/events", "postgres://db/events"),
         ] {
             let address = read(url).unwrap();
             assert_eq!(address.shown, want, "{url}");
             assert!(!format!("{address:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_a_server_is_no_path() {
+        for (text, want) in [
+            ("postgres:me:hunter2@db/events", true),
+            ("Postgresql:/db/events", true),
+            ("me:hunter2@db/events", true),
+            ("//me:hunter2@db/events", true),
+            ("host=db user=me password=hunter2", true),
+            ("/data/a:b@c/events.db", false),
+            ("user@home/events.db", false),
+            ("events of host.db", false),
+            ("C:events.db", false),
+        ] {
+            assert_eq!(names_server(text), want, "{text}");
         }
     }
 
@@ -173,6 +220,10 @@ mod tests {
             ("postgres://me:hunter2@db/events?sslrootcert=a", "`sslrootcert` is the absolute path of a file"),
             ("postgres://me:hunter2@db:hunter2/events", ""),
             ("postgres:///events", "the URL names no host"),
+            ("postgres://me:a@hunter2@db/events", "`%40`"),
+            ("postgres://me:a@hunter2/b@db/events", "`%40`"),
+            ("postgres://me:a?hunter2@db/events", "`%40`"),
+            ("postgres://me:a@db/b?hunter2@db/events", "unterminated parameter"),
         ] {
             let fault = read(url).unwrap_err();
             assert!(fault.contains(want) && !fault.contains("hunter2"), "{url}: {fault}");

@@ -57,6 +57,10 @@ fn store(item: &Item<'_>, context: Context<'_>) -> Option<StoreAddress> {
             Err(fault) => item.error("bad_store", fault).help(item.write(URL)).refuse(item.problems),
         };
     }
+    if !text.contains("://") && postgres_url::names_server(text) {
+        let message = "this is neither the path of a file nor the URL of a PostgreSQL server";
+        return item.error("bad_store", message).help(item.write(URL)).refuse(item.problems);
+    }
     let fault = if text.contains("://") || begins("sqlite:") || begins("file:") {
         "a store is the path of a file, or the URL of a PostgreSQL server"
     } else if begins(":memory:") {
@@ -130,6 +134,25 @@ mod tests {
 
     use super::*;
     use crate::config::environment::Fixed;
+    use crate::config::problem::Style;
+
+    #[test]
+    fn a_password_of_a_store_is_in_no_message_whatever_is_wrong_with_its_url() {
+        for store in [
+            "postgres://me:a@hunter2@db/events",
+            "postgres:me:hunter2@db/events",
+            "me:hunter2@db/events",
+            "host=db user=me password=hunter2",
+        ] {
+            let text = format!("[queue]\nstore = \"{store}\"\n");
+            let machine = Fixed::new(NonZeroUsize::MIN).with_bad_store(store, StoreFault::NoFolder);
+            let report =
+                crate::config::read("gateway.toml", &text, &machine, SystemTime::UNIX_EPOCH).unwrap_err();
+            assert!(report.problems.iter().any(|problem| problem.code == "bad_store"), "{store}: {report:?}");
+            let shown = report.render(Style::Plain);
+            assert!(!shown.contains("hunter2"), "{store}: {shown}");
+        }
+    }
 
     #[test]
     fn a_store_that_cannot_be_written_is_warned_about_with_what_to_do() {

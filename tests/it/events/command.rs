@@ -124,6 +124,7 @@ fn an_export_has_one_document_a_line() {
     let of_line =
         |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
     assert_eq!(text.lines().map(of_line).collect::<Vec<_>>(), [0, 1, 2, 3].map(id));
+    assert_eq!(done(&events(&gateway, &["export", "--route", PATH, "--json"])), text);
     let none = events(&gateway, &["export", "--route", "/no-such-route"]);
     assert_eq!((done(&none).as_str(), err(&none).trim_end()), ("", "note: no event meets this"));
 }
