@@ -135,7 +135,7 @@ fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> 
     let scheme = &verifier.scheme().name;
     match error {
         CannotSign::NoSecret => {
-            let names: Vec<_> = verifier.secret_names().map(|name| &**name).collect();
+            let names: Vec<_> = verifier.all().flat_map(Verifier::secret_names).map(|name| &**name).collect();
             Failure::usage(format!("there is no secret `{}`", secret.unwrap_or_default()))
                 .hint(format!("there are: {}", names.join(", ")))
         }

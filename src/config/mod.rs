@@ -41,7 +41,7 @@ mod toml_value;
 pub use crate::signature::Mode;
 
 pub use reader::{Loaded, read};
-pub use settings::{AccessLog, AckContent, Address, Admin, AdminAddress, Config, ConsoleMode, DeliveryMode};
+pub use settings::{AccessLog, Address, Admin, AdminAddress, Config, ConsoleMode, DeliveryMode};
 pub use settings::{DeliveryOptions, Forward};
 pub use settings::{Limits, Log, LogFormat, LogLevel, OrderBy, ProxyProtocol, Queue, Retry, Role, Route};
 pub use settings::{PostgresAddress, Server, ServerTls, Sharing, StoreAddress};

@@ -447,13 +447,9 @@ pub enum ServerTls {
 pub struct DeliveryOptions {
     /// `delivery`
     pub mode: DeliveryMode,
-    /// `ack_status`: the status code of the gateway's answer to a stored request.
-    pub ack_status: StatusCode,
-    /// The content of this answer. With the status code 204 there is none.
-    pub ack_content: AckContent,
-    /// The status code of the gateway's answer to a duplicate: the `ack_status` that the route sets, or else
-    /// 200.
-    pub duplicate_status: StatusCode,
+    /// `ack_status`: the status code of the gateway's answer to a stored request, and to a duplicate. `None`:
+    /// the status code that the scheme demands that verified the request, and 200 for a duplicate.
+    pub ack_status: Option<StatusCode>,
     /// `order_by`: which events are delivered one after the other.
     pub order_by: Option<OrderBy>,
     /// `max_queued`: the most bytes of undelivered events of the route.
@@ -478,9 +474,7 @@ impl DeliveryOptions {
     pub fn direct() -> Self {
         Self {
             mode: DeliveryMode::Direct,
-            ack_status: StatusCode::ACCEPTED,
-            ack_content: AckContent::EventId,
-            duplicate_status: StatusCode::OK,
+            ack_status: None,
             order_by: None,
             max_queued: DEFAULT_MAX_BYTES / 2,
             deduplicate: None,
@@ -498,15 +492,6 @@ pub(super) const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 
 /// The default of `concurrency`.
 pub(super) const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
-
-/// The content of the gateway's answer to a stored request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckContent {
-    /// JSON with the event's id.
-    EventId,
-    /// Empty: for the status code 204, or for a sender that accepts no content.
-    Empty,
-}
 
 /// Where an authentic request goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 
 use super::resources::{UpstreamContent, UpstreamResponse};
-use crate::config::{AckContent, DeliveryOptions};
+use crate::config::DeliveryOptions;
 use crate::gateway::rejection::{PROBLEM_TYPE, Rejection};
 use crate::queue::event::Receipt;
 use crate::signature::challenge;
-use crate::signature::scheme::{Authentication, Refusal};
+use crate::signature::scheme::{Acknowledgment, Authentication, Refusal};
 use crate::telemetry::record::Record;
 use crate::upstream::response::ResponseHead;
 
@@ -82,21 +82,26 @@ pub struct Acknowledgement {
 }
 
 impl Acknowledgement {
-    /// The answer for an event that is on disk.
-    pub(super) fn of_receipt(receipt: &Receipt, delivery: &DeliveryOptions) -> Self {
-        Self::new(delivery.ack_status, delivery, || {
+    /// The answer for an event that is on disk. `demanded` is the answer that the sender of the event demands.
+    pub(super) fn of_receipt(
+        receipt: &Receipt,
+        delivery: &DeliveryOptions,
+        demanded: Acknowledgment,
+    ) -> Self {
+        Self::new(delivery.ack_status.unwrap_or_else(|| demanded.status()), demanded, || {
             format!("{{\"id\":\"{}\",\"status\":\"queued\"}}\n", receipt.id())
         })
     }
 
     /// The answer for an event that was delivered or stored before.
-    pub(super) fn of_duplicate(delivery: &DeliveryOptions) -> Self {
-        Self::new(delivery.duplicate_status, delivery, || "{\"status\":\"duplicate\"}\n".to_owned())
+    pub(super) fn of_duplicate(delivery: &DeliveryOptions, demanded: Acknowledgment) -> Self {
+        let status = delivery.ack_status.unwrap_or(StatusCode::OK);
+        Self::new(status, demanded, || "{\"status\":\"duplicate\"}\n".to_owned())
     }
 
-    fn new(status: StatusCode, delivery: &DeliveryOptions, content: impl FnOnce() -> String) -> Self {
-        let is_empty = delivery.ack_content == AckContent::Empty || status == StatusCode::NO_CONTENT;
-        Self { status, content: if is_empty { String::new() } else { content() } }
+    fn new(status: StatusCode, demanded: Acknowledgment, content: impl FnOnce() -> String) -> Self {
+        let has_content = demanded.has_content() && status != StatusCode::NO_CONTENT;
+        Self { status, content: if has_content { content() } else { String::new() } }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::queue::retry::{self, Clocks, Ended, Spent, retry_after};
 use crate::queue::store::Next;
 use crate::queue::time::Time;
 use crate::routing::signed_model::{Scalar, scalars};
+use crate::signature::scheme::Acknowledgment;
 use crate::signature::{AuthenticRequest, Deliverable, Fields as _};
 use crate::telemetry::record::Record;
 use crate::upstream::error::ForwardError;
@@ -55,6 +56,7 @@ pub(super) async fn serve<R: Resources, C: Content>(
     arrived: Arrived<'_>,
     record: &mut Record,
 ) -> Result<Served<R::Body>, Rejection> {
+    let demanded = arrived.request.verifier().scheme().acknowledgment;
     let duplicate = route.delivery.deduplicate.map(|window| duplicate_key(&arrived, window));
     let claim = match duplicate {
         Some(key) => match resources.claim(&route.name, key, route.response_timeout).await? {
@@ -62,7 +64,7 @@ pub(super) async fn serve<R: Resources, C: Content>(
             Claimed::UnderWay => return Err(Rejection::EqualUnderWay),
             Claimed::Duplicate => {
                 record.reason = Some(Reason::Duplicate);
-                return Ok(Served::Own(Acknowledgement::of_duplicate(&route.delivery)));
+                return Ok(Served::Own(Acknowledgement::of_duplicate(&route.delivery, demanded)));
             }
         },
         None => None,
@@ -97,7 +99,7 @@ pub(super) async fn serve<R: Resources, C: Content>(
         DeliveryMode::Queue => {
             let receipt =
                 store(resources, route, arrived, event, Before { claim, first: None }, record).await?;
-            Ok(acknowledged(route, &receipt))
+            Ok(acknowledged(route, &receipt, demanded))
         }
         DeliveryMode::Fallback => fall_back(resources, content, route, arrived, event, claim, record).await,
     }
@@ -122,6 +124,7 @@ async fn fall_back<R: Resources, C: Content>(
     claim: Option<R::Claim>,
     record: &mut Record,
 ) -> Result<Served<R::Body>, Rejection> {
+    let demanded = arrived.request.verifier().scheme().acknowledgment;
     let waits_behind = match &event.order {
         Some(order) => resources.is_waiting(&route.name, order, route.response_timeout).await,
         None => false,
@@ -160,7 +163,7 @@ async fn fall_back<R: Resources, C: Content>(
     }
     let (result, first) = failed.unzip();
     match (store(resources, route, arrived, event, Before { claim, first }, record).await, result) {
-        (Ok(receipt), _) => Ok(acknowledged(route, &receipt)),
+        (Ok(receipt), _) => Ok(acknowledged(route, &receipt, demanded)),
         // The event is not stored. The sender gets the same answer as without a store.
         (Err(_), Some(Ok(response))) => Ok(Served::Relayed(response)),
         (Err(_), Some(Err(error))) => Err(undelivered(&error, record)),
@@ -277,8 +280,8 @@ async fn store<R: Resources>(
     Ok(receipt)
 }
 
-fn acknowledged<B>(route: &Route, receipt: &Receipt) -> Served<B> {
-    Served::Own(Acknowledgement::of_receipt(receipt, &route.delivery))
+fn acknowledged<B>(route: &Route, receipt: &Receipt, demanded: Acknowledgment) -> Served<B> {
+    Served::Own(Acknowledgement::of_receipt(receipt, &route.delivery, demanded))
 }
 
 /// The order key of this content. `None` if the route does not order events, or the content lacks the value.

@@ -206,7 +206,7 @@ fn the_keys_of_the_queue_mean_what_they_say() {
     let [all, defaults, direct, ..] = config.routes.as_slice() else { panic!() };
     let delivery = &all.delivery;
     assert_eq!(delivery.mode, config::DeliveryMode::Queue);
-    assert_eq!(delivery.ack_status, 204);
+    assert_eq!(delivery.ack_status.map(|status| status.as_u16()), Some(204));
     assert_eq!(delivery.order_by, Some(config::OrderBy::Pointer("/record_id".into())));
     assert_eq!(delivery.max_queued, 100 << 20);
     assert_eq!(delivery.deduplicate, Some(hours(3)));
@@ -223,8 +223,8 @@ fn the_keys_of_the_queue_mean_what_they_say() {
     assert_eq!(delivery.retry.max_age, hours(7 * 24));
     assert_eq!(direct.delivery.mode, config::DeliveryMode::Direct);
     assert_eq!(
-        (direct.delivery.deduplicate, direct.delivery.duplicate_status.as_u16()),
-        (Some(hours(720)), 202)
+        (direct.delivery.deduplicate, direct.delivery.ack_status.map(|status| status.as_u16())),
+        (Some(hours(720)), Some(202))
     );
 }
 

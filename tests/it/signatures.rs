@@ -1,5 +1,7 @@
 //! Several signatures on one route, while a sender changes its signature.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine as _;
 use hmac::Hmac;
 use hookgate::signature::Context;
@@ -10,8 +12,11 @@ use hookgate::signature::{Fields, Verifier};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use crate::support::upstream::{Oracle, Request};
-use crate::support::{Gateway, Post, Upstream, assert_refused, exchange, gateway, unsigned};
+use crate::support::in_time::OutputInTime as _;
+use crate::support::upstream::{OK, Oracle, Request};
+use crate::support::{Gateway, Post, Upstream, assert_refused, exchange, gateway, signature_with, unsigned};
+
+const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 
 const CONTENT: &[u8] = b"{\"object_kind\":\"pipeline\"}";
 const TOKEN: &str = "the-token-of-the-project";
@@ -194,5 +199,142 @@ fn a_field_counts_under_each_of_its_names_and_under_two_it_is_there_twice() {
         exchange(&gateway, &post(other)).assert_answer("ok");
         let both = post(one).line(format!("{other}: {tag}"));
         assert_refused(&exchange(&gateway, &both), 401, Some("signature_duplicate"));
+    }
+}
+
+/// Two schemes of one sender, both with a signed time. The answers that they demand differ.
+const OLD_AND_NEW: &str = "
+[schemes.new]
+header = \"x-new\"
+content = \"{timestamp}.{body}\"
+timestamp = { header = \"x-time\" }
+acknowledgment = \"200-empty\"
+[schemes.old]
+header = \"x-old\"
+content = \"old:{timestamp}:{body}\"
+timestamp = { header = \"x-time\" }
+";
+
+const NEW_KEY: &str = "the new secret of the sender";
+const OLD_KEY: &str = "the old secret of the sender";
+
+/// A gateway whose route takes both schemes, and stores events.
+fn of_both(upstream: &Upstream, lines: &str) -> Gateway {
+    let signature = format!(
+        "signature = [{{ scheme = \"new\", secrets = [{{ value = \"{NEW_KEY}\" }}] }}, {{ scheme = \"old\", secrets = [{{ value = \"{OLD_KEY}\" }}] }}]"
+    );
+    let lines = format!("{signature}\ndelivery = \"queue\"\n{lines}");
+    let setup = gateway().forward(OLD_AND_NEW).queue("[retry]\nschedule = [\"50ms\"]");
+    setup.route_with("/ci", &upstream.url(), &lines).start()
+}
+
+fn seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// What each scheme signs.
+fn tag_of(scheme: &str, time: &str, content: &str) -> String {
+    match scheme {
+        "new" => signature_with(NEW_KEY, format!("{time}.{content}").as_bytes()),
+        _ => signature_with(OLD_KEY, format!("old:{time}:{content}").as_bytes()),
+    }
+}
+
+fn timed(scheme: &str, time: u64, content: &str) -> Post {
+    let post = unsigned(content).target("/ci").line(format!("x-time: {time}"));
+    post.line(format!("x-{scheme}: {}", tag_of(scheme, &time.to_string(), content)))
+}
+
+#[test]
+fn a_stored_event_is_answered_as_the_scheme_that_verified_it_demands() {
+    for (lines, old, new) in [
+        ("", (202, false), (200, true)),
+        ("deduplicate = \"1h\"", (202, false), (200, true)),
+        ("ack_status = 204", (204, true), (204, true)),
+        ("ack_status = 202", (202, false), (202, true)),
+    ] {
+        let upstream = Upstream::ok_under(Oracle::default().observing());
+        let gateway = of_both(&upstream, lines);
+        for (scheme, content, want) in [("old", "{\"n\":1}", old), ("new", "{\"n\":2}", new)] {
+            let answer = exchange(&gateway, &timed(scheme, seconds(), content));
+            assert_eq!((answer.status, answer.body.is_empty()), want, "{scheme} {lines}");
+            if lines.starts_with("deduplicate") {
+                let again = exchange(&gateway, &timed(scheme, seconds(), content));
+                assert_eq!((again.status, again.body.is_empty()), (200, want.1), "{scheme} {lines}");
+            }
+        }
+    }
+}
+
+/// The event was signed four minutes ago. Its first delivery fails, so the second one is late.
+#[test]
+fn a_late_delivery_is_signed_anew_by_the_scheme_that_verified_the_event() {
+    for scheme in ["old", "new"] {
+        let failed = AtomicBool::new(false);
+        let upstream = Upstream::with_oracle(Oracle::default().observing(), move |connection| {
+            while connection.request().is_some() {
+                connection.send(if failed.swap(true, Ordering::SeqCst) { OK } else { UNAVAILABLE });
+            }
+        });
+        let gateway = of_both(&upstream, "refresh_signature = true");
+        let (signed, content) = (seconds() - 240, "{\"n\":3}");
+        let status = exchange(&gateway, &timed(scheme, signed, content)).status;
+        assert!((200..300).contains(&status), "{scheme}: {status}");
+        let requests = upstream.wait_for(2);
+        let one = |request: &Request, field: &str| {
+            let values = request.values(field);
+            assert_eq!(values.len(), 1, "{scheme}: {field}");
+            String::from_utf8(values[0].clone()).unwrap()
+        };
+        let of = |at: usize| (one(&requests[at], "x-time"), one(&requests[at], &format!("x-{scheme}")));
+        let original = signed.to_string();
+        assert_eq!(of(0), (original.clone(), tag_of(scheme, &original, content)));
+        let (time, tag) = of(1);
+        assert!(time.parse::<u64>().unwrap() >= signed + 240, "{time}");
+        assert_eq!(tag, tag_of(scheme, &time, content), "{scheme}");
+        let other = if scheme == "old" { "x-new" } else { "x-old" };
+        assert!(!requests[1].has(other));
+    }
+}
+
+#[test]
+fn sign_and_send_use_the_signature_that_has_the_secret() {
+    let upstream = Upstream::ok_under(Oracle::default().observing());
+    let lines = format!("[{SIGNED}, {SHARED}]");
+    let gateway = of_gitlab(&upstream, &lines);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.toml");
+    let text =
+        format!("[[routes]]\npath = \"/ci\"\nupstream = \"{}\"\nsignature = {lines}\n", upstream.url());
+    std::fs::write(&config, text).unwrap();
+    std::fs::write(folder.path().join("content"), CONTENT).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(args).arg("--config").arg(&config);
+        let content = std::fs::File::open(folder.path().join("content")).unwrap();
+        let output = command.stdin(content).output_in_time();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), said(&output.stdout), said(&output.stderr))
+    };
+    for (secret, field) in [
+        (None, "webhook-signature: v1,"),
+        (Some("current"), "webhook-signature: v1,"),
+        (Some("gitlab.current"), "x-gitlab-token: the-token-of-the-project\n"),
+    ] {
+        let more: Vec<&str> = secret.iter().flat_map(|name| ["--secret", name]).collect();
+        let (code, said, why) = run(&[&["sign", "--route", "/ci"], &*more].concat());
+        assert_eq!(code, Some(0), "{secret:?}: {why}");
+        assert!(said.contains(field), "{secret:?}: {said}");
+        let url = format!("http://{}", gateway.address());
+        let (code, said, why) = run(&[&["send", "/ci", "--url", &url], &*more].concat());
+        assert_eq!(code, Some(0), "{secret:?}: {said}{why}");
+    }
+    let want =
+        ["gitlab-signed, secret=current", "gitlab-signed, secret=current", "gitlab, secret=gitlab.current"];
+    assert_eq!(verified(&upstream), want.map(|told| format!("scheme={told}")));
+    let (code, said, why) = run(&["sign", "--route", "/ci", "--secret", "nonesuch"]);
+    assert_eq!(code, Some(2), "{said}{why}");
+    for name in ["current", "gitlab.current"] {
+        assert!(why.contains(name), "{name}: {why}");
     }
 }

@@ -13,14 +13,10 @@ use crate::config::sections::upstream::{self, Settings};
 use crate::config::settings::{DEFAULT_CONCURRENCY, DEFAULT_MAX_BYTES};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::{
-    AckContent, DeliveryMode, DeliveryOptions, OrderBy, Queue, Retry, json_pointer, showable,
-};
-use crate::signature::scheme::{Acknowledgment, Scheme};
+use crate::config::{DeliveryMode, DeliveryOptions, OrderBy, Queue, Retry, json_pointer, showable};
 use crate::upstream::origin::Origin;
 
-/// The delivery settings that the route sets itself. The scheme adds the rest later, because the scheme may
-/// come from the file's `[signature]`.
+/// The delivery settings that the route sets itself.
 pub(crate) struct Delivery {
     /// `delivery`
     pub(crate) mode: DeliveryMode,
@@ -78,22 +74,11 @@ impl Delivery {
         &self.copies
     }
 
-    /// Completes the settings with the answer that the scheme's sender expects. Copies get the settings of
-    /// the route's upstream.
-    pub(crate) fn finish(self, scheme: &Scheme, settings: &Settings) -> DeliveryOptions {
-        let (demanded, content) = match scheme.acknowledgment {
-            Acknowledgment::Accepted => (StatusCode::ACCEPTED, AckContent::EventId),
-            Acknowledgment::Ok => (StatusCode::OK, AckContent::EventId),
-            Acknowledgment::EmptyOk => (StatusCode::OK, AckContent::Empty),
-            Acknowledgment::NoContent => (StatusCode::NO_CONTENT, AckContent::Empty),
-        };
-        let ack_status = self.ack_status.unwrap_or(demanded);
-        let is_empty = ack_status == StatusCode::NO_CONTENT;
+    /// Completes the settings. Copies get the settings of the route's upstream.
+    pub(crate) fn finish(self, settings: &Settings) -> DeliveryOptions {
         DeliveryOptions {
             mode: self.mode,
-            ack_status,
-            ack_content: if is_empty { AckContent::Empty } else { content },
-            duplicate_status: self.ack_status.unwrap_or(StatusCode::OK),
+            ack_status: self.ack_status,
             order_by: self.order_by,
             max_queued: self.max_queued,
             deduplicate: self.deduplicate,
@@ -219,6 +204,7 @@ mod tests {
     use super::*;
     use crate::config::environment::Fixed;
     use crate::config::{Config, read};
+    use crate::signature::scheme::Acknowledgment;
 
     /// A configuration with `[queue]` and one route. The route has the given scheme and the given lines.
     fn config(scheme: &str, lines: &str) -> Result<Config, Vec<&'static str>> {
@@ -256,39 +242,29 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_acknowledged_as_its_sender_demands_unless_the_route_says_otherwise() {
-        use AckContent::{Empty, EventId};
-        for (scheme, lines, want) in [
-            ("propify", "", (202, EventId, 200)),
-            ("meta", "", (200, EventId, 200)),
-            ("xero", "", (200, Empty, 200)),
-            ("xero", "ack_status = 202", (202, Empty, 202)),
-            ("meta", "ack_status = 202", (202, EventId, 202)),
-            ("propify", "ack_status = 200", (200, EventId, 200)),
-            ("propify", "ack_status = 204", (204, Empty, 204)),
-        ] {
-            let options = options(scheme, &format!("delivery = \"queue\"\n{lines}"));
-            let got = (options.ack_status.as_u16(), options.ack_content, options.duplicate_status.as_u16());
-            assert_eq!(got, want, "{scheme} {lines}");
+    fn a_route_may_say_how_its_events_are_acknowledged() {
+        for (lines, want) in [("", None), ("ack_status = 200", Some(StatusCode::OK))] {
+            let options = options("xero", &format!("delivery = \"queue\"\n{lines}"));
+            assert_eq!(options.ack_status, want, "{lines}");
         }
     }
 
     #[test]
     fn an_own_scheme_says_how_its_events_are_acknowledged_and_whether_the_answer_is_used() {
-        use AckContent::{Empty, EventId};
+        use Acknowledgment::{Accepted, EmptyOk, NoContent, Ok as Fine};
         let of = |key: &str, delivery: &str| {
             let scheme = format!("[schemes.own]\nheader = \"x-sign\"\n{key}");
             config_with(&scheme, "own", &format!("delivery = \"{delivery}\""))
         };
         for (key, want) in [
-            ("", (202, EventId)),
-            ("acknowledgment = 202", (202, EventId)),
-            ("acknowledgment = 200", (200, EventId)),
-            ("acknowledgment = \"200-empty\"", (200, Empty)),
-            ("acknowledgment = 204", (204, Empty)),
+            ("", Accepted),
+            ("acknowledgment = 202", Accepted),
+            ("acknowledgment = 200", Fine),
+            ("acknowledgment = \"200-empty\"", EmptyOk),
+            ("acknowledgment = 204", NoContent),
         ] {
-            let delivery = of(key, "queue").unwrap().routes.pop().unwrap().delivery;
-            assert_eq!((delivery.ack_status.as_u16(), delivery.ack_content), want, "{key}");
+            let route = of(key, "queue").unwrap().routes.pop().unwrap();
+            assert_eq!(route.verifier.scheme().acknowledgment, want, "{key}");
         }
         for key in ["acknowledgment = 201", "acknowledgment = \"200\"", "answer_use = \"often\""] {
             assert_eq!(of(key, "queue").unwrap_err(), ["bad_value"], "{key}");

@@ -168,7 +168,7 @@ impl<'t> Draft<'t> {
             Signs::Wrong => return None,
             Signs::Here(signature) => signature.into_verifier()?,
         };
-        let delivery = self.delivery.finish(verifier.scheme(), &self.settings);
+        let delivery = self.delivery.finish(&self.settings);
         Some(Route {
             path: self.path?,
             model: self.model?,

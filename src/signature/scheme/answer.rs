@@ -1,5 +1,7 @@
 //! Pure. How a sender treats the answer to an event, and how it treats a missing answer.
 
+use http::StatusCode;
+
 /// Whether a sender uses more of an app's answer than the status code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AnswerUse {
@@ -24,6 +26,27 @@ pub enum Acknowledgment {
     EmptyOk,
     /// 204.
     NoContent,
+}
+
+impl Acknowledgment {
+    /// The status code.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Accepted => StatusCode::ACCEPTED,
+            Self::Ok | Self::EmptyOk => StatusCode::OK,
+            Self::NoContent => StatusCode::NO_CONTENT,
+        }
+    }
+
+    /// Whether the sender accepts content.
+    #[must_use]
+    pub fn has_content(self) -> bool {
+        match self {
+            Self::Accepted | Self::Ok => true,
+            Self::EmptyOk | Self::NoContent => false,
+        }
+    }
 }
 
 /// Whether a sender repeats an event that was not accepted.
