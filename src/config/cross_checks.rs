@@ -19,6 +19,7 @@ type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
 pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &Problems) {
     signatures(drafts, whole, root, problems);
     schemes(drafts, whole, problems);
+    shared_keys(drafts, whole, root, problems);
     let routes: Vec<Readable<'_>> = drafts
         .iter()
         .filter_map(|draft| Some((draft, draft.path.as_ref()?, draft.model.as_ref()?)))
@@ -56,6 +57,35 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
         _ => format!("this route and {others} others have no signature, and there is none for every route"),
     };
     Problem::error("missing_signature", first.table.span(), message).help(signature_help()).report(problems);
+}
+
+/// Warns of signatures of different routes that have the same key, if a request that is signed for one route could
+/// verify on the other with other content. Each signature is compared with the earlier ones.
+fn shared_keys(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &Problems) {
+    let own = drafts.iter().filter_map(|draft| match &draft.signature {
+        Signs::Here(signature) => Some((signature, draft.table.place("signature"))),
+        Signs::Wrong | Signs::Absent => None,
+    });
+    let is_used = drafts.iter().any(|draft| matches!(draft.signature, Signs::Absent));
+    let of_all = match whole {
+        Signs::Here(signature) if is_used => Some((signature, root.place("signature"))),
+        Signs::Here(_) | Signs::Wrong | Signs::Absent => None,
+    };
+    let all: Vec<_> = of_all.into_iter().chain(own).collect();
+    for (index, (later, place)) in all.iter().enumerate() {
+        let earlier = all.iter().take(index);
+        let mut taken =
+            earlier.filter_map(|(earlier, first)| Some((earlier.taken_elsewhere_for(later)?, first)));
+        let Some(((one, other), first)) = taken.next() else { continue };
+        let message = format!(
+            "the schemes `{one}` and `{other}` have the same secret: a signature for a route of one could pass on a \
+             route of the other, over other content"
+        );
+        Problem::warning("shared_secret", place.clone(), message)
+            .related(first.clone(), "here is the other")
+            .help("have the sender use another secret for one of them")
+            .report(problems);
+    }
 }
 
 /// Reports routes that lack something that their scheme needs: a model, a `public_url`, the method of a

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::algorithm::Algorithm;
+use super::challenge::Challenge;
 use super::scheme::Scheme;
 use super::signable::Fields;
 use super::verifier::Verifier;
@@ -90,8 +91,16 @@ impl Scheme {
     /// signature.
     pub(crate) fn could_be_taken_for(&self, other: &Self) -> bool {
         let has_text = self.algorithm == other.algorithm && self.algorithm != Algorithm::Token;
-        let has_challenge = self.challenge.is_some() || other.challenge.is_some();
-        has_text && (self.content != other.content || has_challenge)
+        let proves = |one: &Self| one.challenge.as_ref().is_some_and(Challenge::proves);
+        has_text && (self.content != other.content || proves(self) || proves(other))
+    }
+
+    /// Whether a signature that one scheme makes for its route could be a signature of the other on its own route,
+    /// over other content, if the keys are the same. The scheme of both routes may be the same: then a signature
+    /// of one is valid for the same content only. A URL that both sign belongs to one route.
+    pub(crate) fn could_be_taken_elsewhere_for(&self, other: &Self) -> bool {
+        let sign_url = self.signs_url() && other.signs_url();
+        self.name != other.name && !sign_url && self.could_be_taken_for(other)
     }
 
     /// Why the signature of this scheme cannot come after the signature of an `earlier` scheme. `None` if it can.

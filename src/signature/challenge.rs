@@ -178,7 +178,7 @@ impl Challenge {
     }
 
     /// Whether the answer has an HMAC.
-    fn proves(&self) -> bool {
+    pub(super) fn proves(&self) -> bool {
         let is_proof = |insert: &Insert| match insert {
             Insert::Proof | Insert::ProofAs { .. } => true,
             Insert::Value | Insert::Text(_) | Insert::Number(_) => false,

@@ -378,6 +378,22 @@ fn are_separate(all: &[(Signature, Range<usize>)], problems: &Problems) -> bool 
     problems.len() == before
 }
 
+impl Signature {
+    /// Whether a signature for a route of this one could be taken for a signature on a route of the other: their
+    /// names, if so.
+    pub(crate) fn taken_elsewhere_for<'s>(&'s self, other: &'s Self) -> Option<(&'s str, &'s str)> {
+        let shares = |one: &Self, other: &Self| {
+            let has = |key: &Key| other.secrets.iter().any(|(secret, _)| secret.key.is_same(key));
+            one.secrets.iter().any(|(secret, _)| has(&secret.key))
+        };
+        let pairs = self.all().flat_map(|one| other.all().map(move |other| (one, other)));
+        let mut taken = pairs.filter(|(one, other)| {
+            one.scheme.could_be_taken_elsewhere_for(&other.scheme) && shares(one, other)
+        });
+        taken.next().map(|(one, other)| (&*one.scheme.name, &*other.scheme.name))
+    }
+}
+
 /// The error of a secret that should be a public key, and is not.
 fn no_key(scheme: &Scheme, span: Range<usize>) -> Problem {
     let algorithm = scheme.algorithm.name();
