@@ -405,6 +405,35 @@ mod tests {
         }
     }
 
+    /// A key of OpenSSL, and its signature. The forgery is the cube root of a padded digest with other bytes after it: it
+    /// passes where only the beginning of the padding is compared, with every key of exponent 3.
+    #[test]
+    fn rsa_with_exponent_3_verifies_and_takes_no_cube_root_for_a_signature() {
+        let modulus = hex::decode(
+            "b68dffc6cde59c4cf44628fd275ed3468b8ff52297e0e034d05670068b5818b9297b4f659f343077da2b2d40ff4c48ed4fb53cc538948ee240c604328e7e64ee7b79cefe0e91ac4fca6010a605a10d0e742ebc5cd0892e9f4144f6e22e30c05e2ee021f6da8ee5e1388558d2603ab706d50f1b08465437b7f141dc2833fe0f76b590e362a0f93e5576038d46bc03e02be377ca4342e88d764a0023e600520ca909452bbf5af6ce6da4a702551323585a6e0a28b53f378bbd2b153f890a992124e852bbc3e7ffa523aa60c124c3ee96abde89da39cbb014049d2b9369e5b495152b83007b0110e9c51fb6364a244715b528523e2de7a03e686a59b3d919f7ef39",
+        ).unwrap();
+        let signature = hex::decode(
+            "a69a9a32288407eee5e7aface284b0668f85c4bd96e3f17138df3edc02a63aad09a379c64873d675c48984de2b463f94c97ab39d34fdcb42a5fe0968bcf8ba8daac6d2fc6da61d6c88ea72dc5744f6e61fcfbb5831abdf2aaf924fe20dde05133dcf6e2d9e6cbc1684d37dde15e71789992a8f40759a09c7558fe226fd07fa1592ce37e9149cf9ba421138ff02ab1e32f36022b494d8f158fcc648ef7a8b2e1708dc0e3422795a213e3ce8b36a033622946ecd733fe17ff206d5fb90e691d4040bfdd3cf27a666d31e6f996f09d667de71384ee92790c3c71d1a002f7d39cd5607262170245e2bb57a543ec8f0d6c6f4e34d27fd22e42b3a99ca70809a40bb0c",
+        ).unwrap();
+        let root = hex::decode(
+            "32cbfd4a7adc7905583d767520f51640759176d37826f2ef63ae3dc7a9728c0e4b3407c4542b093a5de8e713c125433b7e199eae7b897c79157c15c78418bc19c936452b67c8bf47e91054b8a706a6be51e969308f",
+        ).unwrap();
+        let forgery = [vec![0; 171], root].concat();
+        let integer = [&hex::decode("02820101").unwrap()[..], &[0], &modulus].concat();
+        let numbers = [integer, hex::decode("020103").unwrap()].concat();
+        let public = [&hex::decode("30820108").unwrap()[..], &numbers].concat();
+        let keyed = Keyed::new(Algorithm::RsaSha256, &key(&public)).unwrap();
+        let message = b"three is a small exponent";
+        for (tag, message, want) in
+            [(&signature, &message[..], true), (&signature, &message[1..], false), (&forgery, message, false)]
+        {
+            let claimed = Tags::from(Tag::of(tag).unwrap());
+            let mut running = keyed.start(&claimed);
+            running.update(message);
+            assert_eq!(running.verifies(&claimed), want);
+        }
+    }
+
     /// RFC 6979, appendix A.2.5, SHA-256 with the message "sample".
     #[test]
     fn ecdsa_verifies_what_the_private_key_signed() {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+use crate::support::http2::Http2;
 use crate::support::upstream::{OK, Oracle, Request};
 use crate::support::{
     FIXTURE, Gateway, Setup, Upstream, assert_refused, exchange, gateway, nothing_reached, post, unsigned,
@@ -184,6 +185,32 @@ fn without_an_assertion_nothing_of_a_client_is_removed() {
     assert_eq!(only(&got, "signature"), "hookgate=:YQ==:");
     assert_eq!(only(&got, "signature-input"), "hookgate=()");
     assert_eq!(only(&got, "content-digest"), "x");
+}
+
+/// Over HTTP/2, the path and the query come in a pseudo-field, and the content in frames.
+#[test]
+fn a_request_over_http_2_is_asserted_as_the_app_gets_it() {
+    let upstream = Upstream::ok();
+    let gateway = asserting("").server("h2c = true").route("/webhook/{*rest}", &upstream.url()).start();
+    let mut client = Http2::to(&gateway);
+    let targets = ["/webhook/a%20b?c=d&&e=%2F", "/webhook/plain"];
+    for target in targets {
+        let request = post(FIXTURE).target(target).line("signature-input: a=()");
+        let request = request.line("signature: hookgate=:YQ==:, a=:YQ==:");
+        client.exchange(&request).assert_answer("ok");
+    }
+    client.exchange(&post("").target("/webhook/empty")).assert_answer("ok");
+    let requests = upstream.requests();
+    for (request, target) in requests.iter().zip(targets) {
+        assert_eq!(request.target, target);
+        let signatures = request.values("signature").concat_with(", ");
+        assert_eq!(signatures.matches("hookgate=").count(), 1, "{signatures}");
+        assert!(signatures.contains("a=:YQ==:"), "{signatures}");
+        assert_eq!(verify(request, KEY).unwrap().covered, COVERED);
+        let moved = Request { target: "/webhook/other".to_owned(), ..request.clone() };
+        assert!(verify(&moved, KEY).is_err());
+    }
+    assert_eq!(verify(&requests[2], KEY).unwrap().covered, COVERED);
 }
 
 /// An assertion says that the gateway has verified the sender's signature.
