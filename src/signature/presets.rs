@@ -32,19 +32,19 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         names: &["paypal"],
         sender: "PayPal",
         documentation: "https://developer.paypal.com/api/rest/webhooks/rest/",
-        reason: "signs a CRC of the body, with a certificate that has to be fetched",
+        reason: "signs a CRC of the body, with a certificate that the verifier must download",
     },
     Inexpressible {
         names: &["plaid"],
         sender: "Plaid",
         documentation: "https://plaid.com/docs/api/webhooks/webhook-verification/",
-        reason: "sends a JWT, whose key has to be fetched with the client's credentials",
+        reason: "sends a JWT whose key the verifier must download with the client's credentials",
     },
     Inexpressible {
         names: &["sns", "amazon-sns", "aws-sns", "aws"],
         sender: "Amazon SNS",
         documentation: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
-        reason: "signs values out of the JSON body, with a certificate that has to be fetched",
+        reason: "signs values of the JSON body, with a certificate that the verifier must download",
     },
     Inexpressible {
         names: &["hubspot-v1", "hubspot-v2"],
@@ -62,7 +62,7 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         names: &["adyen"],
         sender: "Adyen (payments)",
         documentation: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
-        reason: "signs eight values out of the JSON body, which leaves the others to a forger; Adyen's other webhooks are the scheme adyen-platform",
+        reason: "signs only eight values of the JSON body, so a client can change all others; Adyen's other webhooks are the scheme adyen-platform",
     },
     Inexpressible {
         names: &["apple", "app-store", "apple-app-store"],
@@ -86,7 +86,7 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         names: &["pubsub", "google-pubsub", "gcp-pubsub", "google-cloud-pubsub"],
         sender: "Google Cloud Pub/Sub",
         documentation: "https://docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
-        reason: "sends a JWT that does not cover the body, and whose key has to be fetched",
+        reason: "sends a JWT that does not cover the body, and whose key the verifier must download",
     },
     Inexpressible {
         names: &["bridge"],
@@ -104,13 +104,13 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         names: &["mailgun"],
         sender: "Mailgun",
         documentation: "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
-        reason: "signs a time and a random token that stand beside the event in the JSON body, and nothing of the event",
+        reason: "signs only a time and a random token in the JSON body, and nothing of the event",
     },
     Inexpressible {
         names: &["plivo"],
         sender: "Plivo",
         documentation: "https://github.com/plivo/plivo-python/blob/master/plivo/utils/signature_v3.py",
-        reason: "signs query and form with their parameters sorted, and a nonce whose border with the form a forger could move",
+        reason: "signs the sorted parameters of query and form, and a nonce after the form with nothing between them, so a client can move characters from one to the other",
     },
     Inexpressible {
         names: &["vonage-sms", "nexmo"],
@@ -128,7 +128,7 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
         names: &["graph", "microsoft-graph", "ms-graph"],
         sender: "Microsoft Graph",
         documentation: "https://learn.microsoft.com/en-us/graph/api/resources/changenotificationcollection",
-        reason: "signs nothing, and sends JWTs within the body only with the data of a resource",
+        reason: "signs nothing, and sends JWTs in the body only if the event has the data of a resource",
     },
 ];
 

@@ -252,9 +252,9 @@ fn table() -> String {
         missing += &format!("| {sender} | {reason} |\n");
     }
     format!(
-        "{table}\nWhat one has to know of some of them:\n\n{notes}\n\
-         How some of them repeat an event that was not accepted:\n\n{repeated}\n\
-         No scheme can express these, so that there is none:\n\n{missing}\n"
+        "{table}\nNotes on some of these schemes:\n\n{notes}\n\
+         How some senders repeat an event that was not accepted:\n\n{repeated}\n\
+         hookgate has no scheme for these senders, because no scheme can express how they sign:\n\n{missing}\n"
     )
 }
 

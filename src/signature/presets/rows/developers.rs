@@ -42,7 +42,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("timestamp", Unit::Seconds, 300),
             documentation: "https://buildkite.com/docs/apis/webhooks/pipelines",
             confirmed: false,
-            note: "The secret is the token of the webhook. Choose `X-Buildkite-Signature` in the webhook's settings. The signed text is third parties', and they agree. The tolerance is ours.",
+            note: "The secret is the token of the webhook. Choose `X-Buildkite-Signature` in the webhook's settings. The signed text comes from third parties, which agree. hookgate chooses the tolerance.",
             origin: Given("the token of the webhook (its settings, with `X-Buildkite-Signature`)"),
             ..usual()
         },
@@ -53,7 +53,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: list(Separator::Comma, '=', "v1"),
             documentation: "https://circleci.com/docs/guides/integration/outbound-webhooks/",
             note: "You choose the secret token in the webhook's settings. CircleCI signs no time.",
-            retries: "CircleCI tries an event again after an answer that is not 2xx, or none within 5 seconds. It does not say how often.",
+            retries: "CircleCI tries an event again after an answer that is not 2xx, or none within 5 seconds. CircleCI does not say how often.",
             origin: Chosen("the secret token in the settings of the webhook"),
             ..usual()
         },
@@ -66,7 +66,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://www.courier.com/docs/platform/workspaces/outbound-webhooks",
             confirmed: false,
-            note: "The time is in milliseconds. The dot between time and content is third parties'. The tolerance is ours.",
+            note: "The time is in milliseconds. The dot between time and content comes from third parties. hookgate chooses the tolerance.",
             origin: Given("the secret in the settings of the webhook"),
             ..usual()
         },
@@ -132,7 +132,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-gitlab-token",
             algorithm: Algorithm::Token,
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
-            note: "The secret is a shared token, which does not protect the content. A program that sees one request can make others.",
+            note: "The secret is a shared token, which does not protect the content. A program that sees one request can forge others.",
             origin: Chosen("the field Secret token of the webhook (Settings, Webhooks)"),
             ..usual()
         },
@@ -142,7 +142,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "heroku-webhook-hmac-sha256",
             encoding: Encoding::Base64,
             documentation: "https://github.com/heroku/webhooks-demo/blob/master/app/controllers/webhooks_controller.rb",
-            note: "The secret is shown when the webhook is created, or is the one that you give. Heroku repeats an event only for a webhook of level `sync`.",
+            note: "The secret is shown when the webhook is created, or is the text that you give. Heroku repeats an event only for a webhook of level `sync`.",
             origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
@@ -167,7 +167,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://docs.knock.app/developer-tools/outbound-webhooks",
             confirmed: false,
-            note: "The time is in milliseconds. Knock's page names the field, and the rest of the rule is third parties'. The tolerance is ours.",
+            note: "The time is in milliseconds. Knock's page names the field. The rest of the rule comes from third parties. hookgate chooses the tolerance.",
             origin: Given("the signing key of the webhook (dashboard)"),
             ..usual()
         },
@@ -179,7 +179,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}.{body}",
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://langfuse.com/docs/prompt-management/features/webhooks-slack-integrations",
-            note: "Langfuse shows the secret when the webhook is created. The key is the whole text of the secret. The tolerance is ours.",
+            note: "Langfuse shows the secret when the webhook is created. The key is the whole text of the secret. hookgate chooses the tolerance.",
             retries: "Langfuse tries an event again with growing waits.",
             origin: Given("shown when the webhook is created"),
             ..usual()
@@ -189,7 +189,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "LaunchDarkly",
             field: "x-ld-signature",
             documentation: "https://launchdarkly.com/docs/home/infrastructure/webhooks",
-            note: "LaunchDarkly signs nothing without one.",
+            note: "Without a secret, LaunchDarkly signs nothing.",
             retries: "LaunchDarkly tries an event again once.",
             origin: Chosen("the secret in the settings of the webhook"),
             ..usual()
@@ -262,7 +262,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{jwt:sha256}",
             documentation: "https://docs.netlify.com/site-deploys/notifications/#payload-signature",
             confirmed: false,
-            note: "For notifications by HTTP POST. Netlify sends a JWT with the content's SHA-256. Netlify signs no time. Netlify's page was read in part. The rule is third parties', and they agree.",
+            note: "For notifications by HTTP POST. Netlify sends a JWT with the content's SHA-256. Netlify signs no time. Netlify's page was read in part. The rule comes from third parties, which agree.",
             origin: Chosen("the field JWS secret token of the notification"),
             ..usual()
         },
@@ -306,7 +306,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}.{body}",
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://github.com/sanity-io/webhook-toolkit/blob/main/src/signature.ts",
-            note: "You choose the secret in the webhook's settings. Sanity's own library does not limit the time. The tolerance is ours.",
+            note: "You choose the secret in the webhook's settings. Sanity's own library does not limit the time. hookgate chooses the tolerance.",
             origin: Chosen("the field Secret in the settings of the webhook"),
             ..usual()
         },
@@ -325,7 +325,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-hub-signature",
             format: plain("sha256="),
             documentation: "https://docs.snyk.io/developer-tools/snyk-api/using-specific-snyk-apis/webhooks-apis/validation-and-versioning-of-payloads",
-            note: "The secret is the one that you give when you create the webhook.",
+            note: "The secret is the text that you give when you create the webhook.",
             origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
@@ -336,7 +336,7 @@ pub(super) fn rows() -> Vec<Row> {
             redelivery: Redelivery::Never,
             documentation: "https://docs.sonarsource.com/sonarqube-cloud/administering-sonarcloud/integrations/webhooks",
             confirmed: false,
-            note: "Sonar's page names the algorithm. The field is third parties', and they agree.",
+            note: "Sonar's page names the algorithm. The name of the field comes from third parties, which agree.",
             retries: "SonarQube never sends an event again by itself. An operator can send an event again with the API.",
             origin: Chosen("the field for the secret in the settings of the webhook"),
             ..usual()
@@ -348,7 +348,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha512,
             documentation: "https://developer.hashicorp.com/terraform/cloud-docs/workspaces/settings/notifications#notification-authenticity",
             confirmed: false,
-            note: "For notifications with a generic payload. The secret is the notification's token. HashiCorp's page names the field and HMAC-SHA512. The encoding is third parties'.",
+            note: "For notifications with a generic payload. The secret is the notification's token. HashiCorp's page names the field and HMAC-SHA512. The encoding comes from third parties.",
             origin: Chosen("the token of the notification"),
             ..usual()
         },

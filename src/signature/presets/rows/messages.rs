@@ -31,7 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("x-cio-timestamp", Unit::Seconds, 300),
             documentation: "https://docs.customer.io/api/webhooks/",
             confirmed: false,
-            note: "The secret is the signing key of the reporting webhook. The order of the signed parts is third parties', and they agree. The tolerance is ours.",
+            note: "The secret is the signing key of the reporting webhook. The order of the signed parts comes from third parties, which agree. hookgate chooses the tolerance.",
             retries: "Customer.io tries an event for seven days, with growing waits. It holds later events back meanwhile.",
             origin: Given("the signing key of the reporting webhook"),
             ..usual()
@@ -88,7 +88,7 @@ pub(super) fn rows() -> Vec<Row> {
             id: Some("kick-event-message-id"),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://github.com/KickEngineering/KickDevDocs/blob/main/events/webhook-security.md",
-            note: "The secret is Kick's public key, in PEM or base64. Kick signs the events of all apps with it. So check in the app that an event is about your channel. The tolerance is ours.",
+            note: "The secret is Kick's public key, in PEM or base64. Kick signs the events of all apps with this key. So check in the app that an event is about your channel. hookgate chooses the tolerance.",
             retries: "Kick tries an event up to three times, until the answer is 200.",
             origin: Given("the public key at `/public/v1/public-key` of Kick's API"),
             ..usual()
@@ -173,7 +173,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "plain-request-signature",
             time: content_time("/webhookMetadata/webhookDeliveryAttemptTimestamp", Unit::Rfc3339, 300),
             documentation: "https://plain.com/docs/request-signing",
-            note: "The time of the attempt is in the content, and Plain's own library allows five minutes.",
+            note: "The time of the attempt is in the content. Plain's own library allows five minutes.",
             origin: Given("the HMAC secret of the workspace (Settings, Request signing)"),
             ..usual()
         },
@@ -185,7 +185,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: Format::Basic,
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://postmarkapp.com/developer/webhooks/webhooks-overview",
-            note: "Postmark signs nothing. It sends the user name and password of the webhook's URL. The secret is `user:password`. A program that sees one request can make others.",
+            note: "Postmark signs nothing. It sends the user name and password of the webhook's URL. The secret is `user:password`. A program that sees one request can forge others.",
             origin: Chosen("user name and password in the URL of the webhook"),
             ..usual()
         },
@@ -199,7 +199,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}{body}",
             time: field_time("x-twilio-email-event-webhook-timestamp", Unit::Seconds, 300),
             documentation: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
-            note: "The secret is the public verification key that SendGrid shows. The tolerance is ours.",
+            note: "The secret is the public verification key that SendGrid shows. hookgate chooses the tolerance.",
             origin: Given("the Verification Key of the Event Webhook (Settings, Mail Settings)"),
             ..usual()
         },
@@ -234,8 +234,8 @@ pub(super) fn rows() -> Vec<Row> {
             answer_use: AnswerUse::Sometimes,
             acknowledgment: Acknowledgment::EmptyOk,
             documentation: "https://core.telegram.org/bots/api#setwebhook",
-            note: "Telegram signs nothing. The secret is the `secret_token` that you give to `setWebhook`. A program that sees one request can make others.",
-            retries: "Telegram tries an event again a limited number of times. It does not say how often.",
+            note: "Telegram signs nothing. The secret is the `secret_token` that you give to `setWebhook`. A program that sees one request can forge others.",
+            retries: "Telegram tries an event again a limited number of times. Telegram does not say how often.",
             origin: Chosen("`secret_token` in the call of `setWebhook`"),
             ..usual()
         },
@@ -264,7 +264,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Seconds, 300),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.tiktok.com/doc/webhooks-verification",
-            note: "The tolerance is ours.",
+            note: "hookgate chooses the tolerance.",
             retries: "TikTok tries an event again for up to 72 hours if the answer is not 200.",
             origin: Given("the client secret of the app"),
             ..usual()
@@ -279,7 +279,7 @@ pub(super) fn rows() -> Vec<Row> {
             // Twilio uses the TwiML in the answer to a call or a message.
             answer_use: AnswerUse::Always,
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-            note: "For forms. The key is the account's auth token. The URL is the one that is configured at Twilio, with its credentials if it has some. The signature does not cover where a name ends and its value begins.",
+            note: "For forms. The key is the account's auth token. The URL must be exactly the URL that is configured at Twilio, with its credentials if there are any. The signature does not cover where a name ends and its value begins.",
             origin: Given("the Auth Token of the account (Console, Account Info)"),
             ..usual()
         },
@@ -291,7 +291,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             content: "{url:variants}{digest:bodySHA256}",
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-            note: "For JSON events with `bodySHA256` in their query. The key is the account's auth token. The URL is the one that is configured at Twilio, with its credentials if it has some.",
+            note: "For JSON events with `bodySHA256` in their query. The key is the account's auth token. The URL must be exactly the URL that is configured at Twilio, with its credentials if there are any.",
             origin: Given("the Auth Token of the account (Console, Account Info)"),
             ..usual()
         },
@@ -305,7 +305,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{url:variants}{form}",
             answer_use: AnswerUse::Always,
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys",
-            note: "For forms that Twilio signs with a SharedKey and HMAC_SHA256. Beside twilio on one route, list it first.",
+            note: "For forms that Twilio signs with a SharedKey and HMAC_SHA256. If a route takes twilio too, list twilio-shared-key first.",
             origin: Given("the secret of the SharedKey, shown once when it is created"),
             ..usual()
         },
@@ -354,7 +354,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{jwt:payload_hash}",
             time: claim_time("iat", Unit::Seconds, 300),
             documentation: "https://github.com/Nexmo/station/blob/master/_documentation/en/messages/concepts/signed-webhooks.md",
-            note: "For POST. A JWT with the content's SHA-256. After a fault of its own, Vonage may send a callback without a signature, which is refused. Webhooks of the SMS API have no scheme. The tolerance is ours.",
+            note: "For POST. Vonage sends a JWT with the content's SHA-256. After a fault, Vonage may send a callback without a signature, which is refused. The SMS API has no scheme. hookgate chooses the tolerance.",
             origin: Given("the signature secret of the account (Dashboard, API settings)"),
             ..usual()
         },
@@ -364,7 +364,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-spark-signature",
             algorithm: Algorithm::HmacSha1,
             documentation: "https://developer.webex.com/blog/using-a-webhook-secret",
-            note: "The secret is the one that you give when you create the webhook. Webex signs nothing without it.",
+            note: "The secret is the text that you give when you create the webhook. Without a secret, Webex signs nothing.",
             origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
@@ -385,7 +385,7 @@ pub(super) fn rows() -> Vec<Row> {
             ),
             acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.zoom.us/docs/api/webhooks/",
-            note: "The key is the app's secret token. The unit of the time and the tolerance are ours.",
+            note: "The key is the app's secret token. hookgate chooses the unit of the time and the tolerance.",
             origin: Given("the Secret Token of the app (its page at the App Marketplace)"),
             ..usual()
         },

@@ -86,7 +86,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-cal-signature-256",
             documentation: "https://trigger.dev/docs/webhooks/providers/cal-com",
             confirmed: false,
-            note: "You choose the secret in the webhook's settings. Without a secret, Cal.com signs nothing. The rule is third parties', and they agree.",
+            note: "You choose the secret in the webhook's settings. Without a secret, Cal.com signs nothing. The rule comes from third parties, which agree.",
             origin: Chosen("the field Secret in the settings of the webhook"),
             ..usual()
         },
@@ -158,7 +158,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha1,
             encoding: Encoding::Base64,
             documentation: "https://developer.helpscout.com/webhooks",
-            note: "The secret is the one that you give when you create the webhook.",
+            note: "The secret is the text that you give when you create the webhook.",
             origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
@@ -194,7 +194,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: field_time("klaviyo-timestamp", Unit::HttpDate, 300),
             documentation: "https://developers.klaviyo.com/en/docs/working_with_system_webhooks",
             confirmed: false,
-            note: "For system webhooks. Webhooks of flows are not signed. Klaviyo's page names the fields and HMAC-SHA256. The form of the time and the signed text are third parties', and they agree. The tolerance is ours.",
+            note: "For system webhooks. Webhooks of flows are not signed. Klaviyo's page names the fields and HMAC-SHA256. The form of the time and the signed text come from third parties, which agree. hookgate chooses the tolerance.",
             origin: Chosen("the secret key in the request that creates the webhook"),
             ..usual()
         },
@@ -246,7 +246,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}.{body}",
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://docs.withpersona.com/docs/webhooks-best-practices",
-            note: "While a secret is rotated, Persona sends two signatures, and either may verify. The tolerance is ours.",
+            note: "While a secret is rotated, Persona sends two signatures, and either may verify. hookgate chooses the tolerance.",
             origin: Given("the secret of the webhook (dashboard, Webhooks)"),
             ..usual()
         },
@@ -256,7 +256,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "payload-signature",
             documentation: "https://help.shortcut.com/hc/en-us/articles/34734717380756",
             confirmed: false,
-            note: "The secret is the one that you give when you create the webhook. Shortcut's page names the field and HMAC in hexadecimal. SHA-256 is third parties'.",
+            note: "The secret is the text that you give when you create the webhook. Shortcut's page names the field and HMAC in hexadecimal. SHA-256 comes from third parties.",
             origin: Chosen("the field for the secret, when you create the webhook"),
             ..usual()
         },
@@ -267,7 +267,7 @@ pub(super) fn rows() -> Vec<Row> {
             encoding: Encoding::Base64,
             documentation: "https://tally.so/help/webhooks",
             confirmed: false,
-            note: "You choose the signing secret in the form's settings for webhooks. Tally's page was not read. The rule is third parties', and they agree.",
+            note: "You choose the signing secret in the form's settings for webhooks. Tally's page was not read. The rule comes from third parties, which agree.",
             origin: Chosen("the signing secret in the form's settings for webhooks"),
             ..usual()
         },
@@ -313,7 +313,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}{body}",
             time: field_time("x-zendesk-webhook-signature-timestamp", Unit::Rfc3339, 300),
             documentation: "https://developer.zendesk.com/documentation/webhooks/verifying/",
-            note: "The key is the text of the secret, although the secret looks like base64. The tolerance is ours.",
+            note: "The key is the text of the secret, although the secret looks like base64. hookgate chooses the tolerance.",
             origin: Given("the signing secret of the webhook (Admin Center, Webhooks)"),
             ..usual()
         },

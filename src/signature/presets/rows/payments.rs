@@ -56,7 +56,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}{body}",
             time: field_time("x-webhook-timestamp", Unit::Milliseconds, 300),
             documentation: "https://www.cashfree.com/docs/payments/online/webhooks/signature-verification",
-            note: "For webhooks of payments and subscriptions. The time is in milliseconds. The tolerance is ours.",
+            note: "For webhooks of payments and subscriptions. The time is in milliseconds. hookgate chooses the tolerance.",
             origin: Given("the client secret of the account"),
             ..usual()
         },
@@ -118,7 +118,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("hmac-sha256-hex="),
             documentation: "https://github.com/EasyPost/easypost-node/blob/master/src/utils/util.js",
             note: "The secret is the `webhook_secret` that you give when you create the webhook. Choose a secret in ASCII: EasyPost normalises other letters.",
-            retries: "EasyPost tries an event again after an answer that is not 2xx. It does not say how often.",
+            retries: "EasyPost tries an event again after an answer that is not 2xx. EasyPost does not say how often.",
             origin: Chosen("`webhook_secret` in the request that creates the webhook"),
             ..usual()
         },
@@ -193,7 +193,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{timestamp}.{body}",
             time: key_time("t", Unit::Seconds, 300),
             documentation: "https://docs.qonto.com/api-reference/business-api/webhooks/setup",
-            note: "The secret is the one that you give when you create the subscription. Qonto waits for an answer only one second.",
+            note: "The secret is the text that you give when you create the subscription. Qonto waits for an answer only one second.",
             retries: "Qonto tries an event again later.",
             origin: Chosen("the secret in the request that creates the subscription"),
             ..usual()
@@ -249,7 +249,7 @@ pub(super) fn rows() -> Vec<Row> {
             aliases: &[("x-shopify-hmac-sha256", "shopify-hmac-sha256")],
             encoding: Encoding::Base64,
             documentation: "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
-            note: "The key is the app's API secret key. Shopify signs only the content. Its Events have the signature in `shopify-hmac-sha256`. A client can change the other fields.",
+            note: "The key is the app's API secret key. Shopify signs only the content. Shopify's Events have the signature in `shopify-hmac-sha256`. A client can change the other fields.",
             retries: "Shopify tries an event 8 times within 4 hours.",
             origin: Given("the app's API secret key, or the key under Settings, Notifications, Webhooks"),
             ..usual()
@@ -270,7 +270,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Strike",
             field: "x-webhook-signature",
             documentation: "https://docs.strike.me/webhooks/signature-verification",
-            note: "The secret is the one that you give when you create the subscription. Strike signs no time.",
+            note: "The secret is the text that you give when you create the subscription. Strike signs no time.",
             origin: Chosen("the secret in the request that creates the subscription"),
             ..usual()
         },
@@ -344,7 +344,7 @@ pub(super) fn rows() -> Vec<Row> {
             time: key_time("t", Unit::Milliseconds, 300),
             documentation: "https://zoho.com/in/payments/developerdocs/webhooks/verification",
             confirmed: false,
-            note: "Two copies of Zoho's page spell the field differently. Zoho Billing signs by another rule, which no scheme can describe. The tolerance is ours.",
+            note: "Two copies of Zoho's page spell the field differently. Zoho Billing signs by another rule, which no scheme can describe. hookgate chooses the tolerance.",
             retries: "Zoho Payments tries an event again for up to 2 days.",
             origin: Given("the signing key of the webhook"),
             ..usual()

@@ -113,7 +113,7 @@ pub(super) fn rows() -> Vec<Row> {
             name: "polar",
             sender: "Polar",
             documentation: "https://github.com/polarsource/polar/pull/14102",
-            note: "Polar follows Standard Webhooks. Of a secret from before 8 September 2026, the text is the key: write `encoding = \"utf8\"` beside it. Then it is not decoded.",
+            note: "Polar follows Standard Webhooks. For a secret from before 8 September 2026, write `encoding = \"utf8\"` beside the secret. The key is then the text of the secret.",
             origin: Chosen("the secret of the webhook endpoint"),
             ..standard_webhooks()
         },
