@@ -71,9 +71,9 @@ pub(super) fn check(terminal: &mut Terminal, file: &ConfigFile, asked: &Check) -
 fn let_read(denied: &[String]) -> &'static str {
     if denied.iter().all(|what| what.contains("may not enter")) {
         return "let this user enter the folder: chgrp it to the user's group and chmod g+x; under systemd, `LoadCredential=` passes \
-                a secret on without that";
+                the secret without these changes";
     }
-    "chown them to this user and chmod 400; under systemd, `LoadCredential=` passes a secret on without that"
+    "chown them to this user and chmod 400; under systemd, `LoadCredential=` passes the secret without these changes"
 }
 
 fn as_json(terminal: &mut Terminal, file: &ConfigFile, asked: &Check, denied: Vec<String>) -> Exit {

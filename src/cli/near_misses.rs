@@ -34,7 +34,9 @@ pub(super) fn of(error: &clap::Error) -> Option<Failure> {
             let typed = text(ContextKind::InvalidArg)?;
             if !typed.starts_with('-') && typed.ends_with(".toml") {
                 let hint = format!("`--config {typed}` names the configuration");
-                return Some(Failure::usage(format!("`{typed}` has no place here")).hint(hint));
+                return Some(
+                    Failure::usage(format!("`{typed}` is not an argument of this command")).hint(hint),
+                );
             }
             if is_of("tail") && ["-f", "-F", "--follow"].contains(&typed) {
                 let hint = "`hookgate tail` follows until it is ended: leave the option out";
@@ -102,7 +104,7 @@ const EVENT_VERBS: &[(&[&str], &str)] = &[
     (&["dlq", "dead", "failed", "dead-letters"], "`hookgate events list --state dead` lists dead letters"),
     (
         &["queue", "queued", "pending", "waiting"],
-        "`hookgate events list --state queued` lists those that wait",
+        "`hookgate events list --state queued` lists the events that wait",
     ),
     (
         &["retry", "resend", "redeliver", "requeue", "send", "again"],
@@ -110,7 +112,7 @@ const EVENT_VERBS: &[(&[&str], &str)] = &[
     ),
     (
         &["delete", "del", "rm", "remove", "purge", "drop", "clear"],
-        "`hookgate events discard` removes an event for good",
+        "`hookgate events discard` removes an event permanently",
     ),
     (&["view", "inspect", "describe", "cat", "info"], "`hookgate events show ID` shows an event"),
     (&["dump", "download", "save", "backup"], "`hookgate events export` writes events to a file"),

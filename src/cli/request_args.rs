@@ -41,19 +41,19 @@ impl RequestArgs {
                     "the scheme {} signs the URL, with its host",
                     scheme.name
                 ))
-                .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1"));
+                .hint("write the URL that the sender calls: --url https://hooks.example.com/webhook?x=1"));
             }
             path.clone_into(&mut target);
         } else if let Some(url) = &besides.url {
             let (of_url, path) = split(url).ok_or_else(|| {
                 Failure::usage(format!("`{url}` is no URL"))
-                    .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1")
+                    .hint("write the URL that the sender calls: --url https://hooks.example.com/webhook?x=1")
             })?;
             (origin, target) = (Some(PublicUrls::from(&*of_url)), path);
         } else if signs_target(scheme) && (scheme.signs_url() && origin.is_none() || target.contains('{')) {
             let name = &scheme.name;
             return Err(Failure::usage(format!("the scheme {name} signs the URL: which is it?"))
-                .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1"));
+                .hint("write the URL that the sender calls: --url https://hooks.example.com/webhook?x=1"));
         }
         let method = besides.method.as_ref().map_or("POST", http::Method::as_str).to_owned();
         Ok(Self { method, target, origin, lines })

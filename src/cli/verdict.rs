@@ -169,30 +169,30 @@ fn own_title(fields: &HeaderMap, content: &[u8]) -> Option<String> {
 /// The likely cause if an authentic event was refused.
 fn explain(reason: &str) -> Option<&'static str> {
     Some(match reason {
-        "no_route" => "it has no route for this path; does it run with this configuration?",
+        "no_route" => "the gateway has no route for this path; does it run with this configuration?",
         "client_not_allowed" => "the route's `allow` has no network with this machine's address",
         "too_many_failures" => "this machine has more refusals than `max_failures_per_client` allows; wait",
         "client_certificate" => "the route requires a client certificate, and `send` has none",
-        "queue_full" => "it verified, but the queue is full (`max_bytes`, `max_queued`, `min_free`)",
-        "queue_unavailable" => "it verified, but the store cannot be used; its log says why",
+        "queue_full" => "the event verified, but the queue is full (`max_bytes`, `max_queued`, `min_free`)",
+        "queue_unavailable" => "the event verified, but the store cannot be used; the gateway's log says why",
         "method_not_allowed" => "the route does not take this method; --method names another",
         "signature_missing" => {
-            "it looks for the signature in another field; does it run with this configuration?"
+            "the gateway looks for the signature in another field; does it run with this configuration?"
         }
         "signature_malformed" => {
-            "it expects the signature of another scheme; does it run with this configuration?"
+            "the gateway expects the signature of another scheme; does it run with this configuration?"
         }
         "signature_duplicate" => "there is more than one signature",
-        "signature_mismatch" => "it has another secret; was it started with this one?",
+        "signature_mismatch" => "the gateway has another secret; was it started with this one?",
         "timestamp_expired" => "the signed time is outside its window; do both clocks agree?",
         "body_too_large" => "the body is over the route's limit",
         "body_timeout" => "the body did not arrive in time",
         "body_incomplete" => "the body did not arrive whole",
-        "overloaded" => "all of its buffer memory is in use; try again",
-        "model_mismatch" => "it verified, but its model is not the route's",
-        "upstream_unreachable" => "it verified, but the app cannot be reached; is it running?",
-        "upstream_failed" => "it verified, but the app broke off the exchange",
-        "upstream_timeout" => "it verified, but the app did not answer in time",
+        "overloaded" => "all buffer memory of the gateway is in use; try again",
+        "model_mismatch" => "the event verified, but its model is not the route's",
+        "upstream_unreachable" => "the event verified, but the app cannot be reached; is the app running?",
+        "upstream_failed" => "the event verified, but the app broke off the exchange",
+        "upstream_timeout" => "the event verified, but the app did not answer in time",
         _ => return None,
     })
 }

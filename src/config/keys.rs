@@ -297,7 +297,7 @@ pub(super) const SCHEME: &[Key] = &[
         .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd; list: ab,cd; basic: Basic and the base64 of the secret user:password; jwt: a JWT with the content's digest."),
     Key::new("prefix", Value::Text("")).about("The text before a plain signature, such as sha256=."),
     Key::new("lifetime", Value::Duration).about(
-        "If a JWT must say when it expires: how long the sender lets it be valid. What the gateway itself signs expires then.",
+        "How long the sender's JWTs are valid. With this key, a JWT must say when it expires. JWTs that the gateway signs expire after this time.",
     ),
     Key::new("separator", Value::Word(|| words(&Separator::ALL))).about(
         "The separator between the entries of a list. Default: a comma for pairs, a space for tagged.",
@@ -477,8 +477,8 @@ pub(super) const ROUTE: &[Key] = &[
         .about("The path, compared byte for byte as received: /exact, /any/{name}, /all/{*rest}."),
     Key::new("upstream", Value::Either(&[ORIGIN, Value::List { of: &ORIGIN, empty: false }]))
         .required()
-        .about("The app: http://host:port or https://host without a path, or unix:/path. Of a list, the first that can be \
-             connected to gets the request."),
+        .about("The app: http://host:port or https://host without a path, or unix:/path. In a list, the first upstream to \
+             which the gateway can connect gets the request."),
     Key::new("model", Value::Text("."))
         .about("The signed model of the events that the route accepts. Others: 403, model_mismatch."),
     Key::new("require", Value::Named { name: "^/", value: &Value::Text("") })

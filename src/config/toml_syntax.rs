@@ -129,7 +129,7 @@ fn mistake(text: &str, shown: &str, span: &Range<usize>, message: &str) -> Optio
 const SAID_PLAINLY: [(&str, &str, &str); 11] = [
     (
         "invalid unquoted key",
-        "this is no part of a key",
+        "this cannot be in a key",
         "a key has letters, digits, `_` and `-`, and `=` between it and its value: `key = \"value\"`",
     ),
     (

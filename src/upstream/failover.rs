@@ -1,4 +1,4 @@
-//! Shell. Connects to the first of an upstream's origins that can be connected to.
+//! Shell. Connects to the first reachable origin of an upstream.
 //!
 //! A request goes to a further origin only if no byte of it was sent: no connection to the origins before it could be
 //! established. So no app gets a request twice.
@@ -22,7 +22,7 @@ pub(super) struct Reached<'p> {
     pub(super) is_fresh: bool,
 }
 
-/// A connection to the first origin of the upstream that can be connected to. `first` has no idle connection.
+/// A connection to the first reachable origin of the upstream. `first` has no idle connection.
 ///
 /// # Errors
 /// [`ForwardError::Unreachable`]. There may be a failure for each origin.
@@ -40,7 +40,7 @@ async fn reach_one_of(first: &Rc<Pool>, now: Instant) -> Result<Reached<'_>, For
     let (passed_over, others): (Vec<_>, Vec<_>) = all.partition(|pool| pool.reachability.is_passed_over());
     passed_over.iter().for_each(|pool| try_again(pool, now));
     let mut failures = Vec::new();
-    // The origins that are passed over are the last resort.
+    // The origins that are passed over are tried last.
     for pool in others.into_iter().chain(passed_over) {
         if let Some(connection) = pool.take(now) {
             return Ok(Reached { pool, connection, is_fresh: false });
@@ -61,7 +61,7 @@ async fn connect(pool: &Rc<Pool>) -> Result<Box<Connection>, String> {
     match connected {
         Ok(connection) => {
             if state.succeeded() {
-                info!(upstream = %origin, "the upstream can be connected to again, and gets requests");
+                info!(upstream = %origin, "the gateway can connect to the upstream again, and sends it requests");
             }
             Ok(connection)
         }
@@ -71,15 +71,15 @@ async fn connect(pool: &Rc<Pool>) -> Result<Box<Connection>, String> {
                 ForwardError::Broken(_) | ForwardError::TimedOut => chain(&error),
             };
             if state.failed(Instant::now().into_std()) {
-                warn!(upstream = %origin, error = %why, "the upstream cannot be connected to, and is passed over");
+                warn!(upstream = %origin, error = %why, "the gateway cannot connect to the upstream, and passes it over");
             }
             Err(why)
         }
     }
 }
 
-/// Connects to an origin that is passed over, if the last attempt was long enough ago. A task of its own does this, so no request
-/// waits. Later requests use the connection.
+/// Connects to an origin that is passed over, if the last attempt was long enough ago. A separate task does this, so no
+/// request waits. Later requests use the connection.
 fn try_again(pool: &Rc<Pool>, now: Instant) {
     if pool.reachability.try_again(now.into_std()) {
         let again = Rc::clone(pool);

@@ -79,7 +79,7 @@ fn with_assertion(
     }
 }
 
-/// Sends a request to the first origin of the upstream that can be connected to. Returns the response, and the pool of this origin.
+/// Sends a request to the first reachable origin of the upstream. Returns the response, and the pool of this origin.
 async fn exchange<'p>(
     first: &'p Rc<Pool>,
     kept: &[HeaderName],

@@ -1,4 +1,4 @@
-//! Pure. Whether an origin of an upstream can be connected to, as far as is known.
+//! Pure. Whether the gateway can connect to an origin of an upstream, as far as is known.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 /// What is known of an origin.
 #[derive(Debug, Default)]
 pub(super) struct Reachability {
-    /// When connecting failed last. `None` if connecting has not failed since it succeeded.
+    /// When connecting last failed. `None` if the last attempt succeeded, or there was none.
     failed: Cell<Option<Instant>>,
     is_trying: Cell<bool>,
     told: RefCell<Repeated>,
 }
 
 impl Reachability {
-    /// Whether requests go to another origin, because this one could not be connected to.
+    /// Whether requests go to another origin, because the gateway could not connect to this one.
     pub(super) fn is_passed_over(&self) -> bool {
         self.failed.get().is_some()
     }

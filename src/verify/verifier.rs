@@ -268,9 +268,9 @@ pub enum VerifierError {
     /// scheme or the same signature field, or both are shared tokens.
     #[error("after the scheme {0:?}, the scheme {1:?} judges no request")]
     Indistinct(String, String),
-    /// Two signatures have the same secret, and a signature of one could pass as one of the other, over other content.
+    /// Two signatures have the same secret, and a signature of one could pass as a signature of the other, over other content.
     #[error(
-        "the schemes {0:?} and {1:?} have the same secret, so a signature of one could pass as one of the other"
+        "the schemes {0:?} and {1:?} have the same secret, so a signature of one could pass as a signature of the other"
     )]
     SameSecret(String, String),
 }

@@ -138,7 +138,7 @@ fn the_same_form_starts_one_replay() {
     assert!(browser.post("/replay", &form).field("location").unwrap().starts_with("/replays/"));
     let again = browser.post("/replay", &form);
     assert_eq!(again.field("location"), Some("/replay"), "a button that is pressed twice, or the way back");
-    assert!(browser.get("/replay").text.contains("were sent again already"));
+    assert!(browser.get("/replay").text.contains("has already started a replay"));
     let replays = browser.get("/replays").text;
     assert_eq!(replays.matches("href=\"/replays/").count(), 1, "{replays}");
 }
@@ -165,7 +165,10 @@ fn a_replay_takes_no_event_that_becomes_a_dead_letter_later() {
     assert!(page.contains("<dd>1 of 1</dd>"), "{page}");
     assert!(browser.get("/queue?state=dead").text.contains(&id(7)));
     let page = browser.submit(&format!("{progress}/cancel"), "back=/replays").text;
-    assert!(page.contains("the replay had ended before, with 1 event") && !page.contains("Done: "), "{page}");
+    assert!(
+        page.contains("the replay had already ended, with 1 event") && !page.contains("Done: "),
+        "{page}"
+    );
 }
 
 #[test]

@@ -130,8 +130,7 @@ impl Replays {
                 entry.replay.filter == replay.filter && entry.replay.state != Progress::Cancelled
             };
             if repeat == Repeat::Refused && inner.all.values().any(|entry| is_same(&entry)) {
-                let why =
-                    "these events were sent again already, by the same form: `Replays` has the progress";
+                let why = "this form has already started a replay: `Replays` has its progress";
                 return Err(Refusal::new(StatusCode::CONFLICT, why));
             }
             let is_running = |entry: &&Entry| entry.replay.state == Progress::Running;

@@ -68,7 +68,7 @@ impl Console {
                 let cancelled: Replay = read(asking.cancel_replay(id).await?)?;
                 let sent = events(cancelled.replayed, false);
                 if cancelled.state == "done" {
-                    return Err(Refusal::bad(format!("the replay had ended before, with {sent}")));
+                    return Err(Refusal::bad(format!("the replay had already ended, with {sent}")));
                 }
                 Ok(Made { text: format!("the replay is cancelled after {sent}"), page: None })
             }

@@ -37,7 +37,7 @@ pub(super) fn init(terminal: &mut Terminal, config: Option<&Path>, asked: &Init)
         Scheme::preset(&sender).ok_or_else(|| Failure::usage(format!("there is no scheme {sender}")))?;
     if let Some(other) = file.and_then(Path::to_str).filter(|name| Scheme::preset(name).is_some()) {
         return Err(Failure::usage(format!(
-            "`{other}` is a sender, and `hookgate init` writes a file for one"
+            "`hookgate init` writes a file for one sender, and `{other}` is a second sender"
         ))
         .hint(format!(
             "`hookgate init {other} -` prints the lines, from which [[routes]] can be added to the file"

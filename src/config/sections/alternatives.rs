@@ -22,14 +22,14 @@ pub(crate) fn check(all: &[Placed<'_>], problems: &Problems) -> bool {
             match scheme.conflict(of) {
                 Some(Conflict::SameScheme) => {
                     let message = format!("two signatures of one route have the scheme `{}`", scheme.name);
-                    report("duplicate_scheme", message, first, "write one of them, with all `secrets`");
+                    report("duplicate_scheme", message, first, "write one signature with all `secrets`");
                 }
                 Some(Conflict::TwoTokens) => {
                     let message = "a route has one shared token at most".to_owned();
                     report("duplicate_scheme", message, first, "remove one of them");
                 }
                 Some(Conflict::ParameterIsLater) => {
-                    let message = "a signature in the query is the first of several".to_owned();
+                    let message = "a signature in the query must be the first of the list".to_owned();
                     report("hidden_signature", message, first, "list the other signature after this one");
                 }
                 Some(Conflict::Hidden) => {
@@ -39,7 +39,7 @@ pub(crate) fn check(all: &[Placed<'_>], problems: &Problems) -> bool {
                     );
                     let help = match scheme.mark {
                         Some(_) => "list the other signature after this one",
-                        None => "remove one of them: they cannot be told apart",
+                        None => "remove one of them: no field distinguishes their requests",
                     };
                     report("hidden_signature", message, first, help);
                 }

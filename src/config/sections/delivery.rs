@@ -132,7 +132,7 @@ fn copies(table: &Table<'_>, upstream: &[Origin], listen: &[Listen]) -> Vec<Orig
         let (message, first) = if upstream.contains(&origin) {
             ("the route's own upstream gets these events anyway", table.place("upstream"))
         } else if let Some(first) = twin.cloned() {
-            ("this upstream is there twice", first)
+            ("the list names this upstream twice", first)
         } else {
             all.push((origin, element.span));
             continue;

@@ -162,7 +162,7 @@ fn unreadable<T>(item: &Item<'_>, name: &str, error: &FileError, context: Contex
     let shown = shown(name, context);
     let help = match error {
         FileError::Missing => placeholder::unexpanded(name)
-            .unwrap_or("name a file that is there; a relative path begins at gateway.toml's folder")
+            .unwrap_or("name a file that exists; a relative path begins at gateway.toml's folder")
             .to_owned(),
         FileError::Denied => {
             format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")

@@ -70,7 +70,7 @@ fn store(item: &Item<'_>, context: Context<'_>) -> Option<StoreAddress> {
     } else {
         let path = context.folder.join(text);
         if let Some(help) = placeholder::unexpanded(text) {
-            let message = "a store is at a fixed place";
+            let message = "the path of a store has neither `~` nor variables";
             return item.error("bad_store", message).help(help).refuse(item.problems);
         }
         if let Err(fault) = context.environment.store(&path) {

@@ -256,7 +256,8 @@ fn character_help(text: &str, at: &Range<usize>) -> String {
         "\\" | "^" | "[" | "]" | "|" => no_expression(character),
         "?" if segment.contains("(?") => no_expression(character),
         "?" if segment.starts_with(['{', ':', '<', '[', '$']) => {
-            "no segment is optional: write one route for each path, or `{*rest}` at the end".to_owned()
+            "a path has no optional segments: write one route for each path, or `{*rest}` at the end"
+                .to_owned()
         }
         " " | "<" | "#" if segment.trim_start_matches('#').starts_with(['{', '<']) => {
             format!("write `{}`: {PARAMETERS}", parameter_like(text, &(start..end)))
@@ -264,7 +265,7 @@ fn character_help(text: &str, at: &Range<usize>) -> String {
         "?" | "#" => {
             let path = showable::quote(before);
             let part = if character == "?" { "query" } else { "fragment" };
-            format!("the {part} plays no part: write `path = \"{path}\"`")
+            format!("a path has no {part}: write `path = \"{path}\"`")
         }
         other => format!(
             "paths are compared as they are received: write `{}` if that is what the sender sends",

@@ -132,8 +132,8 @@ pub(crate) fn origins(item: &Item<'_>, listen: &[Listen]) -> Vec<Origin> {
         let Some(origin) = origin(&element, listen) else { continue };
         match all.iter().find(|(other, _)| *other == origin).map(|(_, span)| span.clone()) {
             Some(first) => element
-                .error("duplicate_upstream", "this upstream is there twice")
-                .related(first, "here it is tried already")
+                .error("duplicate_upstream", "the list names this upstream twice")
+                .related(first, "the first is here")
                 .help("remove it")
                 .report(item.problems),
             None => all.push((origin, element.span)),

@@ -85,10 +85,10 @@
     fresh.querySelectorAll(".scroll").forEach((box, index) => { box.scrollLeft = scrolled[index] ?? 0; });
     twin?.focus({ preventScroll: true });
   };
-  // The clock of the page: unlike the time of day, it is never set.
+  // A clock that never goes back, unlike the time of day.
   const clockNow = () => performance.now();
   let due = clockNow(), shown = new Date();
-  const lost = (why) => tell("lost", `${why} This page shows what was so at ${today.format(shown)}. It tries again.`);
+  const lost = (why) => tell("lost", `${why} This page shows the state of ${today.format(shown)}. The page tries again.`);
   const refresh = () => {
     const parts = [...document.querySelectorAll("[data-refresh]")];
     const seconds = Math.min(...parts.map((part) => Number(part.dataset.refresh) || 5));
@@ -268,7 +268,7 @@
       : field.tagName === "INPUT" && field.value.trim() !== field.defaultValue);
     const isOther = [...filter.elements].some(differs);
     actions.forEach((button) => { button.disabled = isOther; });
-    tell("uncounted", isOther ? "The filter has changed, and the number below is of the filter before. Press Filter to count again." : "");
+    tell("uncounted", isOther ? "The filter has changed. The number below belongs to the filter before the change. Press Filter to count again." : "");
   };
   if (actions.length > 0) {
     filter.addEventListener("input", compare);

@@ -72,7 +72,7 @@ impl Dead<'_> {
             }
             @if groups.len() > MOST_GROUPS { p.detail { "The largest " (MOST_GROUPS) " groups are shown." } }
             @if counted.in_further_groups() > 0 {
-                p.detail { (events(counted.in_further_groups(), false)) " are in further groups, which are not counted apart." }
+                p.detail { (events(counted.in_further_groups(), false)) " are in further groups, which are not counted separately." }
             }
             @if self.access.may_change() {
                 p.actions {

@@ -43,7 +43,7 @@ impl Action {
             Self::Replay => {
                 "1. Choose the events. 2. Look at their number. 3. Choose a rate, and start. Events that come later are not sent again."
             }
-            Self::Discard => "Discarded events are gone, with their content and all that is known of them.",
+            Self::Discard => "Discarding removes events permanently, with their content and all other data.",
         }
     }
 
@@ -74,7 +74,7 @@ impl Action {
                         button { "Send " (number) " again" }
                     },
                     Self::Discard => {
-                        label { input type="checkbox" name="sure" value="yes" required; " I know that they cannot be brought back" }
+                        label { input type="checkbox" name="sure" value="yes" required; " I know that discarded events cannot be restored" }
                         button.danger { "Discard " (number) }
                     },
                 }
