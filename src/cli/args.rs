@@ -321,7 +321,7 @@ pub(super) struct Whose {
     /// The environment variable with the secret
     #[arg(long, value_name = "NAME", requires = "scheme")]
     pub(super) secret_env: Option<String>,
-    /// The file with the secret
+    /// The file with the secret; `-` is standard input
     #[arg(long, value_name = "FILE", requires = "scheme")]
     pub(super) secret_file: Option<PathBuf>,
     /// How the secret's text encodes its bytes [default: the scheme's encoding]

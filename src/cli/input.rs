@@ -13,6 +13,23 @@ use super::terminal::Terminal;
 use crate::config::bounded_read;
 use crate::signature::decoration;
 
+/// Checks that at most one of the inputs is standard input (`-`). Each input has its name, and its file if it is
+/// read.
+///
+/// # Errors
+/// Wrong usage if there are two. The first would take what is meant for the second.
+pub(super) fn at_most_one(inputs: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+    let mut from_stdin =
+        inputs.iter().filter(|(_, file)| *file == Some(Path::new("-"))).map(|(name, _)| name);
+    match (from_stdin.next(), from_stdin.next()) {
+        (Some(one), Some(other)) => {
+            let why = format!("standard input cannot be both {one} and {other}");
+            Err(Failure::usage(why).hint("name a file for one of them"))
+        }
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
 /// Reads a body from a file. If the file is `-` or missing, reads it from standard input.
 ///
 /// # Errors

@@ -40,6 +40,14 @@ use crate::upstream::origin::Origin;
 /// A [`Failure`] if the event cannot be made, or gets no answer.
 pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> Result<Exit, Failure> {
     let target = target(&asked.target)?;
+    // With a scheme and a gateway, the configuration is not read.
+    let reads_config = asked.whose.scheme.is_none() || asked.url.is_none();
+    input::at_most_one(&[
+        ("the configuration", reads_config.then(|| file.path())),
+        ("the secret", asked.whose.secret_file.as_deref()),
+        ("the private key", asked.private_key_file.as_deref()),
+        ("the body", asked.body.as_deref()),
+    ])?;
     let mut plan = plan(terminal, file, asked, &target)?;
     plan.verifier = Verifier::with_secret(&plan.verifier, asked.secret.as_deref());
     credentials::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);

@@ -1,5 +1,7 @@
 //! Shell. `hookgate sign`: prints the fields that a sender would add to a body.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::args::Sign;
@@ -15,6 +17,12 @@ use crate::signature::Verifier;
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn sign(terminal: &mut Terminal, file: &ConfigFile, asked: &Sign) -> Result<Exit, Failure> {
+    input::at_most_one(&[
+        ("the configuration", asked.whose.scheme.is_none().then(|| file.path())),
+        ("the secret", asked.whose.secret_file.as_deref()),
+        ("the private key", asked.private_key_file.as_deref()),
+        ("the body", Some(asked.body.as_deref().unwrap_or(Path::new("-")))),
+    ])?;
     let mut identity = credentials::resolve(terminal, file, &asked.whose)?;
     identity.verifier = Verifier::with_secret(&identity.verifier, asked.secret.as_deref());
     let besides = &asked.besides;

@@ -1,5 +1,6 @@
 //! Shell. `hookgate verify`: says whether a body and its signature verify, and if not, why.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -22,6 +23,11 @@ use crate::signature::{ClaimError, Context, Fields, Verifier};
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn verify(terminal: &mut Terminal, file: &ConfigFile, asked: &Verify) -> Result<Exit, Failure> {
+    input::at_most_one(&[
+        ("the configuration", asked.whose.scheme.is_none().then(|| file.path())),
+        ("the secret", asked.whose.secret_file.as_deref()),
+        ("the body", Some(asked.body.as_deref().unwrap_or(Path::new("-")))),
+    ])?;
     let mut identity = credentials::resolve(terminal, file, &asked.whose)?;
     let mut lines = Lines::given(&asked.fields);
     identity.verifier = Verifier::shared_judge(&identity.verifier, &lines);

@@ -98,8 +98,8 @@ pub fn read_regular(path: &Path, limit: usize) -> Result<Content, ReadError> {
     Ok(Content { bytes, metadata })
 }
 
-/// Reads a whole file, or a pipe to its end. For a file that is read once, on a user's request: a shell may
-/// pass the output of a program as a pipe.
+/// Reads a whole file, or a pipe to its end. `-` is standard input. For a file that is read once, on a user's
+/// request: a shell may pass the output of a program as a pipe.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -118,7 +118,7 @@ pub fn open_stream(path: &Path) -> Result<impl Read, ReadError> {
 }
 
 fn open_once(path: &Path) -> Result<(Stream, Metadata), ReadError> {
-    let (file, metadata) = open(path)?;
+    let (file, metadata) = open(if path == Path::new("-") { Path::new("/dev/stdin") } else { path })?;
     let kind = metadata.file_type();
     if let Some(what) = special(&metadata)
         && !kind.is_fifo()

@@ -35,9 +35,6 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// The errors of [`load`].
 pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
     let content = match source {
-        Source::FileOrPipe if path == Path::new("-") => {
-            bounded_read::read_once(Path::new("/dev/stdin"), LARGEST_CONFIG)
-        }
         Source::FileOrPipe => bounded_read::read_once(path, LARGEST_CONFIG),
         Source::File => bounded_read::read_regular(path, LARGEST_CONFIG),
     };

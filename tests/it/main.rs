@@ -77,6 +77,7 @@ mod setup_requests;
 mod signatures;
 mod signed_urls;
 mod sockets;
+mod standard_input;
 mod stores;
 mod structure;
 mod supervision;

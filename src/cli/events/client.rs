@@ -22,6 +22,7 @@ use crate::cli::admin::AdminClient;
 use crate::cli::configuration::ConfigFile;
 use crate::cli::exit::Failure;
 use crate::cli::http_exchange;
+use crate::cli::input;
 use crate::cli::terminal::{Terminal, printable};
 use crate::config::bounded_read;
 use crate::listen::stream::Stream;
@@ -60,6 +61,10 @@ struct Refused {
 impl Api {
     /// The API of the gateway in the options, or else of the gateway in the configuration.
     pub(crate) fn of(terminal: &mut Terminal, file: &ConfigFile, gateway: &Gateway) -> Result<Self, Failure> {
+        input::at_most_one(&[
+            ("the configuration", gateway.admin.is_none().then(|| file.path())),
+            ("the token", gateway.token_file.as_deref()),
+        ])?;
         let listener = AdminClient::of(terminal, file, gateway.admin.as_ref())?;
         let token = match (&gateway.token_env, &gateway.token_file) {
             (Some(name), _) => Some(env::var(name).map_err(|error| {
