@@ -42,7 +42,7 @@ use crate::gateway::rejection::Rejection;
 use crate::gateway::request_guard::RequestGuard;
 use crate::message::content::Content;
 use crate::message::forwarded::ReceivedIn;
-use crate::message::head::{Expect, Guarded, HeadError, RequestHead};
+use crate::message::head::{Expect, Guarded, HeadError, RefusedHead, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::{Candidates, RouteId, Router};
 use crate::signature::scheme::{Authentication, Refusal};
@@ -109,7 +109,7 @@ const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one
 #[derive(Debug)]
 pub struct Incoming<C> {
     /// The head, or the reason why the request is refused.
-    pub head: Result<RequestHead, HeadError>,
+    pub head: Result<RequestHead, RefusedHead>,
     /// The content, as it arrives.
     pub content: C,
     /// The address at the other end of the connection: of the client, or of a proxy.
@@ -190,7 +190,7 @@ async fn walk<R: Resources, C: Content>(
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
     let Incoming { head, mut content, peer, session, received_in, at, mut memory } = incoming;
-    let head = head.map_err(|error| unserved(error, record))?;
+    let head = head.map_err(|refused| unserved(&refused, record))?;
     gateway.identify(&head, record);
     let keep_path = |record: &mut Record| record.sent_path = Some(SentPath::new(head.path()));
     let arrival = gateway.arrival(peer, &head).inspect_err(|_refused| keep_path(record))?;
@@ -538,9 +538,13 @@ impl Gateway {
     }
 }
 
-/// The rejection of a head. Two of these heads are understood, and have a method.
-fn unserved(fault: HeadError, record: &mut Record) -> Rejection {
-    match fault {
+/// The rejection of a head. The record gets the method and the path, if the request line is understood.
+fn unserved(refused: &RefusedHead, record: &mut Record) -> Rejection {
+    if let Some(line) = &refused.line {
+        record.set_method(&line.method);
+        record.sent_path = Some(SentPath::new(&line.path));
+    }
+    match refused.error {
         HeadError::Malformed(what) => Rejection::Malformed(what),
         HeadError::LineTooLong => Rejection::TargetTooLong,
         HeadError::TooLarge => Rejection::HeadTooLarge,

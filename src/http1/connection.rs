@@ -32,7 +32,7 @@ use crate::connection::slow_reader::SlowReaderWatch;
 use crate::connection::transport::Transport;
 use crate::message::chunked::Chunked;
 use crate::message::content::{Append, ContentError, Length, Progress};
-use crate::message::head::{HeadError, Persistence, RequestHead, ResponseContext, Version};
+use crate::message::head::{Persistence, RefusedHead, RequestHead, ResponseContext, Version};
 use crate::runtime::deadline::Deadline;
 use crate::tls::session::Session;
 
@@ -100,7 +100,7 @@ enum Remaining {
 #[derive(Debug)]
 pub struct Received {
     /// The head, or the reason why the request is refused.
-    pub head: Result<RequestHead, HeadError>,
+    pub head: Result<RequestHead, RefusedHead>,
     /// When the head was complete.
     pub at: Instant,
     /// The memory reservation of a large head. It must live as long as the head.

@@ -42,7 +42,7 @@ use crate::http2::transport::{Socket, Transport};
 use crate::listen;
 use crate::message::content::Length;
 use crate::message::forwarded::ReceivedIn;
-use crate::message::head::{Framing, HeadError, RequestHead};
+use crate::message::head::{Framing, HeadError, RefusedHead, RequestHead, SentLine};
 use crate::runtime::deadline::Deadline;
 use crate::runtime::request_scope::Scope;
 use crate::runtime::worker::Worker;
@@ -313,13 +313,13 @@ async fn exchange(
     let is_for_head = request.method() == Method::HEAD;
     let (mut head, body) = read(request, view.limits().max_header_bytes);
     if streams.len() > MOST_REQUESTS {
-        head = Err(HeadError::Overloaded);
+        head = Err(overloaded(&head));
     }
     let limit = view.limits().header_timeout;
     if streams.len() > 1 {
         match reserve(&worker, client, STREAM, limit, Reservation::poll_grow_within_budget).await {
             Some(reservation) => stream.keep(reservation),
-            None => head = Err(HeadError::Overloaded),
+            None => head = Err(overloaded(&head)),
         }
     }
     let mut memory = None;
@@ -328,7 +328,7 @@ async fn exchange(
     {
         memory = reserve(&worker, client, large.footprint(), limit, Reservation::poll_grow_to).await;
         if memory.is_none() {
-            head = Err(HeadError::Overloaded);
+            head = Err(overloaded(&head));
         }
     }
     let length = match head.as_ref().map(|head| head.facts().framing) {
@@ -356,11 +356,28 @@ async fn exchange(
 }
 
 /// The head of a request, as the parser has accepted or refused it, and the content.
-fn read(request: Request<HyperBody>, max_header_bytes: usize) -> (Result<RequestHead, HeadError>, HyperBody) {
+fn read(
+    request: Request<HyperBody>,
+    max_header_bytes: usize,
+) -> (Result<RequestHead, RefusedHead>, HyperBody) {
     let (parts, body) = request.into_parts();
     let has_content = !body.is_end_stream();
     let parts = Parts { method: &parts.method, uri: &parts.uri, fields: &parts.headers, has_content };
-    (head::read(&parts, max_header_bytes), body)
+    let head = head::read(&parts, max_header_bytes).map_err(|error| {
+        // The method and the path are judged as in HTTP/1.1.
+        let line = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri.path());
+        RefusedHead::of_bytes(error, line.as_bytes())
+    });
+    (head, body)
+}
+
+/// The refusal of a request for which there is no memory.
+fn overloaded(head: &Result<RequestHead, RefusedHead>) -> RefusedHead {
+    let line = match head {
+        Ok(head) => Some(SentLine::of(head)),
+        Err(refused) => refused.line.clone(),
+    };
+    RefusedHead { error: HeadError::Overloaded, line }
 }
 
 /// Grows a reservation, with or without the reserve.

@@ -8,6 +8,7 @@ mod coding;
 mod facts;
 mod lines;
 mod lookalike;
+mod refused;
 mod request;
 mod target;
 
@@ -20,18 +21,17 @@ pub use crate::message::head::facts::{
 use crate::message::head::lines::{Lines, parts_of_line};
 pub(crate) use crate::message::head::lines::{field_line, leading_empty_lines, trim};
 pub use crate::message::head::lookalike::{Guarded, is_lookalike};
+pub use crate::message::head::refused::{RefusedHead, SentLine};
 pub use crate::message::head::request::RequestHead;
-use crate::message::head::target::{PROXY_ON_PLAIN, RequestLine, Target, is_host};
+use crate::message::head::target::{
+    MAX_REQUEST_LINE, MAX_REQUEST_LINE_WITH_END, PROXY_ON_PLAIN, RequestLine, Target, is_host,
+};
 use crate::message::head::token::Name;
 pub use crate::message::head::token::is_same_name;
 pub(crate) use crate::message::head::token::is_token;
 
 /// The most field lines of a request.
 pub const MAX_FIELD_LINES: usize = 100;
-
-/// The most bytes of a request line, whatever the limit of the head is: twice the length that RFC 9112,
-/// section 3, recommends to support.
-const MAX_REQUEST_LINE: usize = 16 * 1024;
 
 /// The result of parsing the bytes received so far.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,8 +94,6 @@ const TLS_ON_PLAIN: &str = "TLS came to a plain HTTP listener: write http:// in 
 
 /// The beginning of a PROXY protocol header of version 2, without the empty lines that it begins with.
 const PROXY_2: &[u8] = b"\0\r\nQUIT\n";
-
-const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
 
 /// Whether the first line, with its CRLF, is longer than the limit.
 fn is_line_too_long(message: &[u8], max_bytes: usize) -> bool {

@@ -135,6 +135,38 @@ fn each_line_says_the_method_and_the_path_that_were_sent_and_nothing_of_a_query(
     assert!(last["method"].is_null() && last["path"].is_null(), "{last}");
 }
 
+/// An operator who reads of a malformed request wants to know which sender it was.
+#[test]
+fn a_refused_head_has_its_method_and_path_if_its_request_line_is_understood() {
+    let upstream = Upstream::ok();
+    let setup = Setup::new(&upstream.url(), "");
+    let (running, address) = setup.start();
+    let long = format!("x: {}", "a".repeat(40_000));
+    let fields = [
+        ("no host", 400),
+        ("host: a\r\ncontent-length: 1\r\ncontent-length: 1", 400),
+        ("host: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked", 400),
+        ("host: a\r\ncontent_length: 1", 400),
+        ("host: a\r\ntransfer-encoding: gzip", 501),
+        (long.as_str(), 431),
+    ];
+    for (fields, status) in fields {
+        let request = format!("PUT /webhook/leases?token=hunter2 HTTP/1.1\r\n{fields}\r\n\r\n");
+        let answer = Client::connect(address).send(request.as_bytes()).response();
+        assert_eq!(answer.status, status, "{fields:.60}");
+    }
+    let lines = access_lines(running);
+    assert_eq!(lines.len(), fields.len());
+    for ((fields, _), line) in fields.iter().zip(&lines) {
+        assert_eq!(
+            (&line["method"], &line["path"]),
+            (&"PUT".into(), &"/webhook/leases".into()),
+            "{fields:.60}"
+        );
+        assert!(!line.to_string().contains("hunter2"), "{line}");
+    }
+}
+
 /// An operator who reads of a mismatch wants to know which model came. Content that is not authentic has no say.
 #[test]
 fn a_model_that_no_route_takes_is_in_the_line_if_it_is_signed() {

@@ -274,7 +274,7 @@ mod tests {
         );
         client.write_all(format!("POST / HTTP/1.1\r\nx: {}", "y".repeat(6000)).as_bytes()).await.unwrap();
         let received = poll_fn(|cx| connection.poll_received(cx)).await.unwrap().unwrap();
-        assert_eq!(received.head.unwrap_err(), crate::message::head::HeadError::TimedOut);
+        assert_eq!(received.head.unwrap_err().error, crate::message::head::HeadError::TimedOut);
         drop(full);
         let grown = budget.reservation(ClientAddress::Unix).poll_grow_to(&mut cx, MIB, now);
         assert_eq!(grown, Poll::Ready(Ok(())));

@@ -16,7 +16,7 @@ use crate::connection::transport::Transport;
 use crate::http1::connection::{Inner, Phase, Received, Remaining};
 use crate::message::chunked::Chunked;
 use crate::message::head::{
-    self, Framing, Head, HeadError, Parsed, Persistence, RequestHead, ResponseContext, Version,
+    self, Framing, Head, HeadError, Parsed, Persistence, RefusedHead, RequestHead, ResponseContext, Version,
 };
 use crate::runtime::deadline::LazyNow;
 
@@ -174,13 +174,14 @@ impl<IO: Transport> Inner<IO> {
         self.asked =
             ResponseContext { is_for_head, version: Version::Http11, persistence: Persistence::Default };
         self.phase = Phase::Closed;
+        let refused = RefusedHead::of_bytes(fault, self.unread.as_slice());
         self.discard_unread();
-        self.arrived(Err(fault), None)
+        self.arrived(Err(refused), None)
     }
 
     fn arrived(
         &mut self,
-        head: Result<RequestHead, HeadError>,
+        head: Result<RequestHead, RefusedHead>,
         reservation: Option<Reservation>,
     ) -> Received {
         self.scanned = 0;

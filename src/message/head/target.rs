@@ -7,6 +7,13 @@ use memchr::memchr;
 use crate::message::head::facts::{HeadError, Version};
 use crate::message::head::token::is_all_token;
 
+/// The most bytes of a request line, whatever the limit of the head is: twice the length that RFC 9112,
+/// section 3, recommends to support.
+pub(crate) const MAX_REQUEST_LINE: usize = 16 * 1024;
+
+/// The limit for the request line with its CRLF.
+pub(crate) const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
+
 pub(crate) struct RequestLine<'h> {
     pub(crate) method: &'h [u8],
     pub(crate) target: Target<'h>,

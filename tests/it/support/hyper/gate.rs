@@ -20,7 +20,7 @@ use hookgate::gateway::request_guard::RequestGuard;
 use hookgate::http1::connection::Received;
 use hookgate::listen::stream::Stream;
 use hookgate::message::chunked::{Chunked, Malformed, Step};
-use hookgate::message::head::{self, Framing, HeadError, Parsed, RequestHead};
+use hookgate::message::head::{self, Framing, HeadError, Parsed, RefusedHead, RequestHead};
 use hookgate::runtime::deadline::{Deadline, LazyNow};
 use hookgate::runtime::request_scope::Scope;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -419,14 +419,15 @@ impl Inner {
     fn refuse(&mut self, fault: HeadError) {
         let bytes = self.unread.make_contiguous();
         let is_for_head = bytes.trim_ascii_start().starts_with(b"HEAD ");
+        let refused = RefusedHead::of_bytes(fault, bytes);
         self.unread = if is_for_head { REFUSED_HEAD } else { REFUSED }.to_vec().into();
         self.passed = self.unread.len();
         self.phase = Phase::Failed;
         self.reservation = self.reservation.another();
-        self.arrived(Err(fault), None);
+        self.arrived(Err(refused), None);
     }
 
-    fn arrived(&mut self, head: Result<RequestHead, HeadError>, reservation: Option<Reservation>) {
+    fn arrived(&mut self, head: Result<RequestHead, RefusedHead>, reservation: Option<Reservation>) {
         self.scanned = 0;
         self.is_first = false;
         self.slow_reader.begin_response();
