@@ -803,7 +803,7 @@ mod send {
         for (args, answer, code, says) in [
             (&[][..], OK, 0, "whether a gateway verified it is not known"),
             (&["--body", "-"], OK, 0, "answered with 200"),
-            (&[], REFUSED, 1, "it has another secret"),
+            (&[], REFUSED, 1, "the gateway has another secret"),
             (&["--forge", "tampered"], REFUSED, 0, "stopped"),
             (&["--forge", "wrong-secret"], REFUSED, 0, "stopped"),
             (&["--forge", "missing"], REFUSED, 1, "not as signature_missing"),
