@@ -46,6 +46,8 @@ pub struct Conditions<'c> {
     pub now: Instant,
     /// Any number: it varies the time of the next probe.
     pub random: u64,
+    /// The wait that the upstream asks for in its answer, if there is one.
+    pub asked: Option<Duration>,
 }
 
 /// What a request needs to know of the circuit of its route's upstream.
@@ -169,21 +171,21 @@ impl Circuit {
     }
 
     fn trouble(&mut self, delivery: DeliveryId, kind: Kind, conditions: Conditions<'_>) -> Option<Turned> {
-        let Conditions { schedule, now, random, .. } = conditions;
+        let Conditions { now, .. } = conditions;
         if let State::Open { failed, .. } = self.state {
             if kind == Kind::Ordinary {
                 // This attempt was under way when the circuit opened.
                 return None;
             }
             let failed = failed.saturating_add(1);
-            self.state = State::Open { probe_at: now.checked_add(pause(schedule, failed, random)), failed };
+            self.state = State::Open { probe_at: now.checked_add(pause(failed, conditions)), failed };
             return None;
         }
         if !self.run.contains(&delivery) {
             self.run.push(delivery);
         }
         if self.run.len() >= OPENS_AFTER {
-            self.state = State::Open { probe_at: now.checked_add(pause(schedule, 0, random)), failed: 0 };
+            self.state = State::Open { probe_at: now.checked_add(pause(0, conditions)), failed: 0 };
             return Some(Turned::Opened);
         }
         if let State::Ramp { limit, .. } = self.state {
@@ -193,10 +195,12 @@ impl Circuit {
     }
 }
 
-/// The time to the next probe, after `failed` probes have failed. It grows along the schedule.
-fn pause(schedule: &[Duration], failed: u32, random: u64) -> Duration {
-    let most = longest(schedule).min(LONGEST_PAUSE);
-    varied(step(schedule, failed), random).min(most)
+/// The time to the next probe, after `failed` probes have failed. It grows along the schedule. A longer wait that
+/// the upstream asks for replaces it, up to the longest time between two probes.
+fn pause(failed: u32, conditions: Conditions<'_>) -> Duration {
+    let Conditions { schedule, random, asked, .. } = conditions;
+    let own = varied(step(schedule, failed), random);
+    asked.map_or(own, |asked| own.max(asked)).min(longest(schedule).min(LONGEST_PAUSE))
 }
 
 #[cfg(test)]
@@ -211,12 +215,13 @@ mod tests {
         circuit: Circuit,
         now: Instant,
         schedule: Vec<Duration>,
+        asked: Option<Duration>,
     }
 
     impl Try {
         fn new() -> Self {
             let schedule = [5, 30, 120].map(Duration::from_secs).to_vec();
-            Self { circuit: Circuit::default(), now: Instant::now(), schedule }
+            Self { circuit: Circuit::default(), now: Instant::now(), schedule, asked: None }
         }
 
         fn record(&mut self, delivery: i64, sign: Sign) -> Option<Turned> {
@@ -225,8 +230,8 @@ mod tests {
         }
 
         fn record_as(&mut self, delivery: i64, kind: Kind, sign: Sign, concurrency: usize) -> Option<Turned> {
-            let conditions =
-                Conditions { concurrency, schedule: &self.schedule, now: self.now, random: MIDDLE };
+            let Self { now, asked, .. } = *self;
+            let conditions = Conditions { concurrency, schedule: &self.schedule, now, random: MIDDLE, asked };
             self.circuit.record(DeliveryId(delivery), kind, sign, conditions)
         }
 
@@ -297,8 +302,25 @@ mod tests {
     fn variation_never_takes_a_probe_further_away_than_allowed() {
         let schedule = [SECOND * 5];
         for random in 0..401 {
-            let pause = pause(&schedule, 3, random);
+            let conditions =
+                Conditions { concurrency: 16, schedule: &schedule, now: Instant::now(), random, asked: None };
+            let pause = pause(3, conditions);
             assert!((SECOND * 4..=SECOND * 5).contains(&pause), "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn a_probe_comes_no_sooner_than_the_upstream_asks_for_within_the_longest_pause() {
+        for (asked, want) in [(0, 5), (5, 5), (6, 6), (29, 29), (30, 30), (31, 30), (u64::MAX, 30)] {
+            let mut this = Try::new();
+            this.asked = Some(Duration::from_secs(asked));
+            for delivery in 1..=5 {
+                this.trouble(delivery);
+            }
+            assert_eq!(this.circuit.probe_at().unwrap() - this.now, SECOND * want, "{asked}");
+            this.asked = None;
+            this.trouble(7);
+            assert_eq!(this.circuit.probe_at().unwrap() - this.now, SECOND * 30, "{asked}");
         }
     }
 

@@ -581,16 +581,26 @@ impl Deliveries {
         let spent = Spent { attempts: end.attempts, since: end.since, spends };
         let next = next(&self.settings.retry, &end.ended, spent, now.clocks, random);
         let sign = if is_trouble { Sign::Trouble } else { Sign::Works };
-        let turned = self.record(end.id, end.kind, sign, now, random);
+        let turned = self.record(end.id, end.kind, sign, end.ended.retry_after, now, random);
         (next, turned)
     }
 
-    fn record(&mut self, id: DeliveryId, kind: Kind, sign: Sign, now: Now, random: u64) -> Option<Turned> {
+    /// `asked` is the wait that the upstream asks for.
+    fn record(
+        &mut self,
+        id: DeliveryId,
+        kind: Kind,
+        sign: Sign,
+        asked: Option<Duration>,
+        now: Now,
+        random: u64,
+    ) -> Option<Turned> {
         let conditions = Conditions {
             concurrency: self.settings.concurrency,
             schedule: &self.settings.retry.schedule,
             now: now.instant,
             random,
+            asked,
         };
         let turned = self.circuit.record(id, kind, sign, conditions);
         if self.circuit.is_open() && turned.is_none() {
@@ -622,7 +632,7 @@ impl Deliveries {
     /// Records that the direct attempt of a request has failed, and that the request is stored as this
     /// delivery.
     pub fn failed_directly(&mut self, id: DeliveryId, now: Now, random: u64) -> Option<Turned> {
-        self.record(id, Kind::Ordinary, Sign::Trouble, now, random)
+        self.record(id, Kind::Ordinary, Sign::Trouble, None, now, random)
     }
 
     /// Records that a request was forwarded directly and that the upstream works.
