@@ -32,7 +32,7 @@ impl fmt::Display for Who {
 /// Decides whether the client of a request has the required role.
 ///
 /// A token is accepted from any address. A request without a token must come from a program on the gateway's
-/// own machine. [`Asker::may_look_closer`] explains how a page in a browser is recognised.
+/// own machine, over loopback or a unix socket. [`Asker::may_look_closer`] explains how a page in a browser is recognised.
 pub(crate) fn admit(
     asker: Asker,
     target: &Uri,
@@ -67,21 +67,26 @@ pub(crate) fn admit(
 }
 
 fn locally(asker: Asker, target: &Uri, fields: &HeaderMap, tokens: &[Token]) -> Result<Who, Refusal> {
-    match asker {
-        Asker::Elsewhere if tokens.is_empty() => Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "only from the gateway's own machine, or with a token: `[admin]` has no `tokens`",
-        )),
-        Asker::Elsewhere => Err(Refusal::new(StatusCode::UNAUTHORIZED, "send `authorization: Bearer TOKEN`")),
-        // A proxy on this machine would make every client local.
-        Asker::Here(_) | Asker::Socket if has_passed_a_proxy(fields) => Err(Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "through a proxy only with `authorization: Bearer TOKEN`",
-        )),
-        Asker::Here(_) | Asker::Socket => match asker.may_look_closer(target, fields) {
-            None => Ok(Who::Local),
-            Some(why) => Err(Refusal::new(StatusCode::FORBIDDEN, why)),
-        },
+    let is_off_loopback = match asker {
+        Asker::Elsewhere => true,
+        Asker::Here(local) => local.is_some_and(|local| !local.is_loopback()),
+        Asker::Socket => false,
+    };
+    if is_off_loopback && tokens.is_empty() {
+        let message = "only over loopback or a unix socket, or with a token: `[admin]` has no `tokens`";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, message));
+    }
+    if is_off_loopback {
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "send `authorization: Bearer TOKEN`"));
+    }
+    // A proxy on this machine would make every client local.
+    if has_passed_a_proxy(fields) {
+        let message = "through a proxy only with `authorization: Bearer TOKEN`";
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, message));
+    }
+    match asker.may_look_closer(target, fields) {
+        None => Ok(Who::Local),
+        Some(why) => Err(Refusal::new(StatusCode::FORBIDDEN, why)),
     }
 }
 
@@ -151,6 +156,20 @@ mod tests {
             assert_eq!(admits(Asker::Socket, &[lines], Role::Read), Err(403), "{lines:?}");
         }
         assert_eq!(admits(Asker::Socket, &[("via", "1.1 proxy")], Role::Read), Err(401));
+    }
+
+    #[test]
+    fn off_loopback_a_program_on_the_machine_needs_a_token_too() {
+        let here = |local: &str| Asker::Here(Some(local.parse().unwrap()));
+        for local in ["192.0.2.1", "2001:db8::1"] {
+            let lines = [("host", "localhost")];
+            assert_eq!(admits(here(local), &lines, Role::Read), Err(401), "{local}");
+            let lines = [("authorization", "Bearer read-key")];
+            assert_eq!(admits(here(local), &lines, Role::Read), Ok("viewer".into()), "{local}");
+        }
+        for local in ["127.0.0.1", "127.0.0.2", "::1"] {
+            assert_eq!(admits(here(local), &[], Role::Operate), Ok("local".into()), "{local}");
+        }
     }
 
     #[test]
