@@ -57,6 +57,7 @@ mod memory;
 mod metrics;
 mod model;
 mod named_fields;
+mod notations;
 mod packages;
 mod paths;
 mod places;
