@@ -18,9 +18,19 @@ use crate::support::{
 const KEY: &str = "a secret that is long enough";
 const OTHER: &str = "another secret, as long as it";
 
+/// Schemes with a secret of their own.
+const OF_SCHEMES: [&str; 5] = ["stripe", "github", "gitlab", "standard-webhooks", "square"];
+
+/// The variable with the secret of a scheme.
+fn variable(scheme: &str) -> String {
+    format!("KEY_OF_{}", scheme.to_uppercase().replace('-', "_"))
+}
+
 fn hookgate(folder: &TempDir, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
     command.args(args).current_dir(folder.path()).env("KEY", KEY).stdin(Stdio::null());
+    // No two schemes should have one secret.
+    command.envs(OF_SCHEMES.map(|scheme| (variable(scheme), format!("a secret of {scheme} alone"))));
     command
 }
 
@@ -141,7 +151,8 @@ fn where_all_is_well_it_says_so_and_no_byte_reaches_the_app() {
     };
     let signed = |scheme: &str| {
         format!(
-            "signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"KEY\", encoding = \"utf8\" }}] }}"
+            "signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"{}\", encoding = \"utf8\" }}] }}",
+            variable(scheme)
         )
     };
     let text = setup.text("", &routes(&upstream.url()))
