@@ -50,7 +50,7 @@ pub(super) fn document_holding(
     respond_with(status, "application/json", bytes)
 }
 
-/// An answer with this text. It must not be cached, and a browser must not take it for anything else.
+/// An answer with this text. The answer must not be cached, and a browser must not guess another media type.
 pub(super) fn respond(status: StatusCode, media_type: &'static str, text: String) -> Response<Full<Bytes>> {
     respond_with(status, media_type, Bytes::from(text))
 }

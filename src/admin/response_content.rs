@@ -28,7 +28,7 @@ impl Content {
     }
 }
 
-/// Bytes that hold a place until the last of them is sent, or given up. So clients that read slowly cannot make the
+/// Bytes that hold a place until the last byte is sent, or the answer is given up. So clients that read slowly cannot make the
 /// gateway hold more large answers than there are places.
 pub(crate) fn holding<B>(bytes: B, place: OwnedSemaphorePermit) -> Bytes
 where

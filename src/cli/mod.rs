@@ -170,7 +170,7 @@ fn two_files(own: &Path, config: &Path) -> Failure {
 
 /// Prints a failure. Possible credentials in URLs of the arguments are left out.
 fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> Exit {
-    // The log has the lines before, and a thread writes them.
+    // A thread writes the earlier lines of the log.
     telemetry::flush();
     terminal.err.fails();
     let label = terminal.err.paint(Paint::Bad, "error");

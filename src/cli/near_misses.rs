@@ -87,7 +87,7 @@ fn origin_within(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
     let origin = format!("{scheme}://{authority}");
-    // A word alone is no host that was meant.
+    // A single word is not meant as a host.
     let is_host = authority.contains([':', '.']) || text.contains("://") || authority == "localhost";
     Origin::parse(&origin).ok().filter(|_| is_host)?;
     Some(origin)

@@ -32,7 +32,7 @@ pub(super) fn has_variable(text: &str) -> bool {
             .any(|(at, _)| name_after(text.get(at.saturating_add(1)..).unwrap_or_default()))
 }
 
-/// The advice for a file's name with what only a shell replaces: `~` and variables. `None` if it has neither.
+/// The advice for a file's name with `~` or a variable, which only a shell replaces. `None` if the name has neither.
 pub(super) fn unexpanded(name: &str) -> Option<&'static str> {
     if name == "~" || name.starts_with("~/") {
         return Some("`~` is not replaced: write the whole path");

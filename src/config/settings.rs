@@ -541,7 +541,7 @@ impl Default for Retry {
 pub struct Upstream {
     /// The upstream's origin.
     pub origin: Origin,
-    /// Further origins of the same app. Each is used while none before it can be connected to.
+    /// Further origins of the same app. Each is used while the gateway cannot connect to the origins before it.
     pub backups: Vec<Backup>,
     /// How long establishing a connection may take.
     pub connect_timeout: Duration,
@@ -562,7 +562,7 @@ pub struct Upstream {
 pub struct Backup {
     /// The origin.
     pub origin: Origin,
-    /// How it is reached over TLS, if it is.
+    /// How the origin is reached over TLS. `None` for plain HTTP.
     pub tls: Option<Connector>,
 }
 

@@ -520,7 +520,7 @@ impl Gateway {
             let route = if candidates.asks_for_model() {
                 let model = facts.model().map_err(unfit)?;
                 let id = candidates.select(deliverable.head().path(), model.as_deref());
-                // The model of content that may be forged is not logged, unless it is a route's.
+                // Content that does not verify may be forged. Its model is logged only if a route has this model.
                 record.model = model.filter(|_| id.is_some() || deliverable.is_authentic());
                 self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
             } else {

@@ -88,7 +88,7 @@ impl VerifyLayer {
     /// (`docs/schemes.md`). The service does not get the challenges. Without this method, signed challenges reach the
     /// service like events, and unsigned challenges are refused.
     ///
-    /// An unsigned challenge is answered to any client, and repeats a short value that the client has sent.
+    /// Any client gets the answer to an unsigned challenge. The answer repeats a short value that the client has sent.
     #[must_use]
     pub fn answer_challenges(mut self) -> Self {
         self.settings.challenges = Challenges::all();

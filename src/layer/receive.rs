@@ -80,7 +80,7 @@ async fn set_up<B: Body>(
     verifier.inner().all().find_map(|one| one.answer_set_up(&context, &content))
 }
 
-/// A head for challenges. No challenge is told by the origin.
+/// A head for the search of challenges, without an origin: no challenge depends on the origin.
 fn context(head: &Head, now: SystemTime) -> Context<'_, Head> {
     Context { method: head.method(), target: head.target(), origin: None, fields: head, now }
 }

@@ -1,4 +1,4 @@
-//! Pure. The responses of the layer: a refusal with its status and its word, and the answer to a challenge.
+//! Pure. The responses of the layer: a refusal with its status and reason, and the answer to a challenge.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
-//! Pure. What a layer is set to.
+//! Pure. The settings of a layer.
 
 use super::challenges::Challenges;
 use super::limits::Limits;
 
-/// The settings of a layer.
+/// What a request may take, and which challenges are answered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     /// The limits of one request.

@@ -93,7 +93,7 @@ pub fn failure_word(cause: DeadCause, last: Option<&Attempt>) -> String {
     }
 }
 
-/// Dead letters of one route that have failed alike.
+/// Dead letters of one route with the same failure.
 #[derive(Clone, Debug)]
 pub struct DeadGroup {
     /// The route.

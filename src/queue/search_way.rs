@@ -1,4 +1,4 @@
-//! Pure. How a store that keeps rows finds the events that match a filter. The stores put the way into SQL.
+//! Pure. How a database finds the events that match a filter. Each store writes the SQL of the search.
 
 use crate::queue::listing::{Failure, Filter};
 use crate::queue::row_values::of_state;
@@ -6,7 +6,7 @@ use crate::queue::row_values::of_state;
 /// How a search finds its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Each event matches, or the events are named.
+    /// Every event matches, or the filter names the events.
     AtOnce,
     /// Few deliveries are in a state of the filter. The search begins with them.
     FewDeliveries,
@@ -22,12 +22,12 @@ pub(crate) enum Way {
 pub(crate) struct Counted {
     /// The deliveries of all routes.
     pub(crate) all: [u64; 3],
-    /// The deliveries of the filter's route. Of all routes, if the filter names none.
+    /// The deliveries of the filter's route, or of all routes if the filter names no route.
     pub(crate) of_route: [u64; 3],
 }
 
 impl Way {
-    /// Whether the way of a filter depends on how many deliveries there are.
+    /// Whether the search of a filter depends on the number of deliveries.
     pub(crate) fn needs_counts(filter: &Filter) -> bool {
         is_known(filter) && (asks_for_states(filter) || filter.route.is_some())
     }

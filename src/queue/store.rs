@@ -308,8 +308,8 @@ pub trait Reader: Send {
     ) -> Result<Found<EventId>, StoreError>;
 
     /// A part of the dead letters, in groups of equal failures: the events that were stored before the number `before`, the
-    /// latest first, with at least `most` dead deliveries together if there are as many. The time depends on `most` alone. No event is in
-    /// two parts.
+    /// latest first. The part has at least `most` dead deliveries, if there are as many. The time depends only on `most`. No
+    /// event is in two parts.
     ///
     /// # Errors
     /// [`StoreError`]

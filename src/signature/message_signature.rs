@@ -106,7 +106,7 @@ impl MessageAlgorithm {
 /// The gateway's key for the messages that it forwards. It is never printed, and is wiped on drop.
 pub struct MessageKey {
     kind: Kind,
-    /// Tells whether a sender's secret has the same bytes. Of Ed25519, the public key's.
+    /// Tells whether a sender's secret has the same bytes. For Ed25519, the public keys are compared.
     fingerprint: Fingerprint,
 }
 

@@ -129,7 +129,7 @@ impl<'l> PersonLine<'l> {
     }
 }
 
-/// What stands beneath the line of a request: the detail, and the model that no route takes.
+/// The text beneath the line of a request: the detail, and the model that no route takes.
 fn beneath_request(record: &Record, reason: Option<Reason>) -> Vec<Cow<'_, str>> {
     let model = record.model.as_deref().filter(|_| reason == Some(Reason::ModelMismatch));
     let model = model.map(|model| Cow::Owned(format!("the signed model is `{}`", beginning(model))));

@@ -39,7 +39,8 @@ pub(super) enum Form {
 
 impl Secret {
     /// A secret in the form in which the sender shows it, for example with `whsec_`, or a public key as PEM. White
-    /// space around the text is part of the secret: trim the newline at the end of a file. The name says in a [`Proof`](super::Proof) which secret it was.
+    /// space around the text is part of the secret: trim the newline at the end of a file. A
+    /// [`Proof`](super::Proof) has the name of the secret that verified.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
         let text = Zeroizing::new(text.into());
         Self { name: name.into(), text, form: Form::Text, not_after: None }

@@ -71,9 +71,9 @@ impl Verifier {
     /// A verifier for a sender that changes its signature, and so sends requests of two kinds for a while: up to 4
     /// schemes, each with its secrets. `origins` are those of [`Verifier::at`].
     ///
-    /// The first scheme whose signature field a request has judges the request, and no other does. So list the
-    /// stronger scheme first. A client that knows a secret of the weaker scheme can leave the field of the stronger
-    /// one out: remove the weaker scheme when the sender no longer needs it.
+    /// Only one scheme judges a request: the first scheme whose signature field the request has. So list the stronger
+    /// scheme first. A client that knows a secret of the weaker scheme can leave out the field of the stronger scheme:
+    /// remove the weaker scheme when the sender no longer needs it.
     ///
     /// ```
     /// use hookgate::verify::{Scheme, Secret, Verifier};

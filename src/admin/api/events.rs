@@ -114,7 +114,7 @@ struct Counting {
     count: u64,
     /// Whether there may be more.
     is_capped: bool,
-    /// The last of them.
+    /// The last event that matched.
     last: Option<EventId>,
 }
 
@@ -387,7 +387,7 @@ impl Asking<'_> {
     /// Ends a replay.
     pub(crate) async fn cancel_replay(&self, id: EventId) -> Result<Value, Refusal> {
         let cancelled = self.api.replays.cancel(&self.queue, id).await?;
-        // A replay that is done stays so.
+        // A replay that has ended is not cancelled.
         if cancelled.get("state").is_some_and(|state| state == "cancelled") {
             info!(who = %self.who, replay = %id, "a replay was cancelled");
         }

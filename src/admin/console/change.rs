@@ -41,7 +41,7 @@ impl Console {
             Ok(form) => self.try_change(change, &form, person, time_limit).await,
             Err(refusal) => Err(refusal),
         };
-        // What was counted before is no longer so.
+        // The change makes earlier counts wrong.
         self.dead.lock().unwrap_or_else(PoisonError::into_inner).forget();
         let (notice, page) = match made {
             Ok(Made { text, page }) => (Notice { is_done: true, text }, page),

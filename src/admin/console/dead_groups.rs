@@ -1,5 +1,5 @@
-//! Pure. Dead letters in groups of equal failures, and the count of them. A long count takes several requests: each goes on for a
-//! short time where the one before has ended. So no request and no acknowledgement waits for a count, and none is too long.
+//! Pure. Dead letters in groups of equal failures, and the count of dead letters. A long count takes several requests: each request
+//! counts for a short time, and begins where the last request has ended. So no acknowledgement waits for a count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::queue::id::EventId;
 use crate::queue::store::{DeadPart, failure_word};
 use crate::queue::time::Time;
 
-/// The most groups that are counted apart. An app can make a group for each route and status code.
+/// The most groups that are counted separately. An app can make a group for each route and status code.
 const MOST_COUNTED: usize = 10_000;
 
 /// The most bytes of an app's answer that a group keeps.
@@ -19,7 +19,7 @@ const MOST_OF_ANSWER: usize = 160;
 /// How long a count that took several requests is shown again, before the next count begins.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// How long a count waits for the request that goes on with it.
+/// How long a count waits for the next request.
 const WAITS: Duration = Duration::from_secs(60);
 
 /// Equal failures of one route.
@@ -27,14 +27,14 @@ const WAITS: Duration = Duration::from_secs(60);
 pub(crate) struct Group {
     /// The number of events.
     pub(crate) count: u64,
-    /// When the first and the last of them were received.
+    /// When the first and the last event of the group were received.
     pub(crate) first: Time,
     pub(crate) latest: Time,
-    /// One of the latest events.
+    /// One of the latest events of the group.
     pub(crate) example: EventId,
     /// Why the last attempt of the example failed.
     pub(crate) detail: Option<String>,
-    /// The beginning of the app's answer to it.
+    /// The beginning of the app's answer to the example.
     pub(crate) answer: Vec<u8>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct DeadGroups {
 }
 
 impl DeadGroups {
-    /// Adds a part. The latest parts come first. `hides` says of a route that what its app has answered is not shown.
+    /// Adds a part. The latest parts come first. `hides` says whether the answers of a route's app are hidden.
     pub(crate) fn add(&mut self, part: DeadPart, hides: impl Fn(&str) -> bool) {
         self.events = self.events.saturating_add(part.events);
         for one in part.groups {
@@ -83,7 +83,7 @@ impl DeadGroups {
         self.events
     }
 
-    /// The number of events in groups beyond the most that are counted apart.
+    /// The number of events in groups that are not counted separately.
     pub(crate) fn in_further_groups(&self) -> u64 {
         self.in_further_groups
     }
@@ -101,7 +101,7 @@ impl DeadGroups {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pass {
     pub(crate) groups: DeadGroups,
-    /// Where it goes on. `None` at the begin.
+    /// Where the next request begins. `None` at the start.
     pub(crate) next: Option<i64>,
     requests: u32,
 }
@@ -109,11 +109,11 @@ pub(crate) struct Pass {
 /// How far a count is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It is of now.
+    /// The count is complete, and was made for this request.
     Whole,
-    /// It is whole, and of a little while ago.
+    /// The count is complete, and at most a minute old.
     Kept,
-    /// It has counted the latest dead letters only, so far.
+    /// Only the latest dead letters are counted so far.
     Part,
 }
 
@@ -129,14 +129,14 @@ pub(crate) struct Counted {
 /// The count of a gateway's dead letters.
 #[derive(Debug, Default)]
 pub(crate) struct DeadCount {
-    /// The count under way, and when a request has last gone on with it.
+    /// The count under way, and when a request last continued the count.
     pass: Option<(Pass, Instant)>,
     /// The last long count, and when it ended.
     kept: Option<(Counted, Instant)>,
 }
 
 impl DeadCount {
-    /// A whole count that may be shown again, or else the count to go on with.
+    /// A complete count that may be shown again, or else the count to continue.
     pub(crate) fn next(&mut self, now: Instant) -> Result<Counted, Pass> {
         let is_young = |since: &Instant, most: Duration| now.saturating_duration_since(*since) < most;
         if let Some((kept, since)) = &self.kept
@@ -144,7 +144,7 @@ impl DeadCount {
         {
             return Ok(kept.clone());
         }
-        // Two requests at the same time each get a count. The one that is ready later is kept.
+        // Two requests at the same time each get a count. The count that ends later is kept.
         let pass = self.pass.take().filter(|(_, since)| is_young(since, WAITS));
         Err(pass.map(|(pass, _)| pass).unwrap_or_default())
     }
@@ -156,7 +156,7 @@ impl DeadCount {
         if !is_whole {
             let groups = Arc::new(pass.groups.clone());
             self.pass = Some((pass, now));
-            // What was counted before says more than a part, while the next count is under way.
+            // While the next count is under way, the last complete count says more than a part.
             return match &self.kept {
                 Some((kept, _)) => kept.clone(),
                 None => Counted { groups, at, progress: Progress::Part },

@@ -45,13 +45,13 @@ pub(crate) struct Destination {
     pub(crate) paused: bool,
     pub(crate) circuit: String,
     pub(crate) seconds_to_empty: Option<u64>,
-    /// What the last failed attempt met. The console adds this to destinations with an open circuit.
+    /// Why the last attempt failed. The console adds this to destinations with an open circuit.
     #[serde(skip)]
     pub(crate) last_failure: Option<String>,
 }
 
 impl Overview {
-    /// Adds to each destination with an open circuit what its last failed attempt met. The attempts come with the latest first.
+    /// Adds to each destination with an open circuit why its last attempt failed. The latest attempt comes first.
     pub(crate) fn explain<'a>(&mut self, attempts: impl Iterator<Item = &'a DeliveryAttempt> + Clone) {
         let copies: Vec<_> =
             self.upstreams.iter().map(|one| (one.route.clone(), one.upstream.clone())).collect();
@@ -61,7 +61,7 @@ impl Overview {
                     && attempt.route.model.as_deref() == one.route.model.as_deref()
             };
             let is_of_upstream = |attempt: &DeliveryAttempt| match one.upstream.as_str() {
-                // The attempt has the address of the upstream, and the overview has no address of the main one.
+                // The attempt has the address of the upstream. The overview has no address for the route's own upstream.
                 "main" => {
                     !copies.iter().any(|(route, copy)| *route == one.route && **copy == *attempt.upstream)
                 }

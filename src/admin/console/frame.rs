@@ -143,7 +143,7 @@ impl Frame<'_> {
     }
 }
 
-/// Why the viewer is offered no change. Nothing if the viewer may change things.
+/// Why the page offers the viewer no change. Empty if the viewer may change things.
 pub(crate) fn may_not(access: Access, what: &str) -> Markup {
     html! {
         @match access {
@@ -302,7 +302,7 @@ pub(crate) fn command(id: &str, label: &str, command: &str) -> Markup {
 pub(crate) fn arguments(filter: &Filter) -> String {
     let words = place::parts(filter)
         .into_iter()
-        // A value with a hyphen first would be taken for an option.
+        // A program would take a value that begins with a hyphen for an option.
         .map(|(name, value)| {
             let between = if value.starts_with('-') { '=' } else { ' ' };
             format!(" --{name}{between}{}", text::shell_word(value.as_bytes()))

@@ -140,7 +140,7 @@ impl Console {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The question whether a session goes on, for the stream that its page follows.
+    /// A function that tells whether a session goes on, for the stream of its page.
     fn still(&self, session: &str) -> impl Fn() -> bool + Send + use<> {
         let (control, sessions) = (Arc::clone(&self.control), Arc::clone(&self.sessions));
         let session = session.to_owned();

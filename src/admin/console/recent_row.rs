@@ -41,7 +41,7 @@ struct Part {
     class: &'static str,
     /// Where the text leads to, or nothing.
     link: String,
-    /// Whether the text is a sentence of ours, with names between backticks.
+    /// Whether the gateway wrote the text, with names between backticks.
     is_sentence: bool,
 }
 

@@ -39,7 +39,7 @@ use crate::tls::certificate;
 /// The events on a page of a list.
 const ON_PAGE: usize = 50;
 
-/// The titles of pages whose names in the navigation are others.
+/// The titles of pages that have another name in the navigation.
 const DEAD_LETTERS: &str = "Dead letters";
 const SEND_AGAIN: &str = "Send events again";
 const DISCARD: &str = "Discard events";
@@ -253,7 +253,7 @@ impl Console {
         Ok(Body { subject: Some(event.id.clone()), ..Body::new("Event", Tab::Queue, page.body()) })
     }
 
-    /// The dead letters in groups. A long count goes on with each call.
+    /// The dead letters in groups. Each call continues a long count.
     async fn dead_counted(&self, asking: &Asking<'_>) -> Result<DeadCounted, Refusal> {
         let count = || self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pass = match count().next(Instant::now()) {
@@ -379,7 +379,7 @@ fn wrong(place: &Place, refusal: &Refusal) -> Body {
         (None, StatusCode::NOT_FOUND) if refusal.reason.is_none() => "Not found",
         (None, _) => "Not possible",
     };
-    // A gateway without a part is no fault.
+    // A gateway without a queue or without recent requests has no fault.
     let body = match refusal.reason {
         Some(_) => nothing("There is nothing to show.", &text::sentence(&refusal.error, 2000)),
         None => failure(&refusal.error),
@@ -405,7 +405,7 @@ async fn list(asking: &Asking<'_>, query: &Query) -> Result<(EventList, Counted)
     let (count, is_capped) = if is_first && (!is_capped || list.events.len() < ON_PAGE) {
         (listed, is_capped)
     } else {
-        // The list is worth more than its number, which is not known while many actions count.
+        // The list is shown even if the number is unknown: while many actions count, the number cannot be counted.
         asking.count_for_list(&query.filter).await.unwrap_or((listed, true))
     };
     // A count that has ended early may have met fewer events than the page.

@@ -24,7 +24,7 @@ pub(crate) fn fixed(filter: &Filter, now: Time) -> Result<Filter, FilterError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Selection {
     pub(crate) filter: Filter,
-    /// What the page has said about the number. `None` if the form is about one event.
+    /// The number of events that the page has shown. `None` if the form is about one event.
     pub(crate) seen: Option<Counted>,
 }
 

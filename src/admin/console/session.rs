@@ -21,10 +21,10 @@ pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 /// How long a session lasts without a request.
 const IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The most links that wait to be opened. A new one replaces the oldest.
+/// The most links that wait to be opened. A new link replaces the oldest link.
 const MOST_LINKS: usize = 16;
 
-/// The most sessions. A new one replaces the one that has been idle for longest.
+/// The most sessions. A new session replaces the session that has been idle for longest.
 const MOST_SESSIONS: usize = 32;
 
 /// The number of random bytes in a code.
@@ -37,18 +37,18 @@ pub(crate) struct Operator {
     pub(crate) name: Arc<str>,
     /// What the session may do.
     pub(crate) role: Role,
-    /// What gave the program that made the link its right to do so.
+    /// Why the program that made the link had the right to make a link.
     pub(crate) right: Right,
 }
 
 /// Why a program may make a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
-    /// It has the token with this digest of its key.
+    /// The program has the token with this digest of its key.
     Token([u8; 32]),
-    /// It is on the gateway's own machine, and there are no tokens.
+    /// The program is on the gateway's own machine, and there are no tokens.
     Machine,
-    /// It may open the unix socket.
+    /// The program may open the unix socket.
     Socket,
 }
 
@@ -147,7 +147,7 @@ impl Sessions {
         Some(session.operator.clone())
     }
 
-    /// Whether a session goes on under these tokens. The question is no request of the session.
+    /// Whether a session goes on under these tokens. This does not count as a request of the session.
     pub(crate) fn goes_on(&self, value: &str, tokens: &[Token], now: Instant) -> bool {
         self.sessions.get(&digest(value)).is_some_and(|session| {
             now.saturating_duration_since(session.began) < SESSION_LIFE && session.operator.may_go_on(tokens)

@@ -44,20 +44,20 @@ pub(crate) fn bytes(bytes: &[u8], lines: Lines) -> Markup {
 pub(crate) enum Piece {
     /// Characters that are shown as they are.
     Text(String),
-    /// The code of a character that would not be seen.
+    /// The code of an invisible character.
     Hidden(String),
     /// A name, a key or a command.
     Code(String),
 }
 
-/// The beginning of a text of one line in pieces, as [`beginning`] shows it.
+/// The beginning of a text of one line, in pieces, as [`beginning`] shows the text.
 pub(crate) fn pieces(text: &str, most: usize) -> Vec<Piece> {
     let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
     let cut = (end < text.len()).then(|| Piece::Text("…".to_owned()));
     pieces_of(text.get(..end).unwrap_or_default(), Piece::Text).into_iter().chain(cut).collect()
 }
 
-/// The beginning of a sentence of ours in pieces, as [`sentence`] shows it.
+/// The beginning of a sentence that the gateway wrote, in pieces, as [`sentence`] shows the sentence.
 pub(crate) fn sentence_pieces(text: &str, most: usize) -> Vec<Piece> {
     if !has_names(text, most) {
         return pieces(text, most);
@@ -102,7 +102,7 @@ pub(crate) fn sentence(text: &str, most: usize) -> Markup {
     }
 }
 
-/// Whether a sentence is shown whole, and has each name between two backticks.
+/// Whether a sentence is shown completely, and has each name between two backticks.
 fn has_names(text: &str, most: usize) -> bool {
     text.chars().nth(most).is_none() && text.matches('`').count().is_multiple_of(2)
 }

@@ -35,7 +35,7 @@ struct Scanner<'j> {
 }
 
 impl<'j> Scanner<'j> {
-    /// The next value, in `level` objects and arrays.
+    /// The next value, at this level of nested objects and arrays.
     fn node(&mut self, level: usize) -> Option<Node<'j>> {
         let inner = level.saturating_add(1);
         match self.peek()? {
@@ -76,7 +76,7 @@ impl<'j> Scanner<'j> {
         }
     }
 
-    /// The next object or array, with all that is in it, as it was sent.
+    /// The next object or array with its members, as it was sent.
     fn deeper(&mut self) -> Option<Node<'j>> {
         let (mut open, mut is_text, mut is_escaped) = (0_usize, false, false);
         let end = self.rest.bytes().position(|byte| {

@@ -16,7 +16,7 @@ use crate::config::problem::{Report, Style};
 use crate::config::{Loaded, read};
 use crate::tls::sample::{Sample, self_signed};
 
-/// The schema, compiled once: that takes longer than any check with it.
+/// The schema, compiled once, because compiling takes longer than any check.
 fn validator() -> &'static Validator {
     static VALIDATOR: LazyLock<Validator> =
         LazyLock::new(|| jsonschema::draft7::new(&schema()).expect("the schema is one"));

@@ -23,7 +23,7 @@ use crate::tls::client_config::Connector;
 use crate::tls::key_pair::KeyPair;
 use crate::upstream::origin::{Origin, OriginError};
 
-/// The most origins of one upstream. If none of them can be connected to, each has taken `connect_timeout` at most.
+/// The most origins of one upstream. A request may wait `connect_timeout` for each origin.
 const MOST_ORIGINS: usize = 8;
 
 /// The settings that `[upstream]` has for all upstreams, and that a route may override.

@@ -134,7 +134,7 @@ pub(super) fn jwt(prefix: &'static str) -> Format {
     Format::Jwt { prefix: prefix.into(), lifetime: None }
 }
 
-/// A field with a JWT that must say when it expires. The sender lets it expire after these seconds.
+/// A field with a JWT that must say when it expires. The sender's JWTs expire after these seconds.
 pub(super) fn expiring_jwt(seconds: u64) -> Format {
     Format::Jwt { prefix: "".into(), lifetime: Some(Duration::from_secs(seconds)) }
 }

@@ -1,4 +1,4 @@
-//! Pure. The borders between the parts of a template: which neighbours would let a forger move one.
+//! Pure. The borders between the parts of a template: which neighbouring parts would let a forger move a border.
 
 use std::ops::Range;
 

@@ -223,7 +223,7 @@ impl Recent {
         let left_out = self.left_out();
         let gone = last.saturating_sub(cursor.number).saturating_sub(count(found.len()));
         found.retain(|numbered| filter.shows(&numbered.entry));
-        // A request that is news itself has its likely cause already.
+        // A request that the reader does not know yet already contains its likely cause.
         let requests: HashSet<u64> = found.iter().map(|numbered| numbered.number).collect();
         found.retain(|numbered| match &numbered.entry.subject {
             Subject::Cause(request) => !requests.contains(&request.number),

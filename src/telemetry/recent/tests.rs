@@ -177,7 +177,7 @@ fn a_likely_cause_joins_its_request_whichever_comes_first() {
     assert_eq!(ids(&news.entries), [1, 2, 3]);
     assert!(matches!(&news.entries[0].entry.subject, Subject::Cause(request) if request.number == 1));
     assert_eq!(news.entries[0].entry.cause(), Some(&cause()));
-    // A reader to whom the request is news reads the cause with it, and not once more.
+    // A reader that does not know the request yet gets the cause with the request, and not a second time.
     let whole = recent.since(recent.behind(0), &filter, 10);
     let kinds: Vec<_> = whole.entries.iter().map(|numbered| numbered.entry.kind()).collect();
     assert!(kinds.iter().all(|kind| *kind != Kind::Cause), "{kinds:?}");

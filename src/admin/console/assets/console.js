@@ -57,8 +57,8 @@
   };
 
   // Parts of the page with data-refresh are replaced by what the server says now. An answer that is read as a document
-  // runs no script. A part with a part of the selection is left as it is. What a person has opened stays open, and the focus
-  // goes to the same link or button. If there is none, the part is left as it is.
+  // runs no script. A part that contains selected text is not replaced. Opened details stay open, and the focus goes to the same
+  // link or button. If the answer has no such link or button, the part is not replaced.
   const nameOf = (element) => {
     const text = ["BUTTON", "SUMMARY"].includes(element.tagName) ? element.textContent : element.getAttribute("href");
     return [element.tagName, text, element.form?.getAttribute("action")].join(" ");

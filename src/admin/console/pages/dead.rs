@@ -27,7 +27,7 @@ pub(crate) struct Dead<'d> {
 impl Dead<'_> {
     /// The page.
     pub(crate) fn body(&self) -> Markup {
-        // A long count goes on when the page is asked for again. A whole count of few dead letters is quick.
+        // Each load of the page continues a long count. A complete count of few dead letters is quick.
         let refresh = match self.counted.progress {
             Progress::Part => "1",
             Progress::Whole | Progress::Kept => "10",
@@ -124,7 +124,7 @@ fn row(of: &Route, failure: &str, group: &Group, access: Access) -> Markup {
             td data-label="Latest" { a.id href={ "/events/" (example) } { (example) } }
             @if access.may_change() {
                 td data-label="Change" {
-                    // What is only heard tells links with the same text apart.
+                    // Text for screen readers distinguishes links with the same visible text.
                     @let group = html! { span.hidden { " " (words(failure)) ", " (text::line(&of.path)) } };
                     a.nowrap href=(url("/replay", &filter, &[])) { "Send again…" (group) }
                     " "

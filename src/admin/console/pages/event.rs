@@ -15,7 +15,7 @@ use crate::admin::console::tree;
 /// The most bytes of content that a page shows.
 pub(crate) const MOST_SHOWN: usize = 64 * 1024;
 
-/// The length of content from which the page is read again less often. The store reads an event with its content.
+/// From this length of content on, the page is refreshed less often, because the store reads an event with its content.
 const LARGE: u64 = 1024 * 1024;
 
 /// The number of bytes in a line of hexadecimal digits.
@@ -337,7 +337,7 @@ fn answer(response: &Bytes) -> Vec<u8> {
 
 /// A command that sends the event again with curl. The content comes from the gateway, byte for byte.
 ///
-/// It goes to the route's app: `host` is what the client sent. The target is sent as it is, without the replacements that curl
+/// The command sends to the route's app, with the client's `host`. The target is sent as it is, without the replacements that curl
 /// makes in brackets, braces and dots.
 fn curl(event: &Event, app: Option<&str>) -> String {
     let of_curl = ["content-length", "expect"];

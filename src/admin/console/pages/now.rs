@@ -288,7 +288,7 @@ fn bar(place: u64, step: &Ended, highest: u64) -> Markup {
     }
 }
 
-/// Whether the store or a delivery is stopped. The page then says so first.
+/// Whether the store or a delivery is stopped. If so, the page begins with this.
 fn is_stopped(overview: &Overview) -> bool {
     overview.store != "well" || stopped(overview).next().is_some()
 }

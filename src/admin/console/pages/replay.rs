@@ -13,12 +13,12 @@ use crate::admin::console::frame::{
 use crate::admin::console::place::url;
 use crate::admin::console::text;
 
-/// What events are chosen for.
+/// The action for which events are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// They are sent again.
+    /// The events are sent again.
     Replay,
-    /// They are removed.
+    /// The events are removed.
     Discard,
 }
 
