@@ -72,7 +72,7 @@ pub(super) enum Command {
     Demo(Demo),
     /// List the senders that hookgate knows, and how they sign
     Schemes {
-        /// Explain only this one: what it signs, where its secret is, and what to write into gateway.toml
+        /// Explain only this scheme: what it signs, where its secret is, and what to write into gateway.toml
         name: Option<String>,
         /// Print one JSON document
         #[arg(long)]

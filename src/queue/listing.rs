@@ -63,7 +63,7 @@ impl Failure {
         }
     }
 
-    /// Whether a delivery in this state, with this last attempt, has failed so.
+    /// Whether a delivery in this state, with this last attempt, has this failure.
     #[must_use]
     pub fn is_of(&self, state: State, last: Option<&Attempt>) -> bool {
         if !self.can_be_of(state) {

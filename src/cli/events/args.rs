@@ -126,7 +126,7 @@ pub(crate) struct Export {
     /// Print only events after the event with this id: the rest of an export that broke off
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(super) after: Option<String>,
-    /// Accepted like in the other commands: an export is always JSON, one document a line
+    /// Has no effect: an export is always JSON, one document a line
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
@@ -176,7 +176,7 @@ pub(crate) struct Which {
     /// The events with this signed model
     #[arg(long)]
     model: Option<String>,
-    /// The events whose last attempt has failed so: a status code such as 500, unreachable, failed, timed_out; or damaged
+    /// The events whose last attempt failed in this way: a status code such as 500, unreachable, failed, timed_out, or damaged
     #[arg(long, value_name = "FAILURE", value_parser = failure)]
     failure: Option<String>,
 }
