@@ -93,7 +93,7 @@ fn a_missing_file_gets_the_file_with_a_similar_name() {
 fn what_a_newcomer_mistakes_for_a_file_or_a_path_is_named() {
     let folder = folder();
     for (args, want) in [
-        (&["init", "stripe", "github"][..], "`github` is a sender"),
+        (&["init", "stripe", "github"][..], "`github` is a second sender"),
         (&["init", "gateway.toml"], "hookgate init github gateway.toml"),
         (&["init", "whatsapp"], "`meta`"),
         (&["send", "/webhook/{model}"], "this is a pattern"),
