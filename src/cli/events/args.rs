@@ -188,7 +188,7 @@ pub(crate) struct Gateway {
     /// Its admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
-    /// The environment variable with a token of `[admin]`. On the gateway's own machine, no token is needed
+    /// The environment variable with a token of `[admin]`. Over loopback and a unix socket, no token is needed
     #[arg(long, value_name = "NAME", conflicts_with = "token_file")]
     pub(super) token_env: Option<String>,
     /// The file with a token of `[admin]`
