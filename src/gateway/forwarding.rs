@@ -10,36 +10,46 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use super::further_secrets::PIECE;
-use super::resources::{Delivery, Resources, UpstreamResponse};
+use super::resources::{Resources, UpstreamResponse};
+use super::route::Target;
 use crate::admission::memory::Reservation;
 use crate::admission::memory::holders::Holder;
 use crate::gateway::rejection::Rejection;
 use crate::message::content::Content;
+use crate::message::head::RequestHead;
+use crate::signature::Deliverable;
 use crate::telemetry::record::Record;
 use crate::upstream::assertion::Asserted;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::response::SURPLUS;
 
-/// Forwards a request, and records how its upstream answered.
+/// What the gateway asserts of a request, if its route demands an assertion.
+pub(super) async fn asserted<R: Resources>(
+    resources: &R,
+    target: &Target,
+    request: &Deliverable<'_, RequestHead>,
+) -> Option<Asserted> {
+    if target.forward.assertion.is_none() || !request.is_authentic() {
+        return None;
+    }
+    // The future is boxed because it is large and seldom needed.
+    let digest = Box::pin(digest(request.content(), || resources.pause())).await;
+    Some(Asserted { digest, at: resources.wall_clock() })
+}
+
+/// Waits until the upstream has answered, and records how. `verified` is when the request was verified.
 ///
 /// # Errors
 /// The outer error means that the request was given up for another request. The inner error means that the
 /// upstream failed.
-pub(super) async fn forward<R: Resources>(
+pub(super) async fn answered<R: Resources>(
     resources: &R,
     content: &impl Content,
-    delivery: Delivery<'_>,
+    delivery: Pin<&mut impl Future<Output = Result<UpstreamResponse<R::Body>, ForwardError>>>,
+    verified: Instant,
     holder: Option<ObservedHold>,
     record: &mut Record,
 ) -> Result<Result<UpstreamResponse<R::Body>, ForwardError>, Rejection> {
-    let verified = delivery.at;
-    let mut delivery = delivery;
-    if delivery.target.forward.assertion.is_some() && delivery.request.is_authentic() {
-        // The future is boxed because it is large and seldom needed.
-        let digest = Box::pin(digest(delivery.request.content(), || resources.pause())).await;
-        delivery.asserted = Some(Asserted { digest, at: resources.wall_clock() });
-    }
-    let delivery = pin!(resources.deliver(delivery));
     let delivery = pin!(unless_shed(holder, delivery));
     let answer = unless_evicted(content, delivery).await.ok_or(Rejection::Overloaded)??;
     let answered = answer.as_ref().map_or_else(|_failed| resources.now(), |response| response.at);

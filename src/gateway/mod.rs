@@ -37,7 +37,7 @@ use crate::admission::trusted_proxies::{Arrival, LastHop, NoAddress, TrustedProx
 use crate::config::{self, AccessLog, Config};
 use crate::diagnosis::sample::RouteContexts;
 use crate::diagnosis::submitter::{ROUTE_TOKENS, RouteSubmitter, Submitter};
-use crate::gateway::capture::Capture;
+use crate::gateway::capture::{Captor, Capture};
 use crate::gateway::rejection::Rejection;
 use crate::gateway::request_guard::RequestGuard;
 use crate::message::content::Content;
@@ -45,9 +45,10 @@ use crate::message::forwarded::ReceivedIn;
 use crate::message::head::{Expect, Guarded, HeadError, RefusedHead, RequestHead};
 use crate::queue::event::RouteName;
 use crate::routing::router::{Candidates, RouteId, Router};
+use crate::signature::challenge;
 use crate::signature::scheme::{Authentication, Refusal};
 use crate::signature::self_check::Fault as ProbeFault;
-use crate::signature::{Deliverable, Fields as _, Mode, Verifier};
+use crate::signature::{Deliverable, Fields as _, Mode, Verification, Verifier};
 use crate::telemetry::labels::Labels;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel, SentPath};
@@ -57,7 +58,7 @@ use crate::tls::session::Session;
 use crate::upstream::origin::Origin;
 use crate::upstream::request::{Channel, ForwardOptions, set_fields};
 use delivery_routes::DeliveryRoute;
-use forwarding::{ObservedHold, forward, undelivered};
+use forwarding::{ObservedHold, answered, asserted, undelivered};
 use receive::Bounds;
 use reply::{OwnReply, Reply, Served};
 use resources::{Delivery, Resources, UpstreamResponse};
@@ -132,7 +133,7 @@ pub async fn handle<R: Resources, C: Content>(
     gateway: &Gateway,
     resources: R,
     incoming: Incoming<C>,
-) -> (Option<Reply<R::Body>>, RequestGuard<R>) {
+) -> (Option<Reply<R::Body>>, Box<RequestGuard<R>>) {
     let mut guard = RequestGuard::new(resources, incoming.peer, incoming.at);
     let mut refusal = Refusal::default();
     let mut authentication = Authentication::default();
@@ -177,6 +178,32 @@ pub async fn handle<R: Resources, C: Content>(
     (reply, guard)
 }
 
+/// A request whose head is admitted. Its content is received next.
+struct Admitted<'a, C> {
+    content: C,
+    /// When the head was complete.
+    at: Instant,
+    client: ClientAddress,
+    channel: Channel,
+    memory: Reservation,
+    candidates: Candidates<'a>,
+    route: &'a Route,
+    captor: Option<Captor<'a>>,
+    verification: Verification<'a, RequestHead>,
+}
+
+/// What becomes of a request that is not admitted.
+enum Unadmitted {
+    Rejected(Rejection),
+    Answered(challenge::Answer),
+}
+
+impl From<Rejection> for Unadmitted {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
 /// The path of a request. The cheapest checks come first. Content is not read before it is needed. Nothing
 /// reaches an upstream before the whole request is verified. `authentication` is set to that of the route's
 /// scheme.
@@ -189,75 +216,28 @@ async fn walk<R: Resources, C: Content>(
 ) -> Result<Served<R::Body>, Rejection> {
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
-    let Incoming { head, mut content, peer, session, received_in, at, mut memory } = incoming;
-    let head = head.map_err(|refused| unserved(&refused, record))?;
-    gateway.identify(&head, record);
-    let keep_path = |record: &mut Record| record.sent_path = Some(SentPath::new(head.path()));
-    let arrival = gateway.arrival(peer, &head).inspect_err(|_refused| keep_path(record))?;
-    let client = arrival.client;
-    record.client = client;
-    if let LastHop::Proxy(..) = arrival.last_hop {
-        content.belongs_to(client);
-        memory.iter_mut().for_each(|memory| memory.assign(client));
-    }
-    if head.has_lookalike_of(&gateway.set_fields) {
-        keep_path(record);
-        return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
-    }
-    let Some(matched) = gateway.router.find(head.path()) else {
-        record.detail = Some(refusal_detail::of_missing_route(&gateway.router, head.path()).to_owned());
-        keep_path(record);
-        return Err(Rejection::NoRoute);
+    let mut admitted = match admit(gateway, resources, incoming, now, refusal, authentication, record) {
+        Ok(admitted) => admitted,
+        Err(Unadmitted::Rejected(rejection)) => return Err(rejection),
+        Err(Unadmitted::Answered(answer)) => return Ok(Served::Challenge(answer)),
     };
-    if matched.has_parameters() {
-        keep_path(record);
-    }
-    let candidates = matched.candidates();
-    let route = gateway.route(candidates.first())?;
-    let scheme = route.verifier.judge(&head).scheme();
-    record.route = Some(route.label.judged_by(&scheme.name));
-    (*refusal, *authentication) = (scheme.refusal, scheme.authentication());
-    let captor = route.captor(|| resources.capture_room(), now);
-    let admit = |record: &mut Record| {
-        route.takes(client)?;
-        if let Some(failures) = gateway.failures_of(client) {
-            failures.check(client, at).map_err(Rejection::TooManyFailures)?;
-        }
-        matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
-        if head.has_lookalike_of(&route.signed_fields) {
-            return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
-        }
-        let client_certificate = match &session {
-            Some(session) => gateway.secured(session, route, &head, now, record)?,
-            None => route.admits(None)?,
-        };
-        route.allows(head.method()).inspect_err(|_refused| route.explain(&head, record))?;
-        match head.facts().expect {
-            Expect::Unknown => Err(Rejection::ExpectationFailed),
-            Expect::Nothing | Expect::Continue => Ok(client_certificate),
-        }
-    };
-    let client_certificate =
-        admit(record).inspect_err(|_refused| capture::keep(captor, &head, &[], record))?;
-    let channel = Channel {
-        protocol: arrival.protocol_over(session.is_some()),
-        received_in,
-        client_certificate,
-        last_hop: arrival.last_hop,
-    };
-    if let Some(answer) = route.answer_unsigned(&head, now, record) {
-        return Ok(Served::Challenge(answer));
-    }
-    let mut memory = memory.unwrap_or_else(|| gateway.budget.reservation(client));
-    let mut verification = route.claim(head, now, captor, record)?;
-    let bounds = gateway.bounds(route);
-    let received =
-        receive::receive(resources, &mut content, at, bounds, &mut memory, &mut verification).await;
-    record.received = verification.len();
+    let Admitted { at, client, candidates, route, captor, .. } = admitted;
+    let received = receive::receive(
+        resources,
+        &mut admitted.content,
+        at,
+        gateway.bounds(route),
+        &mut admitted.memory,
+        &mut admitted.verification,
+    );
+    let received = received.await;
+    record.received = admitted.verification.len();
     received.inspect_err(|_refused| {
+        let verification = &admitted.verification;
         capture::keep(captor, verification.head(), verification.unverified_content(), record);
     })?;
-    let mut check = verification.complete();
+    let (content, mut memory) = (admitted.content, admitted.memory);
+    let mut check = admitted.verification.complete();
     further_secrets::secrets(resources, &content, &mut check, &mut memory, at).await?;
     let request = match route.verify(check, captor, record)? {
         Verified::Deliverable(request) => request,
@@ -278,6 +258,7 @@ async fn walk<R: Resources, C: Content>(
         capture::keep(captor, request.head(), request.content(), record);
     }
     let route = selected?;
+    let channel = admitted.channel;
     let request = match request {
         Deliverable::Authentic(request) if route.stores() && !request.verifier().is_challenge(&request) => {
             let origin = gateway.origin(route)?;
@@ -294,10 +275,85 @@ async fn walk<R: Resources, C: Content>(
         Some(ObservedHold::new(&mut memory, request.content().len(), at, verified).await?)
     };
     let target = &route.target;
-    let delivery =
-        Delivery { request, target, client, channel, memory, at: verified, event: None, asserted: None };
-    let answer = forward(resources, &content, delivery, holder, record).await?;
+    let asserted = asserted(resources, target, &request).await;
+    let delivery = Delivery { request, target, client, channel, memory, at: verified, event: None, asserted };
+    let delivery = pin!(resources.deliver(delivery));
+    let answer = answered(resources, &content, delivery, verified, holder, record).await?;
     answer.map(Served::Relayed).map_err(|error| undelivered(&error, record))
+}
+
+/// The checks that need only the head. This function is not async, so the future of a request does not hold its variables.
+fn admit<'a, R: Resources, C: Content>(
+    gateway: &'a Gateway,
+    resources: &'a R,
+    incoming: Incoming<C>,
+    now: SystemTime,
+    refusal: &mut Refusal,
+    authentication: &mut Authentication,
+    record: &mut Record,
+) -> Result<Admitted<'a, C>, Unadmitted> {
+    let Incoming { head, content, peer, session, received_in, at, mut memory } = incoming;
+    let head = head.map_err(|refused| unserved(&refused, record))?;
+    gateway.identify(&head, record);
+    let keep_path = |record: &mut Record| record.sent_path = Some(SentPath::new(head.path()));
+    let arrival = gateway.arrival(peer, &head).inspect_err(|_refused| keep_path(record))?;
+    let client = arrival.client;
+    record.client = client;
+    if let LastHop::Proxy(..) = arrival.last_hop {
+        content.belongs_to(client);
+        memory.iter_mut().for_each(|memory| memory.assign(client));
+    }
+    if head.has_lookalike_of(&gateway.set_fields) {
+        keep_path(record);
+        return Err(Rejection::Ambiguous(LIKE_SET_FIELD).into());
+    }
+    let Some(matched) = gateway.router.find(head.path()) else {
+        record.detail = Some(refusal_detail::of_missing_route(&gateway.router, head.path()).to_owned());
+        keep_path(record);
+        return Err(Rejection::NoRoute.into());
+    };
+    if matched.has_parameters() {
+        keep_path(record);
+    }
+    let candidates = matched.candidates();
+    let route = gateway.route(candidates.first())?;
+    let scheme = route.verifier.judge(&head).scheme();
+    record.route = Some(route.label.judged_by(&scheme.name));
+    (*refusal, *authentication) = (scheme.refusal, scheme.authentication());
+    let captor = route.captor(|| resources.capture_room(), now);
+    let check = |record: &mut Record| {
+        route.takes(client)?;
+        if let Some(failures) = gateway.failures_of(client) {
+            failures.check(client, at).map_err(Rejection::TooManyFailures)?;
+        }
+        matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
+        if head.has_lookalike_of(&route.signed_fields) {
+            return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
+        }
+        let client_certificate = match &session {
+            Some(session) => gateway.secured(session, route, &head, now, record)?,
+            None => route.admits(None)?,
+        };
+        route.allows(head.method()).inspect_err(|_refused| route.explain(&head, record))?;
+        match head.facts().expect {
+            Expect::Unknown => Err(Rejection::ExpectationFailed),
+            Expect::Nothing | Expect::Continue => Ok(client_certificate),
+        }
+    };
+    let client_certificate =
+        check(record).inspect_err(|_refused| capture::keep(captor, &head, &[], record))?;
+    let channel = Channel {
+        protocol: arrival.protocol_over(session.is_some()),
+        received_in,
+        client_certificate,
+        last_hop: arrival.last_hop,
+    };
+    if let Some(answer) = route.answer_unsigned(&head, now, record) {
+        return Err(Unadmitted::Answered(answer));
+    }
+    let memory = memory.unwrap_or_else(|| gateway.budget.reservation(client));
+    let verification = route.claim(head, now, captor, record)?;
+    Ok(Admitted { content, at, client, channel, memory, candidates, route, captor, verification })
 }
 
 impl Gateway {

@@ -25,10 +25,10 @@ pub struct RequestGuard<R: Resources> {
 impl<R: Resources> RequestGuard<R> {
     /// Begins the record of a request over a connection from `peer`.
     #[must_use]
-    pub fn new(resources: R, peer: ClientAddress, begun: Instant) -> Self {
+    pub fn new(resources: R, peer: ClientAddress, begun: Instant) -> Box<Self> {
         let record = Record::new(resources.next_id(), peer);
         let begun_at = resources.wall_clock();
-        Self { record, unwritten: 0, is_evicted: false, begun, begun_at, resources }
+        Box::new(Self { record, unwritten: 0, is_evicted: false, begun, begun_at, resources })
     }
 
     /// When the request began.

@@ -1,11 +1,12 @@
 //! Pure. An authentic request on a route that stores events, or that deduplicates.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
-use super::forwarding::{forward, undelivered};
+use super::forwarding::{answered, asserted, undelivered};
 use super::reply::{Acknowledgement, Served};
 use super::resources::{Claim as _, Claimed, Delivery, Resources, UpstreamContent, UpstreamResponse};
 use super::route::Route;
@@ -78,18 +79,12 @@ pub(super) async fn serve<R: Resources, C: Content>(
     match route.delivery.mode {
         DeliveryMode::Direct => {
             let Arrived { request, client, channel, memory, verified, .. } = arrived;
-            let request = Deliverable::Authentic(request);
-            let delivery = Delivery {
-                request,
-                target: &route.target,
-                client,
-                channel,
-                memory,
-                at: verified,
-                event: None,
-                asserted: None,
-            };
-            let response = forward(resources, content, delivery, None, record).await?;
+            let (request, target) = (Deliverable::Authentic(request), &route.target);
+            let asserted = asserted(resources, target, &request).await;
+            let delivery =
+                Delivery { request, target, client, channel, memory, at: verified, event: None, asserted };
+            let delivery = pin!(resources.deliver(delivery));
+            let response = answered(resources, content, delivery, verified, None, record).await?;
             let response = response.map_err(|error| undelivered(&error, record))?;
             if let Some(claim) = claim.filter(|_| response.head.status.is_success()) {
                 claim.delivered().await;
@@ -132,18 +127,21 @@ async fn fall_back<R: Resources, C: Content>(
     let mut failed = None;
     if !waits_behind && !resources.is_circuit_open(&route.name) {
         let began = resources.wall_clock();
+        let (request, target) = (Deliverable::Kept(&arrived.request), &route.target);
+        let asserted = asserted(resources, target, &request).await;
         let delivery = Delivery {
-            request: Deliverable::Kept(&arrived.request),
-            target: &route.target,
+            request,
+            target,
             client: arrived.client,
             channel: arrived.channel.clone(),
             // The request keeps its reservation. Forwarding copies no content, so it needs none.
             memory: arrived.memory.another(),
             at: arrived.verified,
             event: Some(event.id),
-            asserted: None,
+            asserted,
         };
-        let mut result = forward(resources, content, delivery, None, record).await?;
+        let delivery = pin!(resources.deliver(delivery));
+        let mut result = answered(resources, content, delivery, arrived.verified, None, record).await?;
         if let Ok(response) = &result
             && !is_failure(response.head.status.as_u16())
         {

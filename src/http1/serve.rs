@@ -115,7 +115,7 @@ async fn exchanges<IO: Transport + 'static>(
 }
 
 /// Records how many bytes of a response are unsent. The request has ended when no bytes are left.
-fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, connection: &Connection<IO>) {
+fn take_note<IO: Transport>(open: &mut Option<Guard>, connection: &Connection<IO>) {
     if let Some(guard) = open {
         guard.unwritten = connection.unsent();
         guard.is_evicted = connection.entry().is_evicted();
@@ -144,25 +144,38 @@ async fn exchange<IO: Transport + 'static>(
     connection: &Rc<Connection<IO>>,
     client: ClientAddress,
     received: Received,
-) -> Result<(bool, Option<Box<Guard>>), Box<dyn Error>> {
+) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
     let (reply, guard) = {
         // The view is held only while the request is served. So after a reload, no idle connection keeps keys
         // of the old configuration.
         let view = worker.view();
         connection.set_limits(view.limits());
-        let Received { head, at, reservation } = received;
-        let content = RequestContent::new(connection);
-        let session = connection.session();
-        let received_in = ReceivedIn::Http1;
-        let (at, memory) = (at.into_std(), reservation);
-        let incoming = Incoming { head, content, peer: client, session, received_in, at, memory };
+        let incoming = incoming(connection, client, received);
         // The future is pinned where it is made. It is large, and passing it by value would move it twice.
         let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
         handled.await
     };
     let Some(reply) = reply else { return Err(Abandoned.into()) };
     let (keeps_open, guard) = writer::write(connection, reply, guard).await?;
-    Ok((keeps_open, guard.filter(|_| connection.has_unsent()).map(Box::new)))
+    Ok((keeps_open, guard.filter(|_| connection.has_unsent())))
+}
+
+/// A request, as the gateway takes it.
+fn incoming<IO: Transport>(
+    connection: &Rc<Connection<IO>>,
+    client: ClientAddress,
+    received: Received,
+) -> Incoming<RequestContent<IO>> {
+    let Received { head, at, reservation } = received;
+    Incoming {
+        head,
+        content: RequestContent::new(connection),
+        peer: client,
+        session: connection.session(),
+        received_in: ReceivedIn::Http1,
+        at: at.into_std(),
+        memory: reservation,
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub const FULL: usize = 8 * 1024;
 const AROUND: usize = 20;
 
 /// The guard of a request. The writer of the response holds it.
-pub(crate) type Guard = RequestGuard<Scope>;
+pub(crate) type Guard = Box<RequestGuard<Scope>>;
 
 /// Writes a reply, and then ends the connection if the reply is the last. Returns whether another request may
 /// follow. Also returns the request's guard, because some bytes of the response may be unsent.
@@ -51,7 +51,8 @@ pub(crate) async fn write<IO: Transport>(
             WholeResponse::relayed(asked, &head.text, &content, ends_here(&guard, connection))
         }
         Reply::Upstream { head, content: UpstreamContent::Coming(relay) } => {
-            return stream(connection, &head, relay, guard).await;
+            // The future is boxed, because most responses are complete and do not need it.
+            return Box::pin(stream(connection, &head, relay, guard)).await;
         }
     };
     connection.end(message.bytes(), message.keeps_open(), &mut guard.unwritten).await?;
@@ -170,7 +171,7 @@ impl<IO: Transport> Streamed<IO> {
         if !matches!(next, Some(Ok(_))) {
             self.relay = None;
         }
-        let Some(RequestGuard { record, .. }) = &mut self.guard else { return Poll::Ready(next) };
+        let Some(RequestGuard { record, .. }) = self.guard.as_deref_mut() else { return Poll::Ready(next) };
         if has_surplus {
             record.detail = Some(SURPLUS.to_owned());
         }

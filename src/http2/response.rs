@@ -22,7 +22,7 @@ use crate::upstream::error::chain;
 use crate::upstream::response::SURPLUS;
 
 /// The guard of a request. The content of its response holds it.
-type Guard = RequestGuard<Scope>;
+type Guard = Box<RequestGuard<Scope>>;
 
 /// The log text for an upstream's response with a field that no HTTP/2 response can have.
 const NO_FIELD: &str = "the upstream's response has a field that HTTP/2 cannot carry";
@@ -142,7 +142,7 @@ impl ResponseContent {
         };
         self.stream.wait_for_more_of_upstream();
         let next = ready!(body.poll_piece(cx));
-        let Some(RequestGuard { record, .. }) = &mut self.guard else { return Poll::Ready(None) };
+        let Some(RequestGuard { record, .. }) = self.guard.as_deref_mut() else { return Poll::Ready(None) };
         if body.has_surplus() {
             record.detail = Some(SURPLUS.to_owned());
         }

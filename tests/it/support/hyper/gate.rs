@@ -63,7 +63,7 @@ struct Inner {
     is_draining: bool,
     waiting: Deadline,
     /// The guard of a request whose response is not flushed yet.
-    ended: Option<RequestGuard<Scope>>,
+    ended: Option<Box<RequestGuard<Scope>>>,
     reader: Option<Waker>,
     slow_reader: SlowReaderWatch,
 }
@@ -193,7 +193,7 @@ impl Gate {
     }
 
     /// Notes that hyper has taken the last bytes of a response. When they are flushed, the request has ended.
-    pub(super) fn end_response(&self, guard: RequestGuard<Scope>) {
+    pub(super) fn end_response(&self, guard: Box<RequestGuard<Scope>>) {
         self.inner.borrow_mut().ended = Some(guard);
     }
 

@@ -35,7 +35,7 @@ enum Left {
 /// The content of a response.
 pub(super) struct Relayed {
     left: Left,
-    guard: Option<RequestGuard<Scope>>,
+    guard: Option<Box<RequestGuard<Scope>>>,
     /// Whether only the end of the connection marks the end of the content.
     is_by_closing: bool,
     gate: Rc<Gate>,
@@ -44,7 +44,7 @@ pub(super) struct Relayed {
 /// The response that hyper writes.
 pub(super) fn of(
     reply: Reply<ResponseBody>,
-    mut guard: RequestGuard<Scope>,
+    mut guard: Box<RequestGuard<Scope>>,
     gate: &Rc<Gate>,
     asked: ResponseContext,
     mut is_last: bool,
