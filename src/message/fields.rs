@@ -2,7 +2,7 @@
 
 use http::header::HeaderName;
 
-use crate::message::head::is_same_name;
+use crate::message::head::is_named;
 
 /// A field line: name and value, as received.
 pub type Line<'h> = (&'h [u8], &'h [u8]);
@@ -11,14 +11,13 @@ pub type Line<'h> = (&'h [u8], &'h [u8]);
 /// `http2-settings`, RFC 7540, section 3.2.1). This holds for `trailer` too, because trailers are not
 /// forwarded.
 fn is_hop_by_hop(name: &[u8]) -> bool {
-    let is = |other: &[u8]| is_same_name(name, other);
     match name.len() {
-        2 => is(b"te"),
-        7 => is(b"trailer") || is(b"upgrade"),
-        10 => is(b"connection") || is(b"keep-alive"),
-        14 => is(b"http2-settings"),
-        16 => is(b"proxy-connection"),
-        17 => is(b"transfer-encoding"),
+        2 => is_named(name, b"te"),
+        7 => is_named(name, b"trailer") || is_named(name, b"upgrade"),
+        10 => is_named(name, b"connection") || is_named(name, b"keep-alive"),
+        14 => is_named(name, b"http2-settings"),
+        16 => is_named(name, b"proxy-connection"),
+        17 => is_named(name, b"transfer-encoding"),
         _ => false,
     }
 }
@@ -48,7 +47,7 @@ impl<'h> HopByHop<'h> {
     pub fn of(lines: impl Iterator<Item = Line<'h>>, kept: &[HeaderName]) -> Self {
         let mut named = Vec::new();
         for (name, value) in lines {
-            if name.len() != 10 || !name.eq_ignore_ascii_case(b"connection") {
+            if !is_named(name, b"connection") {
                 continue;
             }
             for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

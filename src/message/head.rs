@@ -28,7 +28,7 @@ use crate::message::head::target::{
 };
 use crate::message::head::token::Name;
 pub use crate::message::head::token::is_same_name;
-pub(crate) use crate::message::head::token::is_token;
+pub(crate) use crate::message::head::token::{is_named, is_token};
 
 /// The most field lines of a request.
 pub const MAX_FIELD_LINES: usize = 100;
@@ -122,14 +122,12 @@ fn find_end(bytes: &[u8], start: usize, scanned: &mut usize) -> End {
     let mut from = (*scanned).max(start);
     while let Some(offset) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) {
         let at = from.saturating_add(offset);
-        let before = |n: usize| at.checked_sub(n).and_then(|i| bytes.get(i));
-        if before(1) != Some(&b'\r') {
-            return End::BareLineFeed;
-        }
-        if before(2) == Some(&b'\n') && at.saturating_sub(2) >= start {
-            return End::At(at.saturating_add(1));
-        }
         from = at.saturating_add(1);
+        match bytes.get(start..at) {
+            Some([.., b'\n', b'\r']) => return End::At(from),
+            Some([.., b'\r']) => {}
+            Some(_) | None => return End::BareLineFeed,
+        }
     }
     *scanned = bytes.len();
     End::Missing
@@ -238,13 +236,12 @@ pub(crate) enum Special {
 impl Special {
     /// The special field with this name, in upper or lower case.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
-        let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
-            4 if is(b"host") => Some(Self::Host),
-            6 if is(b"expect") => Some(Self::Expect),
-            10 if is(b"connection") => Some(Self::Connection),
-            14 if is(b"content-length") => Some(Self::ContentLength),
-            17 if is(b"transfer-encoding") => Some(Self::TransferEncoding),
+            4 if is_named(name, b"host") => Some(Self::Host),
+            6 if is_named(name, b"expect") => Some(Self::Expect),
+            10 if is_named(name, b"connection") => Some(Self::Connection),
+            14 if is_named(name, b"content-length") => Some(Self::ContentLength),
+            17 if is_named(name, b"transfer-encoding") => Some(Self::TransferEncoding),
             _ => None,
         }
     }
@@ -299,10 +296,11 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
 
 /// The number in `1*DIGIT`. A sign or a list is not allowed.
 pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let append = |number: u64, byte: &u8| {
+        let digit = char::from(*byte).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    if value.is_empty() { None } else { value.iter().try_fold(0, append) }
 }
 
 #[cfg(test)]

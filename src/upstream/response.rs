@@ -9,7 +9,7 @@ use httparse::ParserConfig;
 use memchr::memchr;
 
 use crate::message::fields::{HopByHop, keep_alive_seconds};
-use crate::message::head::{decimal, is_same_name};
+use crate::message::head::{decimal, is_named, is_same_name};
 use crate::upstream::error::ProtocolError;
 
 /// The longest head of a response, in bytes.
@@ -191,7 +191,7 @@ pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Pa
     let gone = HopByHop::of(lines.clone(), kept);
     // A 204 must not have a length (RFC 9110, section 8.6).
     let is_204 = status == StatusCode::NO_CONTENT;
-    let is_out_of_place = |name: &[u8]| is_204 && name.eq_ignore_ascii_case(b"content-length");
+    let is_out_of_place = |name: &[u8]| is_204 && is_named(name, b"content-length");
     let mut text = Vec::with_capacity(len);
     text.extend_from_slice(status.as_str().as_bytes());
     text.push(b' ');
@@ -241,22 +241,21 @@ struct Seen {
 
 impl Seen {
     fn parse(&mut self, name: &[u8], value: &[u8]) -> Result<(), ProtocolError> {
-        let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
-            10 if is(b"connection") => {
+            10 if is_named(name, b"connection") => {
                 for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            10 if is(b"keep-alive") => self.keep_alive_seconds = keep_alive_seconds(value),
-            14 if is(b"content-length") => {
+            10 if is_named(name, b"keep-alive") => self.keep_alive_seconds = keep_alive_seconds(value),
+            14 if is_named(name, b"content-length") => {
                 let length = decimal(value).ok_or(ProtocolError::UnclearFraming)?;
                 if self.length.replace(length).is_some() {
                     return Err(ProtocolError::UnclearFraming);
                 }
             }
-            17 if is(b"transfer-encoding") => {
+            17 if is_named(name, b"transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(ProtocolError::UnclearFraming);
                 }

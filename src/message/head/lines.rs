@@ -44,13 +44,12 @@ pub(super) fn parts_of_line(line: &[u8]) -> Result<(Name, &[u8], &[u8]), &'stati
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err("a field line is folded");
     }
-    let Some((name, value)) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) else {
-        return Err("a field line has no colon");
+    let (len, kind) = Name::at_start(line);
+    let Some((name @ [_, ..], [b':', value @ ..])) = line.split_at_checked(len) else {
+        let has_colon = line.contains(&b':');
+        return Err(if has_colon { "a field name is not a token" } else { "a field line has no colon" });
     };
-    let Some(kind) = Name::of(name) else {
-        return Err("a field name is not a token");
-    };
-    let value = trim(value.get(1..).unwrap_or_default());
+    let value = trim(value);
     if !are_field_value(value) {
         return Err("a field value has a control character");
     }

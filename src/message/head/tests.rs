@@ -468,3 +468,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_name_is_a_known_name_exactly_if_they_are_the_same_ignoring_case() {
+    let known = b"content-length";
+    for at in 0..known.len() {
+        for byte in 0..=u8::MAX {
+            let mut name = *known;
+            name[at] = byte;
+            assert_eq!(is_named(&name, known), is_same_name(&name, known), "{}", name.escape_ascii());
+        }
+    }
+    assert!(is_named(b"CONTENT-LENGTH", known) && is_named(known, b"Content-Length"));
+    assert!(
+        !is_named(b"content-lengt", known) && !is_named(b"content-length ", known) && !is_named(b"", known)
+    );
+}
+
+#[test]
+fn an_error_says_whether_a_field_line_has_no_colon_or_no_name() {
+    for (line, error) in [
+        ("no-colon", "a field line has no colon"),
+        ("no colon", "a field line has no colon"),
+        (":no-name", "a field name is not a token"),
+        ("a b: c", "a field name is not a token"),
+        ("a : b", "a field name is not a token"),
+        ("a@b:", "a field name is not a token"),
+        ("n\u{e9}: b:", "a field name is not a token"),
+        (" a: b", "a field line is folded"),
+        ("a: b\0", "a field value has a control character"),
+    ] {
+        assert_eq!(field_line(line.as_bytes()), Err(error), "{line}");
+    }
+    assert_eq!(field_line(b"a_b:\t c:d "), Ok((&b"a_b"[..], &b"c:d"[..])));
+    assert_eq!(field_line(b"a:"), Ok((&b"a"[..], &b""[..])));
+}

@@ -38,7 +38,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
 
 /// Whether all these bytes form a token.
 pub(crate) fn is_all_token(bytes: &[u8]) -> bool {
-    Name::of(bytes).is_some()
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token(*byte))
 }
 
 /// The characters of a field name.
@@ -51,18 +51,15 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// The characters of a name. `None` if the bytes are not a token: a token has at least one byte, and only
-    /// permitted bytes. Every byte is checked, without an early exit, because that is faster than a test for
-    /// each byte.
-    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
-        let each = |(all, any), byte: &u8| (all & class(*byte), any | class(*byte));
-        let (all, any) = bytes.iter().fold((TOKEN, 0), each);
-        match (all & TOKEN, any & UNUSUAL) {
-            _ if bytes.is_empty() => None,
-            (0, _) => None,
-            (_, 0) => Some(Self::Default),
-            _ => Some(Self::Unusual),
-        }
+    /// The length of the name at the beginning of a line, and its characters. The length is 0 if the line
+    /// does not begin with a token.
+    pub(crate) fn at_start(line: &[u8]) -> (usize, Self) {
+        let mut classes = 0;
+        let end = line.iter().position(|byte| {
+            classes |= class(*byte);
+            !is_token(*byte)
+        });
+        (end.unwrap_or(line.len()), if classes & UNUSUAL == 0 { Self::Default } else { Self::Unusual })
     }
 }
 
@@ -72,6 +69,16 @@ impl Name {
 pub(crate) fn are_field_value(bytes: &[u8]) -> bool {
     let is_control = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
     !bytes.iter().fold(false, |found, byte| found | is_control(*byte))
+}
+
+/// Whether a field name is this known name, ignoring case. The compiler knows the length, and every byte is
+/// compared, without an early exit, so many bytes are compared in one instruction.
+#[inline]
+pub(crate) fn is_named<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
+    let Some(name) = name.as_array::<LEN>() else { return false };
+    let differing =
+        |bits, (one, other): (&u8, &u8)| bits | (one.to_ascii_lowercase() ^ other.to_ascii_lowercase());
+    name.iter().zip(known).fold(0, differing) == 0
 }
 
 /// Whether two field names are the same, ignoring case (RFC 9110, section 5.1). The function is not inlined.
