@@ -137,18 +137,22 @@ fn is_path_and_query(text: &[u8]) -> Result<(), &'static str> {
 
 /// Whether the path is `*( pchar / "/" )`.
 fn is_path(path: &[u8]) -> bool {
-    let is_fine = |byte: u8| {
+    is_encoded(path, |byte| {
         byte.is_ascii_alphanumeric()
-            || matches!(byte, b'$'..=b'/' | b'!' | b':' | b';' | b'=' | b'@' | b'_' | b'~')
-    };
-    path.iter().copied().all(is_fine) && memchr(b'%', path).is_none_or(|_| are_encodings(path))
+            || matches!(byte, b'$' | b'&'..=b'/' | b'!' | b':' | b';' | b'=' | b'@' | b'_' | b'~')
+    })
 }
 
-/// Whether two hexadecimal digits follow each `%`.
-fn are_encodings(text: &[u8]) -> bool {
-    let is_encoding =
-        |tail: &[u8]| matches!(tail, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    text.split(|byte| *byte == b'%').skip(1).all(is_encoding)
+/// Whether each byte of a text is plain, or part of an encoding: a `%` and two hexadecimal digits.
+fn is_encoded(mut text: &[u8], is_plain: impl Fn(u8) -> bool) -> bool {
+    loop {
+        text = match text {
+            [] => return true,
+            [byte, rest @ ..] if is_plain(*byte) => rest,
+            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
+            _ => return false,
+        };
+    }
 }
 
 /// Whether a byte is allowed in a query: visible ASCII except `#`, and bytes from 0x80 on. The query need not
@@ -193,9 +197,8 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
 
 /// Whether a name is `reg-name` (RFC 3986, section 3.2.2).
 fn is_reg_name(name: &[u8]) -> bool {
-    let is_fine = |byte: &u8| {
+    is_encoded(name, |byte| {
         byte.is_ascii_alphanumeric()
-            || matches!(byte, b'%' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
-    };
-    name.iter().all(is_fine) && are_encodings(name)
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+    })
 }
