@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine as _;
+use memchr::memchr;
 
 pub use self::list::Separator;
 use self::list::{Entry, List};
@@ -127,7 +128,7 @@ impl Notation {
     ) -> Result<Reading<'v>, MisreadField> {
         match &self.format {
             Format::Plain { prefix } => match without_prefix(prefix, value) {
-                Some(text) if text.contains(&b',') && algorithm != Algorithm::Token => {
+                Some(text) if algorithm != Algorithm::Token && memchr(b',', text).is_some() => {
                     Err(MisreadField::List)
                 }
                 Some(text) => {
@@ -333,30 +334,18 @@ impl Encoding {
 
     /// Decodes a text. The result must have `len` bytes, if that is given, and must fit into the buffer.
     fn read<'b>(self, text: &[u8], len: Option<usize>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        let len = match self {
-            Self::Hex => {
-                // If the number of digits is odd, a digit remains. The check below refuses that.
-                let len = len.unwrap_or(text.len() / 2);
-                hex::decode_to_slice(text, buffer.get_mut(..len)?).ok()?;
-                len
-            }
-            Self::Base64 | Self::Base64Url => {
-                let engine = if self == Self::Base64 { &BASE64 } else { &BASE64_URL };
-                let decoded = engine.decode_slice(text, buffer).ok()?;
-                len.is_none_or(|len| len == decoded).then_some(decoded)?
-            }
+        let decoded = match self {
+            Self::Hex => base16ct::mixed::decode(text, buffer).ok()?.len(),
+            Self::Base64 => BASE64.decode_slice(text, buffer).ok()?,
+            Self::Base64Url => BASE64_URL.decode_slice(text, buffer).ok()?,
         };
-        buffer.get(..len)
+        if len.is_none_or(|len| len == decoded) { buffer.get(..decoded) } else { None }
     }
 
     /// Decodes the text of an RSA signature.
     fn read_long(self, text: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = vec![0; base64::decoded_len_estimate(text.len()).min(LONGEST_TAG)];
-        let len = match self {
-            Self::Hex => Some(text.len() / 2),
-            Self::Base64 | Self::Base64Url => None,
-        };
-        let len = self.read(text, len, &mut bytes)?.len();
+        let len = self.read(text, None, &mut bytes)?.len();
         bytes.truncate(len);
         RSA_LENGTHS.contains(&len).then_some(bytes)
     }
