@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use memchr::memchr;
 
 use crate::message::head::facts::{HeadError, Version};
-use crate::message::head::token::is_all_token;
+use crate::message::head::token::{is_all_token, is_host_name_byte, is_path_byte};
 
 /// The most bytes of a request line, whatever the limit of the head is: twice the length that RFC 9112,
 /// section 3, recommends to support.
@@ -137,18 +137,15 @@ fn is_path_and_query(text: &[u8]) -> Result<(), &'static str> {
 
 /// Whether the path is `*( pchar / "/" )`.
 fn is_path(path: &[u8]) -> bool {
-    is_encoded(path, |byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'$' | b'&'..=b'/' | b'!' | b':' | b';' | b'=' | b'@' | b'_' | b'~')
-    })
+    is_encoded(path, is_path_byte)
 }
 
-/// Whether each byte of a text is plain, or part of an encoding: a `%` and two hexadecimal digits.
-fn is_encoded(mut text: &[u8], is_plain: impl Fn(u8) -> bool) -> bool {
+/// Whether each byte of a text is permitted, or part of an encoding: a `%` and two hexadecimal digits.
+fn is_encoded(mut text: &[u8], is_permitted: impl Fn(u8) -> bool) -> bool {
     loop {
         text = match text {
             [] => return true,
-            [byte, rest @ ..] if is_plain(*byte) => rest,
+            [byte, rest @ ..] if is_permitted(*byte) => rest,
             [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
             _ => return false,
         };
@@ -197,8 +194,5 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
 
 /// Whether a name is `reg-name` (RFC 3986, section 3.2.2).
 fn is_reg_name(name: &[u8]) -> bool {
-    is_encoded(name, |byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
-    })
+    is_encoded(name, is_host_name_byte)
 }

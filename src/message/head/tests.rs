@@ -503,3 +503,24 @@ fn an_error_says_whether_a_field_line_has_no_colon_or_no_name() {
     assert_eq!(field_line(b"a_b:\t c:d "), Ok((&b"a_b"[..], &b"c:d"[..])));
     assert_eq!(field_line(b"a:"), Ok((&b"a"[..], &b""[..])));
 }
+
+#[test]
+fn a_path_and_a_host_have_exactly_the_characters_of_rfc_3986() {
+    const BOTH: &[u8] = b"-._~!$&'()*+,;=";
+    let passes = |target: &[u8], host: &[u8]| {
+        let bytes = [b"POST ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n\r\n"].concat();
+        matches!(look_at(&bytes), Parsed::Complete(_))
+    };
+    for byte in 0..=u8::MAX {
+        let is_of_both = byte.is_ascii_alphanumeric() || BOTH.contains(&byte);
+        let is_of_target = is_of_both || b"/:@?".contains(&byte);
+        assert_eq!(passes(&[b'/', byte, b'a'], b"a"), is_of_target, "{byte}");
+        assert_eq!(passes(b"/", &[b'a', byte, b'a']), is_of_both, "{byte}");
+    }
+    for (text, is_encoded) in
+        [("%41", true), ("%aF%00", true), ("%", false), ("%4", false), ("%%41", false), ("%4g", false)]
+    {
+        assert_eq!(passes(format!("/{text}").as_bytes(), b"a"), is_encoded, "{text}");
+        assert_eq!(passes(b"/", text.as_bytes()), is_encoded, "{text}");
+    }
+}

@@ -4,36 +4,58 @@
 const TOKEN: u8 = 1;
 /// The byte is permitted in a token, but is not a letter, a digit or `-`.
 const UNUSUAL: u8 = 2;
+/// The byte is permitted in a path (RFC 3986, section 3.3).
+const PATH: u8 = 4;
+/// The byte is permitted in a host's name: `reg-name` (RFC 3986, section 3.2.2).
+const HOST_NAME: u8 = 8;
 
-/// The class of each byte value. Every byte of every name is looked up here.
+/// The classes of each byte value. Every byte of every name is looked up here.
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
     #[expect(clippy::as_conversions, reason = "no other conversion can be called in a constant")]
     while byte < table.len() {
-        table[byte] = class_of(byte as u8);
+        table[byte] = classes_of(byte as u8);
         byte += 1;
     }
     table
 };
 
-/// The class of a byte according to `tchar` (RFC 9110, section 5.6.2).
-const fn class_of(byte: u8) -> u8 {
-    match byte {
+const fn classes_of(byte: u8) -> u8 {
+    // `tchar` (RFC 9110, section 5.6.2).
+    let in_token = match byte {
         b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' => TOKEN,
         b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^'..=b'`' | b'|' | b'~' => TOKEN | UNUSUAL,
         _ => 0,
-    }
+    };
+    // `unreserved` and `sub-delims` (RFC 3986, section 2).
+    let in_target = match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => PATH | HOST_NAME,
+        b'!' | b'$' | b'&'..=b',' | b';' | b'=' => PATH | HOST_NAME,
+        b'/' | b':' | b'@' => PATH,
+        _ => 0,
+    };
+    in_token | in_target
 }
 
-fn class(byte: u8) -> u8 {
+fn classes(byte: u8) -> u8 {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
 /// Whether a byte is permitted in a token.
 pub(crate) fn is_token(byte: u8) -> bool {
-    class(byte) & TOKEN != 0
+    classes(byte) & TOKEN != 0
+}
+
+/// Whether a byte is permitted in a path. A `%` begins an encoding, and is not permitted elsewhere.
+pub(super) fn is_path_byte(byte: u8) -> bool {
+    classes(byte) & PATH != 0
+}
+
+/// Whether a byte is permitted in a host's name. A `%` begins an encoding, and is not permitted elsewhere.
+pub(super) fn is_host_name_byte(byte: u8) -> bool {
+    classes(byte) & HOST_NAME != 0
 }
 
 /// Whether all these bytes form a token.
@@ -54,12 +76,13 @@ impl Name {
     /// The length of the name at the beginning of a line, and its characters. The length is 0 if the line
     /// does not begin with a token.
     pub(crate) fn at_start(line: &[u8]) -> (usize, Self) {
-        let mut classes = 0;
-        let end = line.iter().position(|byte| {
-            classes |= class(*byte);
+        let mut seen = 0;
+        let is_end = |byte: &u8| {
+            seen |= classes(*byte);
             !is_token(*byte)
-        });
-        (end.unwrap_or(line.len()), if classes & UNUSUAL == 0 { Self::Default } else { Self::Unusual })
+        };
+        let len = line.iter().position(is_end).unwrap_or(line.len());
+        (len, if seen & UNUSUAL == 0 { Self::Default } else { Self::Unusual })
     }
 }
 
