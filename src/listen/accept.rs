@@ -21,7 +21,7 @@ use crate::http1::serve;
 use crate::http2;
 use crate::http2::preface::{self, Spoken};
 use crate::listen::listener::{Listener, Speaks};
-use crate::listen::proxy_header::{self, Patience};
+use crate::listen::proxy_header_reader::{self, Patience};
 use crate::listen::stream::Stream;
 use crate::runtime::control::Signals;
 use crate::runtime::front_end::{AcceptedConnection, FrontEnd};
@@ -283,7 +283,7 @@ async fn connect_at(
         let patience = Patience { limit, last_call: worker.last_call() };
         let announced = tokio::select! {
             biased;
-            announced = proxy_header::client(&mut stream, peer, patience, &drain, worker.control().unannounced()) => announced,
+            announced = proxy_header_reader::client(&mut stream, peer, patience, &drain, worker.control().unannounced()) => announced,
             () = place.entry().evicted() => None,
         };
         let Some((client, unread)) = announced else { return };

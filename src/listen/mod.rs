@@ -4,6 +4,6 @@ pub mod accept;
 pub mod bind;
 pub mod inherit;
 pub mod listener;
-pub mod proxy_header;
+pub mod proxy_header_reader;
 pub mod proxy_protocol;
 pub mod stream;
