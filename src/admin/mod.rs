@@ -198,13 +198,13 @@ struct Shared {
     console: Arc<Console>,
     /// For TCP addresses that speak TLS.
     tls: Option<Arc<AdminTls>>,
-    /// Counts the requests that were refused because of who asks, for the log.
+    /// Counts the requests that were refused because of their origin, for the log.
     refused: Arc<Mutex<Repeated>>,
 }
 
 impl Shared {
-    /// Logs a request that was refused because of who asks, at most once a minute: a client may guess tokens, or a page of
-    /// another site may ask.
+    /// Logs, at most once a minute, requests that were refused because of their origin: a client may be guessing tokens, or a
+    /// page of another site may be sending requests.
     fn tell_of_refused(&self, client: ClientAddress, status: StatusCode) {
         if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return;

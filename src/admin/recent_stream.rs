@@ -1,7 +1,7 @@
 //! Shell. Recent requests as server-sent events, as they end.
 //!
-//! A reader is asked nothing and is never waited for: the entries since the last batch are sent some times a second. A reader
-//! that is too slow gets the latest entries, and the number of those that it missed.
+//! The entries since the last batch are sent a few times a second. The gateway never waits for a reader. A reader that is too
+//! slow gets the latest entries, and the number of the entries that it missed.
 
 use std::fmt::Write as _;
 use std::io;

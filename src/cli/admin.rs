@@ -86,7 +86,8 @@ impl AdminClient {
         }
     }
 
-    /// The admin listener of a configuration that was read, or the one that is `named`.
+    /// The admin listener at the address `named`, if there is one, or else at the first address of the configuration. The
+    /// certificate is the configured one.
     pub(super) fn of_config(admin: Option<&Admin>, named: Option<&Origin>) -> Option<Self> {
         let pair = admin.and_then(|admin| admin.tls.as_ref()?.certificates.first());
         let certificate = pair.and_then(|pair| pair.chain().first().cloned());

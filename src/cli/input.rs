@@ -17,7 +17,7 @@ use crate::signature::decoration;
 /// read.
 ///
 /// # Errors
-/// Wrong usage if there are two. The first would take what is meant for the second.
+/// Wrong usage if there are two: the first input would read the bytes that are meant for the second input.
 pub(super) fn at_most_one(inputs: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
     let mut from_stdin =
         inputs.iter().filter(|(_, file)| *file == Some(Path::new("-"))).map(|(name, _)| name);

@@ -279,7 +279,7 @@ pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
     }
 }
 
-/// What to do about a connection over TLS that was not established. The words are those of `tls::failure`.
+/// What to do about a connection over TLS that was not established. `tls::failure` has the words.
 fn tls_hint(error: &NoAnswer) -> Option<&'static str> {
     let NoAnswer::Unreachable(error) = error else { return None };
     let words = error.to_string();

@@ -136,7 +136,7 @@ pub(crate) struct DeadCount {
 }
 
 impl DeadCount {
-    /// A complete count that may be shown again, or else the count to continue.
+    /// `Ok`: the last complete count, if it is recent enough to be shown again. `Err`: the count that the request continues.
     pub(crate) fn next(&mut self, now: Instant) -> Result<Counted, Pass> {
         let is_young = |since: &Instant, most: Duration| now.saturating_duration_since(*since) < most;
         if let Some((kept, since)) = &self.kept
@@ -149,7 +149,7 @@ impl DeadCount {
         Err(pass.map(|(pass, _)| pass).unwrap_or_default())
     }
 
-    /// Takes a count back, and returns what is shown of it.
+    /// Keeps a count that a request has continued, and returns the count that the page shows.
     pub(crate) fn put(&mut self, mut pass: Pass, is_whole: bool, at: Time, now: Instant) -> Counted {
         pass.requests = pass.requests.saturating_add(1);
         let requests = pass.requests;

@@ -164,8 +164,8 @@ pub(crate) fn is_in_advance(fields: &HeaderMap) -> bool {
     [SEC_PURPOSE, PURPOSE].iter().any(|name| fields.contains_key(name))
 }
 
-/// Whether a page of another origin leads here. Its browser leaves the session's cookie out of this request and of the
-/// one that it is led to.
+/// Whether a page of another origin has caused this request. The browser then sends no session cookie with this request,
+/// nor with the request that follows a redirection.
 pub(crate) fn is_from_elsewhere(fields: &HeaderMap) -> bool {
     fields.get_all(SEC_FETCH_SITE).iter().any(|site| site == "cross-site" || site == "same-site")
 }

@@ -9,7 +9,7 @@ use crate::telemetry::metric::Sum;
 /// The time between two samples.
 pub(crate) const SAMPLE: Duration = Duration::from_secs(5);
 
-/// The most samples that are kept: ten minutes, and the one before.
+/// The most samples that are kept: the samples of ten minutes, and the sample before them.
 const MOST_SAMPLES: usize = 121;
 
 /// The counts of requests that have ended.

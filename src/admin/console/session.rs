@@ -154,14 +154,14 @@ impl Sessions {
         })
     }
 
-    /// Keeps what the session's next page tells.
+    /// Keeps a notice, which the session's next page shows.
     pub(crate) fn tell(&mut self, value: &str, notice: Notice) {
         if let Some(session) = self.sessions.get_mut(&digest(value)) {
             session.notice = Some(notice);
         }
     }
 
-    /// Takes what this page tells.
+    /// Takes the notice that this page shows.
     pub(crate) fn told(&mut self, value: &str) -> Option<Notice> {
         self.sessions.get_mut(&digest(value))?.notice.take()
     }

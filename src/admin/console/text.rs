@@ -122,8 +122,8 @@ fn split<'t>(text: &'t str, lines: Lines, parts: &mut Vec<Part<'t>>) {
     }
 }
 
-/// Whether a character is shown as its code: one that would not be seen, or would change the order in which others are
-/// seen (Unicode TR 36), and one of private use, which fonts show as they like.
+/// Whether a character is shown as its code. This holds for a character that is invisible or changes the order of other
+/// characters (Unicode TR 36), and for a character of private use, whose look depends on the font.
 fn is_coded(character: char, lines: Lines) -> bool {
     match character {
         '\n' | '\t' => lines == Lines::One,

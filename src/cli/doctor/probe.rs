@@ -187,7 +187,7 @@ pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
     if let Err(error) = reach(&url.origin, None, limit) {
         return Behind::NoConnection(error);
     }
-    // Whoever answers is not believed, and the event has no signature.
+    // Any certificate is accepted: the answer is not trusted, and the event has no signature.
     let asked = Asked { tls: trust::any().ok(), ..Asked::plain(Method::POST, url.target.clone()) };
     match ask(&url.origin, asked, limit) {
         Err(_no_answer) => Behind::Silent,

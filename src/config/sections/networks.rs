@@ -48,7 +48,7 @@ pub(crate) fn allowed(item: &Item<'_>) -> Option<Arc<[Network]>> {
     Some(networks.into())
 }
 
-/// The problem that a text is neither a network nor a set.
+/// The problem of a text that is neither a network nor the name of a set.
 fn unknown(item: &Item<'_>, text: &str) -> Problem {
     let names = || NETWORK_SETS.iter().map(|set| set.name);
     let is_name = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');

@@ -129,7 +129,8 @@ fn fault(error: &tokio_postgres::Error, options: &[&str]) -> String {
         source = next;
     }
     let text = source.to_string();
-    // The library names an unknown option. A message that repeats a value of the URL is not shown.
+    // The library's message may name an unknown option, which helps. A message that repeats a value of the URL is not
+    // shown: the value may be a secret.
     let leaks = options
         .iter()
         .filter_map(|option| option.split_once('='))

@@ -193,7 +193,7 @@ fn reaches(origin: &Origin, listen: &Listen) -> bool {
     host.port() == own.port() && (ip == own.ip() || loopback)
 }
 
-/// The problem of a value that is no text, if it is known what it means.
+/// The problem of a value that is not a string, if the intended upstream can be guessed.
 fn not_text(item: &Item<'_>) -> Option<Problem> {
     let error = |message| item.error("wrong_type", message);
     match item.value {
