@@ -480,7 +480,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Checks what a TLS connection says of the client and of the host against a request (RFC 9110, section 7.4).
+    /// Checks a request against its TLS connection: the client's certificate, and the hosts that the gateway's certificates
+    /// cover (RFC 9110, section 7.4).
     fn secured(
         &self,
         session: &Session,

@@ -58,8 +58,8 @@ impl RequestContent {
 }
 
 impl Drop for RequestContent {
-    /// What is left of the content when the request is answered is read and discarded for a short time: many clients lose a
-    /// response if their stream is reset before they have sent all of a small content, or the end of the stream.
+    /// Reads the rest of the content for a short time, and discards it. Many clients lose the response if their stream is reset
+    /// before they have sent a small content completely, or before they have ended the stream.
     fn drop(&mut self) {
         self.stream.discard(self.piece.len());
         let Some(body) = self.body.take() else { return };

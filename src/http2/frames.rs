@@ -153,7 +153,7 @@ pub struct Frames {
     /// The streams that the client has opened.
     open: Vec<Open>,
     last: u32,
-    /// How many frames the client has begun, without those that go on with a header block.
+    /// How many frames the client has begun. Frames that continue a header block do not count.
     begun: u64,
 }
 
@@ -221,7 +221,7 @@ impl Frames {
         });
     }
 
-    /// How many frames the client has begun, without those that go on with a header block. While this number
+    /// How many frames the client has begun. Frames that continue a header block do not count. While this number
     /// stays the same, the client is in the same head.
     #[must_use]
     pub fn begun(&self) -> u64 {
@@ -251,8 +251,8 @@ impl Frames {
         self.unanswered().filter(|open| open.stream <= last).count()
     }
 
-    /// Whether responses are to be sent, and the client has sent the whole request of each. The stream of an unfinished header
-    /// block gets no response, so it does not count.
+    /// Whether there are unanswered requests, and the client has sent all of them completely. The stream of an unfinished
+    /// header block gets no response, so the stream does not count.
     #[must_use]
     pub fn are_whole(&self) -> bool {
         let is_in_fields = self.is_in_block || self.received.is_in_fields();

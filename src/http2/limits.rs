@@ -1,4 +1,4 @@
-//! Pure. The limits of an HTTP/2 connection. Each says what it guards against.
+//! Pure. The limits of an HTTP/2 connection. The comment of a limit says what the limit guards against.
 
 use std::time::Duration;
 
@@ -58,15 +58,15 @@ pub const UNREAD_STEP: usize = 32 * 1024;
 /// a connection is part of the memory of each connection. Further streams count towards the memory budget.
 pub const STREAM: usize = 32 * 1024;
 
-/// The memory of a connection besides its streams, in bytes: the state of hyper and h2, a frame that is being
-/// read, frames that are being written, the tables of HPACK in both directions, unread content that is not
-/// counted, and pieces of a response behind the send queue.
+/// The memory of a connection besides its streams, in bytes. In the order of the sum: the state of hyper and h2; a frame
+/// that is being read, and frames that are being written; the tables of HPACK in both directions; unread content that
+/// is not counted; and pieces of a response behind the send queue.
 pub const CONNECTION: usize = 16 * 1024 + 2 * 16 * 1024 + 16 * 1024 + 16 * 1024 + FREE_UNREAD + 2 * PIECE;
 
-/// The most content that is read and discarded after its request was answered, in bytes.
+/// The most content of a request that is read and discarded after the request was answered, in bytes.
 pub const MOST_DISCARDED: usize = 64 * 1024;
 
-/// How long it is read and discarded.
+/// How long this content is read and discarded.
 pub const DISCARD: Duration = Duration::from_secs(1);
 
 /// The size of a field line in a header list, besides its name and its value (RFC 9113, section 6.5.2).

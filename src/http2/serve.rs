@@ -1,8 +1,8 @@
 //! Shell. One HTTP/2 connection, from its first bytes to its close.
 //!
-//! hyper reads and writes the frames. Each request is served by a task of its own (`exchange`), which goes on
-//! when the stream is reset or the connection ends: once verified, an event is delivered. Content that has not
-//! arrived by then is incomplete, so its request ends unverified.
+//! hyper reads and writes the frames. A task of its own (`exchange`) serves each request. The task goes on when the
+//! stream is reset or the connection ends, so a verified event is delivered. If the content was incomplete at that
+//! moment, the request ends unverified.
 
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
@@ -280,8 +280,8 @@ impl Connection {
         *self.called.borrow_mut() = Some(Rc::clone(&stream));
         let (answer, answered) = oneshot::channel();
         let mut exchange = Box::pin(exchange(self.clone(), view, stream, request, at));
-        // The request begins here, before hyper hands over the next one: so each request has its memory, or is refused,
-        // before there are more. Its task polls it again at once.
+        // The request begins here, before hyper hands over the next request. So each request has its memory, or is refused,
+        // before there are further requests. The request's task polls it again at once.
         match exchange.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(response) => hand_over(answer, response),
             Poll::Pending => self.worker.finish(async move { hand_over(answer, exchange.await) }),

@@ -1,5 +1,4 @@
-//! Shell. The streams of one connection, and what the connection's entry in the connection limit shows of
-//! them.
+//! Shell. The streams of one connection. The connection's entry in the connection limit follows their states.
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -68,7 +67,7 @@ pub(crate) struct Streams {
     peer: ClientAddress,
     /// The clients that a trusted proxy has reported for the requests under way.
     clients: RefCell<StreamClients>,
-    /// The client that the connection counts for.
+    /// The client to which the connection limit assigns the connection.
     owner: Cell<ClientAddress>,
     counts: Cell<Counts>,
     shown: Cell<Option<Waits>>,

@@ -16,7 +16,7 @@ pub(super) enum Challenges {
     /// None.
     #[default]
     Nothing,
-    /// Those of the scheme. If the scheme's challenge has a token, only challenges with this token.
+    /// The challenges of the scheme. If they have a token: only challenges with this token.
     Answered(Option<Arc<Keyed>>),
 }
 

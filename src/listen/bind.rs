@@ -243,7 +243,7 @@ fn unix(path: &Path, mode: u32, sharing: Sharing) -> io::Result<Claim> {
     Ok(Claim::Unix { name: path.to_owned(), found, socket, temporary, at })
 }
 
-/// Eight random hexadecimal digits. The process id would not do: in a container it is 1 at every start, so
+/// Eight random hexadecimal digits. The process id is not used: in a container, the process id is 1 at every start. So
 /// the name that one process leaves would block the next process.
 fn random_suffix() -> String {
     let [a, b, c, d, ..] = RandomState::new().hash_one(std::process::id()).to_ne_bytes();

@@ -25,7 +25,7 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
-    /// TLS. Boxed, as it is large, and the others should not be.
+    /// TLS. The state of TLS is large, so it is boxed, and the other variants stay small.
     Tls(Box<TlsStream<Self>>),
 }
 

@@ -207,7 +207,7 @@ fn is_byte_sequence(entry: &ListEntry) -> bool {
     matches!(entry, ListEntry::Item(Item { bare_item: BareItem::ByteSequence(_), .. }))
 }
 
-/// Writes a line of a dictionary without the gateway's label. Other lines are written as they came.
+/// Writes a line of a dictionary without the gateway's label. Other lines are written unchanged.
 fn push_others(out: &mut Vec<u8>, line: &[u8]) {
     let Some((name, value)) = field(line) else { return };
     let Some(mut members) = parse(value) else { return };

@@ -64,8 +64,8 @@ pub fn deliver<'p, 'd>(
     }
 }
 
-/// The head with the gateway's assertion, if the request is verified. Otherwise, the head without what a client has
-/// written under the gateway's label.
+/// The head with the gateway's assertion, if the request is verified. Otherwise, the head without the members that a client
+/// has written under the gateway's label.
 fn with_assertion(
     assertion: &Assertion,
     head: &[u8],
