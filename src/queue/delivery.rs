@@ -374,7 +374,7 @@ impl Thread {
         let Some(Reading { read: asked, lapses, .. }) = self.reading.take() else { return };
         let now = self.now();
         match read {
-            // Another gateway may have taken what was read before the lapse.
+            // Another gateway may have taken the deliveries that were read before the lapse.
             Ok(Ok(_)) if lapses != self.queue.lapses() => self.scheduler.read_failed(&asked, now),
             Ok(Ok(due)) => {
                 self.set_aside(&asked.destination, &due.damaged);

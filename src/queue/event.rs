@@ -47,7 +47,7 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// The name as it is stored: the address of a copy, or the empty text for the main upstream.
+    /// The name in the store: the address of a copy, or the empty text for the main upstream.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

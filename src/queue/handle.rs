@@ -60,7 +60,7 @@ struct Shared {
     is_shared: AtomicBool,
     /// The time until which other gateways take none of the deliveries in the memory of this gateway.
     lease: Mutex<Option<Instant>>,
-    /// How often the lease has run out before it was renewed. Others may have taken what was in memory then.
+    /// How often the lease has run out before it was renewed. Other gateways may then have taken the deliveries in memory.
     lapses: AtomicU64,
     /// Claims that have ended while the channel of commands was full.
     released: Mutex<Vec<(RouteName, [u8; 32])>>,
@@ -397,7 +397,7 @@ impl Queue {
         !statistics.paused.contains(route)
     }
 
-    /// How often other gateways may have taken what this one had in memory.
+    /// How often the lease has run out. Each time, other gateways may have taken the deliveries in the memory of this gateway.
     #[must_use]
     pub fn lapses(&self) -> u64 {
         self.shared.lapses.load(Ordering::Acquire)
@@ -459,8 +459,8 @@ impl WriterEnd {
         &self.shared.damage
     }
 
-    /// Publishes that several gateways share the store, and from when until when the others leave to this one what it has in memory.
-    /// Returns whether they did not for a while before that.
+    /// Publishes that several gateways share the store, and the time of the lease: in this time, other gateways take no
+    /// delivery in the memory of this gateway. Returns whether the previous lease ended before `from`.
     pub fn set_lease(&self, from: Instant, until: Instant) -> bool {
         let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
         let has_lapsed = lease.is_some_and(|until| until < from);
@@ -473,7 +473,7 @@ impl WriterEnd {
         has_lapsed
     }
 
-    /// Ends the lease: the others need not leave to this gateway what it has in memory.
+    /// Ends the lease: other gateways may take the deliveries in the memory of this gateway.
     pub fn end_lease(&self) {
         let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
         *lease = lease.map(|until| until.min(Instant::now()));

@@ -28,7 +28,7 @@ pub(super) enum Error {
         "the database has the encoding {0}: make it with `createdb --template template0 --encoding UTF8`"
     )]
     Encoding(String),
-    /// A value is not what this code has written.
+    /// A row has a value that this code never writes.
     #[error("a row of the store has an unknown value")]
     Value,
 }

@@ -191,8 +191,8 @@ pub(super) async fn lock_lanes(call: &Call, routes: impl IntoIterator<Item = i64
     Ok(())
 }
 
-/// Refuses a database that cannot hold every text: a text that it cannot hold, in the address of a copy or in what an attempt met,
-/// would fail each commit.
+/// Refuses a database that cannot hold every text. The address of a copy or the result of an attempt may have a text that the
+/// database cannot hold. Then each commit would fail.
 pub(super) async fn insist_on_encoding(call: &Call) -> Result<()> {
     let row = call.first("select current_setting('server_encoding')", &[]).await?.ok_or(Error::Value)?;
     match row.try_get(0)? {

@@ -114,7 +114,7 @@ impl Tally {
     }
 }
 
-/// Adds what is inserted to the numbers of a row that exists.
+/// If the row exists, adds the inserted numbers to the numbers of the row.
 const ADD: &str = "on conflict (destination, gateway) do update set \
     queued = tally.queued + excluded.queued, \
     queued_bytes = tally.queued_bytes + excluded.queued_bytes, \

@@ -186,7 +186,7 @@ mod tests {
         assert!(judged(&own, &self_signed(&[name]).cert, false, name).is_err());
         let old = valid(&[name], (1970, 1980)).cert;
         assert_eq!(judged(&old, &old, true, name), Err(CertificateError::Expired.into()));
-        // An authority is refused by itself as the certificate of a server, but not if the file has it.
+        // A server must not show the certificate of an authority as its own, unless the file has this certificate.
         let (authority, of_server) = issued(&[name]);
         assert_eq!(judged(&authority, &authority, false, name), Ok(()));
         assert_eq!(judged(&authority, &of_server.cert, true, name), Ok(()));

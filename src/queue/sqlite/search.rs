@@ -327,7 +327,7 @@ fn skip(connection: &Connection, range: &Range, order: Order, most: usize) -> ru
     Ok(last.map_or(Skipped::All, Skipped::Part))
 }
 
-/// How many dead letters the search for the first one in a range looks at.
+/// How many dead letters are examined to find the first dead letter in a range.
 const FEW_DEAD: usize = 64;
 
 /// Whether one of these events is a dead letter.
