@@ -21,7 +21,8 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Verifies upstreams against `authorities`, and shows its `own` certificate to those that ask.
+    /// A connector that verifies upstreams against `authorities`, and shows the certificate `own` to an upstream that asks for
+    /// a certificate.
     ///
     /// # Errors
     /// The provider has no version of TLS in common with this program, which does not occur.

@@ -107,14 +107,14 @@ pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
 }
 
 impl Failed {
-    /// Whether the client has been sent an alert that says what is wrong.
+    /// Whether an alert with the reason was sent to the client.
     fn has_alert(&self) -> bool {
         self.error.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
     }
 }
 
-/// Sends the last bytes of a connection, and reads on for a moment: closing at once would make the kernel discard what the client
-/// has not read yet.
+/// Sends the last bytes of a connection, and reads on for a moment. If the socket were closed at once, the kernel could
+/// discard bytes that the client has not read yet.
 async fn tell(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8]) {
     let telling = async {
         socket.write_all(last).await?;

@@ -74,8 +74,9 @@ impl Acceptor {
         Self::issuing(settings, None, before)
     }
 
-    /// The acceptor of these settings, and of certificates that an authority issues while it is in force. Sessions of the one `before` are resumed, unless `client_ca` has changed: a resumed
-    /// session has a client certificate that was verified when it began.
+    /// The acceptor of these settings, and of certificates that an authority issues while the acceptor is in force. The
+    /// acceptor resumes sessions of the acceptor `before`, unless `client_ca` has changed: the client certificate of a
+    /// resumed session was verified when the session began.
     ///
     /// # Errors
     /// The system has no randomness.
@@ -189,7 +190,8 @@ struct Certificates {
 }
 
 impl Certificates {
-    /// Those that cover a name; the default one if none does, or no name was asked for. Files come before the authority.
+    /// The certificates that cover a name. If no certificate covers the name, or the client asks for no name: the default
+    /// certificate. Files come before the authority.
     fn of(&self, name: Option<&str>) -> Vec<KeyPair> {
         let covers = |pair: &&KeyPair| name.is_some_and(|name| pair.facts.covers(name));
         let of_files: Vec<KeyPair> = self.files.iter().filter(covers).cloned().collect();

@@ -1,8 +1,8 @@
 //! Shell. A TLS connection over a socket, as the code above it takes a socket.
 //!
-//! Two things differ from `tokio_rustls`. A write is complete when its records are in the kernel, not when they are encrypted: so
-//! a client that reads nothing is noticed as on a plain connection, and nothing is left to be flushed. And bytes that were read
-//! before the handshake are read again by it.
+//! Two things differ from `tokio_rustls`. First, a write is complete when its records are in the kernel, not when they are
+//! encrypted. So a client that reads nothing is noticed as on a plain connection, and nothing is left to be flushed. Second,
+//! the handshake also reads bytes that were already read from the socket.
 
 use std::fmt;
 use std::io::{self, BufRead as _, IoSlice, Write as _};
@@ -204,7 +204,7 @@ impl<IO: fmt::Debug> fmt::Debug for TlsStream<IO> {
     }
 }
 
-/// A socket, with bytes that were already read from it, and with a bound on what is read before the handshake is complete.
+/// A socket, with bytes that were already read from it, and with a bound on the bytes of the handshake.
 #[derive(Debug)]
 pub(crate) struct Raw<IO> {
     unread: Buffer,

@@ -1,4 +1,4 @@
-//! Pure. Connectors for commands: to a gateway whose certificates are known, and to whatever answers at a URL.
+//! Pure. Connectors for commands: one accepts the known certificates of a gateway, one accepts any certificate.
 
 use std::sync::Arc;
 

@@ -53,7 +53,7 @@ impl Ordering {
         .map_err(with_wait)
     }
 
-    /// The account of the folder, or a new one.
+    /// The account in the folder, or a new account.
     async fn account(&self, client: &Client) -> Result<instant_acme::Account, Failure> {
         let builder = || instant_acme::Account::builder_with_http(Box::new(client.clone()));
         let contact: Vec<&str> = self.settings.contact.iter().map(String::as_str).collect();

@@ -30,8 +30,8 @@ pub fn renewal(not_before: SystemTime, not_after: SystemTime, random: u64) -> Sy
     not_before.checked_add(two_thirds.saturating_sub(earlier)).unwrap_or(not_after)
 }
 
-/// When a certificate that was obtained at `now` is renewed: never before a tenth of its life has passed, even if the authority
-/// or a clock is wrong about its life.
+/// When a certificate that was obtained at `now` is renewed. At least a tenth of its life passes before the renewal, even if
+/// the authority or a clock has wrong times.
 #[must_use]
 pub fn renewal_of_new(
     not_before: SystemTime,
@@ -62,7 +62,7 @@ const LONGEST_WAIT_AT_START: Duration = Duration::from_secs(15 * 60);
 pub struct Failures {
     /// How many orders have failed.
     pub count: usize,
-    /// When the last one failed, in seconds since 1970.
+    /// When the last order failed, in seconds since 1970.
     pub failed_at: u64,
     /// When the next order is due, in seconds since 1970.
     pub next: u64,
@@ -149,7 +149,7 @@ mod tests {
             let wait = back_off(4, None, random);
             assert!(wait < Duration::from_secs(3600) && wait >= Duration::from_secs(2880), "{wait:?}");
         }
-        // Five attempts within the first hour, the first one included, are what Let's Encrypt allows.
+        // Let's Encrypt allows five attempts within an hour. The fifth attempt of a name comes after the first hour.
         let shortest: Duration = (1..=4).map(|failures| back_off(failures, None, 999)).sum();
         assert!(shortest > Duration::from_secs(3600), "{shortest:?}");
     }

@@ -224,7 +224,8 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     }
 }
 
-/// The name of an authority's folder: its URL without the scheme, with `-` for what has a meaning in paths.
+/// The name of an authority's folder: its URL without the scheme, with `-` in the place of characters that
+/// have a meaning in paths.
 fn folder_name(directory: &str) -> String {
     let name = directory.strip_prefix("https://").unwrap_or(directory);
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
