@@ -174,8 +174,8 @@ impl Reservation {
         self.poll_grow(cx, bytes, now, Reserve::ForOrdinary)
     }
 
-    /// Grows the reservation as [`Self::poll_grow_to`] does, but never into the reserve: what a client needs
-    /// beside its events must not keep events out.
+    /// Grows the reservation as [`Self::poll_grow_to`] does, but never into the reserve: memory that a client
+    /// needs besides its events must not keep events out.
     ///
     /// # Errors
     /// [`Exhausted`]

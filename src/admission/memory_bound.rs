@@ -90,6 +90,7 @@ pub const RECORD: u64 = 18 * KIB;
 
 /// A sample in diagnosis with the copies of its content: 1 MiB of decompressed content, and further copies.
 pub const DIAGNOSIS: u64 = 4 * MIB;
+
 /// The queue, without its store. It holds events that are read from the store or handed over, attempts that wait to be recorded
 /// while the store fails, and the data of deliveries, discarded events and duplicates.
 pub const QUEUE: u64 = MOST_BYTES
@@ -99,8 +100,8 @@ pub const QUEUE: u64 = MOST_BYTES
     + bytes(MOST_DELIVERIES) * KIB
     + 16 * MIB;
 
-/// What a store on PostgreSQL takes: the values of a commit and the same values as they are sent, 16 MiB each, and as
-/// much for reads.
+/// A store on PostgreSQL: 16 MiB for the values of a commit, 16 MiB for the same values in the form in which they are sent,
+/// and 16 MiB for reads.
 pub const SERVER_STORE: u64 = 48 * MIB;
 
 /// An attempt to deliver a stored event, besides the event: its task, the request's head and the response.

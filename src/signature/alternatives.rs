@@ -86,9 +86,9 @@ impl Scheme {
         self.signature_names().any(has) && self.mark.as_deref().is_none_or(has)
     }
 
-    /// Whether a signature of one scheme could be a signature of the other over other content, if the keys are the
-    /// same: the algorithm is the same, and the signed texts differ in form. The answer to a challenge can also be a
-    /// signature.
+    /// Whether two schemes with the same key are unsafe together: a signature of one scheme could be a signature of the
+    /// other scheme, over other content. This is so if the algorithm is the same and the signed texts differ in form.
+    /// The answer to a challenge can also be a signature.
     pub(crate) fn could_be_taken_for(&self, other: &Self) -> bool {
         let has_text = self.algorithm == other.algorithm && self.algorithm != Algorithm::Token;
         let proves = |one: &Self| one.challenge.as_ref().is_some_and(Challenge::proves);

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 /// by value, each pair once.
 ///
 /// Twilio joins names and values without a separator. So its signature does not say where a name ends and its
-/// value begins. To limit what a forger can do with that, only forms that can be parsed in one way are
-/// accepted.
+/// value begins. A forger could use this. To limit the harm, only forms that can be parsed
+/// in one way are accepted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Form<'c>(Vec<Pair<'c>>);
 

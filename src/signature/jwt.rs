@@ -1,7 +1,7 @@
 //! Pure. A JWT (RFC 7519) with the content's digest: a JWS in compact serialisation (RFC 7515, section 7.1).
 //!
-//! The algorithm is the one of the scheme. The header of a JWT never chooses it (RFC 8725, section 3.1), but
-//! must name it. The claims are read before the signature is verified, as the fields of other schemes are.
+//! The scheme sets the algorithm. The header of a JWT must name this algorithm, and never chooses another (RFC 8725,
+//! section 3.1). The claims are read before the signature is verified, like the fields of other schemes.
 
 use std::time::{Duration, SystemTime};
 

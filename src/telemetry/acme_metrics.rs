@@ -9,7 +9,7 @@ use super::family::{self, Family, Kind, Table, counter};
 /// The number of orders that gave a certificate, and the number of orders that failed, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcmeState {
-    /// The names, with the orders that succeeded and those that failed.
+    /// Each name, with its successful and its failed orders.
     pub orders: Vec<(Arc<str>, u64, u64)>,
 }
 

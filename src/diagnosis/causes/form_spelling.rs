@@ -90,7 +90,7 @@ impl Style {
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 
-/// The styles in use. The first [`WRAPPING_STYLES`] are those of senders.
+/// The styles in use. Senders use the first [`WRAPPING_STYLES`] of them.
 const STYLES: [Style; 7] = [
     // JavaScript's URLSearchParams, Java, Ruby, and browsers.
     Style { space: b"+", plain: b"*-._", digits: UPPER },
@@ -104,7 +104,7 @@ const STYLES: [Style; 7] = [
     Style { space: b"%20", plain: b"-_.!~*'()", digits: UPPER },
     // .NET.
     Style { space: b"+", plain: b"-_.!*()", digits: LOWER },
-    // Nothing but what a form needs, as programs write that join pairs themselves.
+    // Programs that join the pairs themselves encode only the characters that a form needs encoded.
     Style { space: b"+", plain: b"-._~!*'():/?@,;$[]{}\"|\\^`<>", digits: UPPER },
 ];
 

@@ -51,7 +51,7 @@ fn misread_credentials(value: &[u8]) -> NotationError {
     }
 }
 
-/// Credentials in base64, or as they are.
+/// Credentials, which may be encoded in base64.
 fn credentials(text: &[u8]) -> Option<Vec<u8>> {
     let decoded = BASE64.decode(text).ok().filter(|decoded| decoded.contains(&b':'));
     decoded.or_else(|| text.contains(&b':').then(|| text.to_vec()))

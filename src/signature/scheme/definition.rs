@@ -264,7 +264,7 @@ pub enum SchemeFault {
     /// The timestamp is not signed. A forger could change it.
     #[error("the timestamp is not signed, so a forger could set it")]
     TimestampUnsigned,
-    /// The format is a JWT, but the JWT is not what is signed; or the reverse.
+    /// Only one of the two is a JWT: the format or the signed text.
     #[error("only one of the format and the signed text is a JWT")]
     JwtUnsigned,
     /// The timestamp is a claim, but there is no JWT.

@@ -70,9 +70,8 @@ pub struct Cursor {
 pub struct News {
     /// The entries, the earliest first.
     pub entries: Vec<Numbered>,
-    /// How many requests and deliveries ended in this time that are not among the entries: because of the load, because the
-    /// reader came too late for them, or because they are more than the limit. A filter is applied only where an entry is
-    /// still there.
+    /// How many requests and deliveries ended in this time and are not among the entries. The reason is the load, a late
+    /// reader, or the limit. A filter can judge only an entry that still exists.
     pub missed: u64,
     /// The cursor for the next call.
     pub cursor: Cursor,

@@ -65,8 +65,8 @@ impl Ring {
         self.make_room();
     }
 
-    /// An entry with a captured request takes a place. The captured requests that are too many are given up: first those of
-    /// the same route, then the oldest of all.
+    /// Keeps the captured request of an entry. If there are too many captured requests, some are given up: first requests of
+    /// the same route, then the oldest requests of all routes.
     fn keep_captured(&mut self, number: u64, entry: &Entry) {
         let (Some(captured), Some(route)) =
             (entry.captured(), entry.request().and_then(|record| record.route.as_ref()))
