@@ -245,7 +245,12 @@ fn the_rules_of_who_may_ask_are_those_of_the_events() {
 
 #[test]
 fn a_gateway_that_keeps_nothing_says_so_and_a_reload_changes_that() {
-    let (upstream, gateway) = after_four("recent = 0");
+    let upstream = Upstream::ok();
+    let gateway = gateway().admin_with("recent = 0").route(PATH, &upstream.url()).start();
+    let (mut client, second) = (Client::to(&gateway), post(FIXTURE).line("expect: 100-continue"));
+    client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    // The interim response shows that the first request has ended. Its answer alone does not show that.
+    assert_eq!(client.send(second.head()).response().status, 100);
     for target in ["", "/stream"] {
         let (status, answer) = get(&gateway, target);
         assert_eq!((status, &answer["reason"]), (404, &"no_recent".into()));
@@ -253,7 +258,7 @@ fn a_gateway_that_keeps_nothing_says_so_and_a_reload_changes_that() {
     let address = gateway.admin();
     let setup = crate::support::gateway().admin_on(address).route(PATH, &upstream.url());
     gateway.reload(setup);
-    Client::connect(gateway.address()).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    client.send(second.body()).response().assert_answer("ok");
     wait_for(&gateway, 1);
     let (_, page) = get(&gateway, "");
     assert_eq!(page["requests"].as_array().unwrap().len(), 1, "{page}");
