@@ -492,10 +492,15 @@ fn large_answers() -> (Upstream, Arc<AtomicUsize>) {
 
 #[test]
 fn a_client_without_a_window_gets_no_response_and_is_given_up_in_time() {
-    let (upstream, _) = large_answers();
+    const LENGTH: usize = 64 * KIB;
+    let upstream = Upstream::answering(format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n{}",
+        "y".repeat(LENGTH)
+    ));
     let gateway = h2c().limits("write_timeout = \"500ms\"").route(PATH, &upstream.url()).start();
-    for window in [0, 1, 100] {
-        let mut bad = Http2::connect(gateway.address());
+    let address = gateway.address();
+    let give_up = move |window| {
+        let mut bad = Http2::connect(address);
         bad.greet_with(&[(INITIAL_WINDOW_SIZE, window)]);
         let streams: Vec<u32> = (0..STREAMS).map(|_| bad.post(&post(FIXTURE))).collect();
         for stream in streams {
@@ -504,8 +509,12 @@ fn a_client_without_a_window_gets_no_response_and_is_given_up_in_time() {
             assert!(!answer.complete && answer.reset.is_some(), "{:?}", answer.reset);
             assert!(answer.body.len() <= usize::try_from(window).unwrap(), "{}", answer.body.len());
         }
-    }
-    drop(upstream);
+    };
+    std::thread::scope(|scope| {
+        for window in [0, 1, 100] {
+            scope.spawn(move || give_up(window));
+        }
+    });
 }
 
 /// The gateway's own refusals wait for their clients' windows. The memory of their streams is shed for others.
@@ -562,33 +571,40 @@ fn a_client_that_reads_nothing_makes_the_gateway_keep_little_of_its_responses() 
 #[test]
 fn a_head_that_does_not_come_in_time_ends_the_connection() {
     let upstream = Upstream::ok();
-    let gateway = h2c().limits("header_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let gateway = h2c().limits("header_timeout = \"1s\"").route(PATH, &upstream.url()).start();
     let event = post(FIXTURE);
-    // Nothing; half of the preface; the preface alone; half of the settings.
-    for bytes in [b"".as_slice(), b"PRI * HT", PREFACE, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04"] {
-        let mut slow = Http2::connect(gateway.address());
-        slow.send_bytes(bytes).ending();
-    }
-    // A head that is cut in its frame, between its frames, and in the header of a frame.
-    for cut in 0..3 {
+    let connect = || {
         let mut slow = Http2::to(&gateway);
         slow.exchange(&event).assert_answer("ok");
-        let head = slow.head(&event);
-        let bytes = match cut {
-            0 => head.bytes()[..20].to_vec(),
-            1 => head.without(END_HEADERS).bytes(),
-            _ => head.bytes()[..5].to_vec(),
-        };
-        slow.send_bytes(bytes).ending();
-    }
-    // Bytes that trickle make no difference.
-    let mut slow = Http2::to(&gateway);
-    let head = slow.head(&event).without(END_HEADERS);
-    slow.send(&head);
-    let more = Frame::continuation(head.stream, []);
-    let trickle = slow.trickle(more.bytes(), Duration::from_millis(20));
-    slow.ending();
-    drop(trickle);
+        slow
+    };
+    // Each case takes as long as a head may take, so the cases run in parallel.
+    std::thread::scope(|scope| {
+        // Nothing; half of the preface; the preface alone; half of the settings.
+        for bytes in [b"".as_slice(), b"PRI * HT", PREFACE, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04"] {
+            let mut slow = Http2::connect(gateway.address());
+            scope.spawn(move || slow.send_bytes(bytes).ending());
+        }
+        // A head that is cut in its frame, between its frames, and in the header of a frame.
+        for cut in 0..3 {
+            let mut slow = connect();
+            let head = slow.head(&event);
+            let bytes = match cut {
+                0 => head.bytes()[..20].to_vec(),
+                1 => head.without(END_HEADERS).bytes(),
+                _ => head.bytes()[..5].to_vec(),
+            };
+            scope.spawn(move || slow.send_bytes(bytes).ending());
+        }
+        // Bytes that trickle make no difference.
+        let mut slow = connect();
+        let head = slow.head(&event).without(END_HEADERS);
+        slow.send(&head);
+        let more = Frame::continuation(head.stream, []);
+        let trickle = slow.trickle(more.bytes(), Duration::from_millis(20));
+        slow.ending();
+        drop(trickle);
+    });
     assert_serves(&gateway);
 }
 
