@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookgate::runtime::Ended;
 
 use crate::support::upstream::OK;
-use crate::support::{Client, FIXTURE, Gateway, Upstream, assert_refused, gate, gateway, post};
+use crate::support::{Client, FIXTURE, Gateway, Upstream, gate, gateway, post};
 
 const PATH: &str = "/webhook/leases";
 
@@ -123,9 +123,9 @@ fn an_answer_to_a_client_that_reads_steadily_is_not_cut_however_much_the_kernel_
     let gateway = gateway().limits("write_timeout = \"2s\"").route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes());
-    // More than the kernel's largest buffer has, piece by piece. The sleep makes the client slow.
-    for _ in 0..100 {
-        client.read_some(32 * 1024);
+    // Reading so much takes longer than the limit. The sleep makes the client slow.
+    for _ in 0..50 {
+        client.read_some(16 * 1024);
         std::thread::sleep(Duration::from_millis(50));
     }
     let response = client.response();
@@ -229,16 +229,6 @@ fn the_last_answer_is_complete_though_the_client_has_sent_bytes_that_are_not_rea
         assert_eq!((response.complete, response.body.len()), (true, LENGTH));
         client.half_close().assert_closed();
     }
-}
-
-#[test]
-fn a_client_that_never_stops_sending_after_its_refusal_is_cut_off() {
-    let upstream = Upstream::ok();
-    let gateway = gateway().limits("max_body = \"1KiB\"").route(PATH, &upstream.url()).start();
-    let mut client = Client::to(&gateway);
-    client.send(post(b"").claiming(usize::MAX / 4).head());
-    assert_refused(&client.response(), 413, Some("body_too_large"));
-    client.trickle(Duration::from_millis(20)).wait_until_refused();
 }
 
 #[test]

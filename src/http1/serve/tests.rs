@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -18,6 +19,42 @@ use crate::config::environment::Fixed;
 use crate::runtime::control::Control;
 
 mod slow_reader_tests;
+
+/// The time limit of a test with a real clock, and of each wait of its threads.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a test with a real clock. A test that waits in vain fails.
+async fn run_in_time(test: impl Future<Output = ()>) {
+    assert!(timeout(PATIENCE, LocalSet::new().run_until(test)).await.is_ok(), "the test does not end");
+}
+
+/// Runs a test with a paused clock, which advances when all tasks wait. The limit is longer than every limit of the gateway.
+async fn run_paused(test: impl Future<Output = ()>) {
+    let limit = Duration::from_hours(1);
+    assert!(timeout(limit, LocalSet::new().run_until(test)).await.is_ok(), "all tasks wait in vain");
+}
+
+/// Limits the time of each accept and read. On Linux, accept(2) has the time limit of reads.
+fn limit_reads<'s>(socket: impl Into<SockRef<'s>>) {
+    socket.into().set_read_timeout(Some(PATIENCE)).unwrap();
+}
+
+fn accepted(listener: &std::net::TcpListener) -> std::net::TcpStream {
+    limit_reads(listener);
+    let (stream, _) = listener.accept().unwrap();
+    limit_reads(&stream);
+    stream
+}
+
+/// Waits for the end of a thread.
+fn joined(thread: std::thread::JoinHandle<()>) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !thread.is_finished() {
+        assert!(std::time::Instant::now() < end, "a thread does not end");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    thread.join().unwrap();
+}
 
 fn worker() -> Rc<Worker> {
     worker_before("127.0.0.1:9")
@@ -82,7 +119,7 @@ async fn an_idle_connection_keeps_no_configuration_that_has_been_replaced() {
         drop(client);
         served.await.unwrap();
     };
-    LocalSet::new().run_until(run).await;
+    run_in_time(run).await;
 }
 
 /// The test has each kind of answer. If the client has not read the end of an answer, that end is unsent, or
@@ -97,7 +134,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
     let answers = [head(5000) + &whole, head(600) + &unsent, head(600) + &part];
     let upstream = std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
+        let stream = accepted(&listener);
         let mut stream = std::io::BufReader::new(stream);
         for answer in answers {
             let mut line = String::new();
@@ -107,7 +144,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
             }
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
         }
-        signal.recv().unwrap();
+        signal.recv_timeout(PATIENCE).unwrap();
         stream.get_mut().write_all(second.as_bytes()).unwrap();
     });
     let known = Arc::clone(&control);
@@ -157,14 +194,14 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
                     settle().await;
                 }
             };
-            assert!(timeout(Duration::from_secs(10), send).await.is_ok(), "{request}");
+            assert!(timeout(PATIENCE, send).await.is_ok(), "{request}");
         }
         drop(client);
         served.await.unwrap();
         assert_eq!(ended(&known), 5);
     };
-    LocalSet::new().run_until(run).await;
-    upstream.join().unwrap();
+    run_in_time(run).await;
+    joined(upstream);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +233,7 @@ async fn the_time_of_a_request_ends_when_its_client_has_taken_the_answer_or_is_g
             assert_eq!(ended(&known), 1);
             assert_eq!(known.meters().sum().took.micros / 1_000_000, took);
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
 }
 
@@ -287,7 +324,7 @@ async fn a_drain_ends_a_connection_in_every_state() {
             served.await.unwrap();
             assert!(begin.elapsed() <= Duration::from_secs(2), "{state:?}: {:?}", begin.elapsed());
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
 }
 
@@ -302,7 +339,7 @@ async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let worker = worker_before(&listener.local_addr().unwrap().to_string());
     let upstream = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accepted(&listener);
         for n in 0..3 {
             let mut text = Vec::new();
             let mut byte = [0];
@@ -325,13 +362,13 @@ async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
         });
         let want: String = (0..3).map(answer).collect();
         let mut got = vec![0; want.len()];
-        timeout(Duration::from_secs(30), reading.read_exact(&mut got)).await.unwrap().unwrap();
+        timeout(PATIENCE, reading.read_exact(&mut got)).await.unwrap().unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), want);
         drop((reading, sent.await.unwrap()));
         served.await.unwrap();
     };
-    LocalSet::new().run_until(run).await;
-    upstream.join().unwrap();
+    run_in_time(run).await;
+    joined(upstream);
 }
 
 /// If another connection waits for the place, this connection waits for its client for a shorter time.
@@ -374,8 +411,26 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
             drop(place);
             waits.await.unwrap();
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_stops_sending_after_its_refusal_is_cut_off() {
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let served =
+            tokio::task::spawn_local(serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new()));
+        client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n").await.unwrap();
+        assert!(response(&mut client).await.starts_with("HTTP/1.1 413 "));
+        let begin = tokio::time::Instant::now();
+        while client.write_all(b"x").await.is_ok() {
+            tokio::time::advance(Duration::from_millis(20)).await;
+        }
+        served.await.unwrap();
+        assert_eq!(begin.elapsed().as_secs(), LINGER.as_secs());
+    };
+    run_paused(run).await;
 }
 
 /// A client that sends nothing at first gets no more time for its first head than other clients.
@@ -394,7 +449,7 @@ async fn the_time_for_the_first_head_begins_with_the_connection() {
         drop(client);
         served.await.unwrap();
     };
-    LocalSet::new().run_until(run).await;
+    run_paused(run).await;
 }
 
 /// The system knows that the connection is closed, but only a write shows it.
@@ -403,12 +458,14 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    limit_reads(&listener);
     let worker = worker_among(&format!("unix:{}", path.display()), ConnectionLimit::new(10));
     let (close, closing) = std::sync::mpsc::channel::<()>();
     let (closed, is_closed) = std::sync::mpsc::channel::<()>();
     let upstream = std::thread::spawn(move || {
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().unwrap();
+            limit_reads(&stream);
             let mut text = Vec::new();
             let mut byte = [0];
             while !text.ends_with(b"hi") {
@@ -416,7 +473,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
                 text.push(byte[0]);
             }
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
-            closing.recv().unwrap();
+            closing.recv_timeout(PATIENCE).unwrap();
             drop(stream);
             closed.send(()).unwrap();
         }
@@ -429,18 +486,18 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
             client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
             let mut text = Vec::new();
             while !text.ends_with(b"{}") {
-                text.push(timeout(Duration::from_secs(30), client.read_u8()).await.unwrap().unwrap());
+                text.push(timeout(PATIENCE, client.read_u8()).await.unwrap().unwrap());
             }
             assert!(text.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", text.escape_ascii());
             // There is no await here, so the runtime does not poll its sockets.
             close.send(()).unwrap();
-            is_closed.recv().unwrap();
+            is_closed.recv_timeout(PATIENCE).unwrap();
         }
         drop(client);
         served.await.unwrap();
     };
-    LocalSet::new().run_until(run).await;
-    upstream.join().unwrap();
+    run_in_time(run).await;
+    joined(upstream);
 }
 
 /// An evicted connection ends immediately in every state, long before the time limits of the state.
@@ -497,7 +554,7 @@ async fn an_evicted_connection_ends_at_once_in_every_state() {
             assert_eq!(status, expected, "{sent:?}: {received}");
             drop(writes.await.unwrap());
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
 }
 
@@ -540,6 +597,6 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
                 "{rest}"
             );
         };
-        LocalSet::new().run_until(run).await;
+        run_in_time(run).await;
     }
 }

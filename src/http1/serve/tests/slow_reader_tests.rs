@@ -6,32 +6,30 @@ use super::*;
 /// full buffer.
 #[tokio::test(start_paused = true)]
 async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
-    let local = LocalSet::new();
-    local
-        .run_until(async {
-            let (mut client, gateway) = tokio::io::duplex(512);
-            let serve = serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new());
-            let served = tokio::task::spawn_local(serve);
-            let request = format!("POST /no HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(960));
-            let requests = request.repeat(64);
-            let mut taken = 0;
-            while let Some(rest) = requests.as_bytes().get(taken..)
-                && let Ok(sent) = timeout(Duration::from_secs(1), client.write(rest)).await
-            {
-                taken += sent.unwrap();
-                assert!(taken < requests.len(), "all of the requests were taken");
-            }
-            assert!(taken < 16 * 1024, "{taken} bytes of requests were taken");
-            // When the client reads again, the gateway reads again.
-            let mut answers = [0; 512];
-            client.read_exact(&mut answers).await.unwrap();
-            let rest = &requests.as_bytes()[taken..];
-            let sent = timeout(Duration::from_secs(1), client.write(rest)).await;
-            assert!(sent.is_ok_and(|sent| sent.is_ok_and(|sent| sent > 0)));
-            drop(client);
-            served.await.unwrap();
-        })
-        .await;
+    run_paused(async {
+        let (mut client, gateway) = tokio::io::duplex(512);
+        let serve = serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new());
+        let served = tokio::task::spawn_local(serve);
+        let request = format!("POST /no HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(960));
+        let requests = request.repeat(64);
+        let mut taken = 0;
+        while let Some(rest) = requests.as_bytes().get(taken..)
+            && let Ok(sent) = timeout(Duration::from_secs(1), client.write(rest)).await
+        {
+            taken += sent.unwrap();
+            assert!(taken < requests.len(), "all of the requests were taken");
+        }
+        assert!(taken < 16 * 1024, "{taken} bytes of requests were taken");
+        // When the client reads again, the gateway reads again.
+        let mut answers = [0; 512];
+        client.read_exact(&mut answers).await.unwrap();
+        let rest = &requests.as_bytes()[taken..];
+        let sent = timeout(Duration::from_secs(1), client.write(rest)).await;
+        assert!(sent.is_ok_and(|sent| sent.is_ok_and(|sent| sent > 0)));
+        drop(client);
+        served.await.unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -42,7 +40,7 @@ async fn the_writer_does_not_wait_for_a_client_that_leaves_the_rest_unread() {
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 303\r\n\r\n{}}}\n", "z".repeat(301));
     let (answers, request) = (answer.clone(), "POST /w HTTP/1.1\r\nhost: a\r\n\r\n");
     let upstream = std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
+        let stream = accepted(&listener);
         let mut stream = std::io::BufReader::new(stream);
         for _ in 0..ROUNDS {
             let mut line = String::new();
@@ -74,14 +72,14 @@ async fn the_writer_does_not_wait_for_a_client_that_leaves_the_rest_unread() {
                     settle().await;
                 }
             };
-            assert!(timeout(Duration::from_secs(10), sent_away).await.is_ok(), "{round}");
+            assert!(timeout(PATIENCE, sent_away).await.is_ok(), "{round}");
             assert_eq!(response(&mut client).await, answer);
         }
         client.shutdown().await.unwrap();
         served.await.unwrap();
     };
-    LocalSet::new().run_until(run).await;
-    upstream.join().unwrap();
+    run_in_time(run).await;
+    joined(upstream);
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +105,7 @@ async fn a_client_gets_the_100_it_waits_for_however_little_it_takes_at_once() {
             drop(client);
             served.await.unwrap();
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
 }
 
@@ -133,7 +131,7 @@ async fn a_client_that_leaves_the_unsent_tail_is_given_up_within_the_limit() {
             let took = begin.elapsed();
             assert!(took >= limit && took < limit + Duration::from_secs(1), "{last:?}: {took:?}");
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
 }
 
@@ -166,7 +164,7 @@ async fn a_client_that_takes_less_than_the_least_rate_is_given_up_within_the_lim
             assert!(took <= limit.write_timeout + Duration::from_secs(pause), "{pause}: {took:?}");
             assert!(taken <= 30, "{taken} bytes were taken");
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
 }
 
@@ -191,7 +189,7 @@ async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
         drop(client);
         served.await.unwrap();
     };
-    LocalSet::new().run_until(run).await;
+    run_paused(run).await;
 }
 
 #[tokio::test]
@@ -208,12 +206,12 @@ async fn parts_arrive(reads_at_once: bool) {
     let (go_on, signal) = std::sync::mpsc::channel::<()>();
     let (first, second) = (part.clone(), rest.clone());
     let upstream = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accepted(&listener);
         assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
         stream
             .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 600\r\n\r\n{first}").as_bytes())
             .unwrap();
-        signal.recv().unwrap();
+        signal.recv_timeout(PATIENCE).unwrap();
         stream.write_all(second.as_bytes()).unwrap();
     });
     let run = async {
@@ -234,18 +232,18 @@ async fn parts_arrive(reads_at_once: bool) {
                 settle().await;
             }
         }
-        let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &part)).await;
+        let came = timeout(PATIENCE, until(&mut client, &mut answer, &part)).await;
         assert!(came.is_ok(), "{}", answer.escape_ascii());
         if reads_at_once {
             go_on.send(()).unwrap();
         }
-        let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &rest)).await;
+        let came = timeout(PATIENCE, until(&mut client, &mut answer, &rest)).await;
         assert!(came.is_ok(), "{}", answer.escape_ascii());
         drop(client);
         served.await.unwrap();
     };
-    LocalSet::new().run_until(run).await;
-    upstream.join().unwrap();
+    run_in_time(run).await;
+    joined(upstream);
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,6 +266,6 @@ async fn the_last_answer_is_whole_though_its_client_begins_to_read_late() {
             assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("}\n"), "{size}: {answer}");
             served.await.unwrap();
         };
-        LocalSet::new().run_until(run).await;
+        run_paused(run).await;
     }
 }
