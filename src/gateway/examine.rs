@@ -10,8 +10,9 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::compiled_gateway::Gateway;
+use super::refusal_detail::{LIKE_SET_FIELD, LIKE_SIGNED_FIELD};
 use super::route::Route;
-use super::{Gateway, LIKE_SET_FIELD, LIKE_SIGNED_FIELD};
 use crate::config::Mode;
 use crate::gateway::rejection::Rejection;
 use crate::message::head::Guarded;

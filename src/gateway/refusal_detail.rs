@@ -9,6 +9,13 @@ use std::borrow::Cow;
 use crate::gateway::rejection::Rejection;
 use crate::routing::router::Router;
 
+/// The detail of a field name that an app could read as the name of a field that the gateway sets.
+pub(super) const LIKE_SET_FIELD: &str = "an app could read a field's name as that of one the gateway sets";
+
+/// The detail of a field name that an app could read as the name of a field that the signature needs.
+pub(super) const LIKE_SIGNED_FIELD: &str =
+    "an app could read a field's name as that of one the signature needs";
+
 impl Rejection {
     /// The detail of the refusal. Only the log has it.
     #[must_use]
