@@ -6,10 +6,10 @@
 //!
 //! Two classes of requests that do not verify are timed in random order: one signature differs from the right one in its first
 //! digit, the other in its last. Welch's t-test then compares their times: |t| below 4.5 is no evidence of a difference, above
-//! 10 is a leak. As in dudect, the test runs on all times and on those below several percentiles, since the slow tail is
-//! interrupts. Two controls are timed in the same way. The same two signatures against another secret, where both are wrong in
-//! every respect: a difference there comes only from what the forger wrote. And a comparison that stops at the first wrong
-//! digit, which the test must detect.
+//! 10 is a leak. As in dudect, the test runs on all times, and on the times below several percentiles, because interrupts cause
+//! the slow tail. Two controls are timed in the same way. The first control verifies the same two signatures with another secret.
+//! Both are then completely wrong, so a difference comes only from the bytes that the forger wrote. The second control is a
+//! comparison that stops at the first wrong digit. The test must detect this control.
 
 #![allow(
     clippy::print_stdout,

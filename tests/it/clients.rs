@@ -1,4 +1,4 @@
-//! The client's address: which proxies are believed about it, and what depends on it.
+//! The client's address: which proxies may report the address, and which checks use it.
 
 use hookgate::admission::client::ClientAddress;
 use hookgate::admission::eviction::FRESH;

@@ -150,7 +150,7 @@ fn a_replay_takes_no_event_that_becomes_a_dead_letter_later() {
     let until = hidden(&browser.get("/replay?state=dead").text, "until");
     let later = make(7);
     let delivery = put(&shelf.memory, &later)[0];
-    // After its first event, the replay waits for a second. Then it looks for further ones.
+    // After its first event, the replay waits for a second. Then it looks for further events.
     let started = browser.post("/replay", &format!("state=dead&until={until}&count=1&rate=1"));
     complete(&shelf.memory, &later, delivery, AttemptOutcome::Refused, Next::Dead(DeadCause::Refused));
     let progress = started.field("location").unwrap().to_owned();

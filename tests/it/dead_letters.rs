@@ -51,7 +51,7 @@ fn dead_letters_in_their_last_day_are_told_once_and_counted() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
     command.arg("run").current_dir(folder.path()).stdin(Stdio::null());
     let mut running = Running::start(&mut command);
-    // The thread that says it does not wait for the listener, nor the listener for the thread.
+    // The warning's thread and the listener do not wait for each other. So either line can come first.
     let mut said = |text: &str| {
         let seen = running.seen.lines().find(|line| line.contains(text)).map(str::to_owned);
         seen.unwrap_or_else(|| running.wait_for(text))

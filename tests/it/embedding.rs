@@ -150,7 +150,7 @@ fn signatures_that_cannot_be_told_apart_make_no_verifier() {
     // Both have the field `x-hub-signature-256`.
     assert_eq!(made(&[(&github, "one"), (&meta, "two")]), indistinct("github", "meta"));
 
-    // A timestamp and an event of the one are an event of the other.
+    // A timestamp and an event of one scheme, joined, are an event of the other scheme.
     let timed = "header = \"x-timed\"\ncontent = \"{timestamp}.{body}\"\ntimestamp = { header = \"x-time\" }";
     let timed = defined("timed", timed);
     let same = VerifierError::SameSecret("propify".into(), "timed".into());

@@ -357,7 +357,7 @@ fn content_in_frames_of_one_byte_is_served_or_refused_but_hinders_nobody() {
     assert_free(&gateway);
 }
 
-/// The bytes of a block are few, the fields that they stand for are many.
+/// A block has few bytes, and the bytes are decoded into many fields.
 #[test]
 fn a_bomb_of_compressed_fields_is_refused() {
     let upstream = Upstream::ok();
@@ -470,7 +470,7 @@ fn two_thousand_unfinished_streams_hold_no_more_memory_than_there_is_and_keep_no
     assert_free(&gateway);
 }
 
-/// An upstream with an answer of 4 MiB. It counts what it could write.
+/// An upstream with an answer of 4 MiB. It counts the bytes that it could write.
 fn large_answers() -> (Upstream, Arc<AtomicUsize>) {
     let written = Arc::new(AtomicUsize::new(0));
     let upstream = Upstream::scripted({
@@ -671,7 +671,7 @@ fn refused_requests_without_end_hinder_nobody() {
     assert_free(&gateway);
 }
 
-/// A flood on one connection is ended by itself: the client may come back.
+/// A flood ends only its own connection: the client may connect again.
 #[test]
 fn a_flood_costs_a_client_its_connection_only() {
     let upstream = Upstream::ok();

@@ -48,8 +48,8 @@ fn seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// `GOOD` stands for the right signature, `LATE` for the one of the time that is a second later, and `BAD` for
-/// another one. `TIME` and `NEXT` stand for the two times.
+/// Replaces words by signatures and times. `TIME` is a time, and `NEXT` is a second later. `GOOD` is the right signature at
+/// `TIME`, `LATE` the right signature at `NEXT`, and `BAD` another signature.
 fn written(scheme: &str, value: &str) -> String {
     let (time, next) = match (scheme, seconds()) {
         ("timed", now) => (format!("{now}000"), format!("{now}001")),

@@ -392,7 +392,7 @@ fn a_second_request_has_its_header_time_from_its_own_first_byte() {
     if let Some(response) = client.maybe_response() {
         assert_refused(&response, 408, None);
     }
-    // If the head had what is left of the idle time, this would take an hour.
+    // If the time limit of the head were the rest of the idle time, this wait would take an hour.
     client.assert_closed();
 }
 

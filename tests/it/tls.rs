@@ -1,4 +1,4 @@
-//! TLS towards clients: certificates, versions, refusals, and what a connection without an end looks like.
+//! TLS towards clients: certificates, versions, refusals, and connections that end without `close_notify`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

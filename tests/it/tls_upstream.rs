@@ -1,4 +1,4 @@
-//! TLS towards upstreams: whom the gateway believes, and what it shows of itself.
+//! TLS towards upstreams: which certificates the gateway accepts, and which certificate it shows.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -217,7 +217,8 @@ fn a_stored_event_is_delivered_over_tls() {
     }
 }
 
-/// A new authority counts for the next connection; those that are open were verified against the old one, and are not used.
+/// A new authority counts for the next connection. Open connections were verified against the old authority, and are not used
+/// again.
 #[test]
 fn another_authority_after_a_reload_counts_at_once() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));

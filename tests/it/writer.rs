@@ -37,7 +37,7 @@ struct Faults {
     opens: Arc<Mutex<VecDeque<Fault>>>,
     /// The most rows that there is room to remove at once, if that is bounded.
     removes: Arc<Mutex<Option<usize>>>,
-    /// Only those that a test has asked for are noted.
+    /// How the next calls of `idle` end. A test notices only these calls.
     idles: Arc<Mutex<VecDeque<Fault>>>,
     /// Whether others share the store, and when this gateway tried to say that it lives. The disk of the server is full from the
     /// second time on.
@@ -608,7 +608,7 @@ fn delivered_content_goes_early_on_a_full_disk_in_steps_that_there_is_room_for()
     for (_, id) in &ids[..8] {
         running.complete(*id, Next::Delivered);
     }
-    // Senders come again, and make what was delivered go. What waits stays.
+    // The sender sends the event again. The writer removes delivered events to make room, and keeps waiting events.
     let mut kept = || {
         assert_eq!(running.store(make(200)), Err(Refused::Full));
         let all = ids.iter().map(|(id, _)| running.queue.read(|reader| reader.detail(*id)).unwrap().unwrap());

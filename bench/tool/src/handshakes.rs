@@ -40,7 +40,7 @@ impl Client {
         Self { fd, session, step: Step::Handshake }
     }
 
-    /// Goes on with what has arrived. Whether the connection is done.
+    /// Continues with the bytes that have arrived. Returns whether the connection is done.
     fn go_on(&mut self, request: &[u8], t: &mut Tally) -> io::Result<bool> {
         let mut buf = [0u8; 4096];
         let read = match tls::read(&mut self.session, self.fd, &mut buf) {

@@ -1,4 +1,4 @@
-//! A store in which one bit was changed: nothing altered is delivered, and what is missing is reported.
+//! A store in which one bit was changed: the store delivers no altered event, and reports each missing event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,12 +20,13 @@ const PAGE: usize = 4096;
 
 const PATHS: [&str; 2] = ["/a", "/b"];
 
-/// The files of a store, and the events of it by id. Those that wait are `queued`.
+/// The files of a store, and its events by id. The waiting events are `queued`.
 struct Original {
     files: [Vec<u8>; 2],
     /// The file of the lock has the mark of the log.
     lock: Vec<u8>,
-    /// The pages of what leads to deliveries: their table and its indexes, their destinations and routes. All of them are small.
+    /// The pages by which deliveries are found: of their table and its indexes, of destinations and of routes. All of these
+    /// are small.
     leading: Vec<usize>,
     events: BTreeMap<String, Event>,
     queued: BTreeSet<String>,

@@ -67,7 +67,7 @@ fn a_torn_last_transaction_is_no_damage_of_the_log() {
         rounds += usize::from(old.get(..HEADER) != new.get(..HEADER));
         assert_eq!(damage(&after), None);
         for part in 0..6 {
-            // Any sectors of what the commit wrote, or all of them up to a byte.
+            // Of the sectors that the commit wrote, the log has some at random, or all up to a byte.
             let mut log = old.clone();
             log.resize(old.len().max(new.len()), 0);
             log[..HEADER].copy_from_slice(&new[..HEADER]);

@@ -151,7 +151,7 @@ fn what_one_gateway_has_in_memory_is_not_anothers_until_it_is_lost() {
     assert_eq!(one.due_ids("/a", Class::New, 2_000), [stored]);
     database.lose(1);
     assert_eq!(other.due_ids("/a", Class::New, 2_000), [stored]);
-    // It is the other's from then on, even if the first one lives after all.
+    // From then on, the delivery belongs to the other gateway, even if the first gateway was not lost.
     one.store.keep_alive().unwrap();
     assert_eq!(one.due_ids("/a", Class::New, 2_000), []);
 }
@@ -193,7 +193,7 @@ fn a_delivery_is_taken_by_one_of_many_gateways() {
             let mut taken = Vec::new();
             loop {
                 let due = opened.ask(&main("/a"), Class::New, 2_000, &taken, 7, u64::MAX);
-                // Another one may have locked those that this one would take.
+                // Another gateway may have locked the deliveries that this gateway would take.
                 if due.deliveries.is_empty() && !due.has_more {
                     return (opened, taken);
                 }
@@ -226,7 +226,7 @@ fn a_late_failure_does_not_change_what_another_gateway_has_taken() {
         "/a: 1 queued (233 bytes, Some(1000)), 0 delivered, 0 dead\n"
             .replace("233", &make.make().size().to_string())
     );
-    // The event has arrived, whoever sent it.
+    // The app has the event, no matter which gateway has sent it.
     one.complete(2_200, stored, Next::Delivered);
     other.complete(2_300, stored, again(9_000));
     assert!(other.counts().contains("0 queued (0 bytes, None), 1 delivered"), "{}", other.counts());
@@ -325,7 +325,7 @@ fn the_numbers_of_gateways_that_are_gone_are_added_up() {
     assert_eq!(last.counts(), before);
     let bytes = last.store.statistics().unwrap().bytes;
     assert!(bytes > 5 * 1024, "{bytes}");
-    // Everything that is removed is taken off, whoever has stored it.
+    // Each removed event is subtracted, no matter which gateway has stored it.
     let ids: Vec<_> =
         last.page(&hookgate::queue::store::Filter::default()).iter().map(|e| e.info.id).collect();
     for id in ids {
@@ -403,7 +403,7 @@ fn a_session_that_was_ended_is_opened_anew() {
         "select pg_terminate_backend(pid, 10000) from pg_stat_activity \
          where datname = current_database() and pid <> pg_backend_pid()",
     );
-    // The reader connects by itself. It says once that it failed.
+    // The reader connects again without help. At most one call fails.
     let failed = opened.reader.jobs().is_err();
     assert!(failed || opened.reader.jobs().is_ok());
     assert_eq!(opened.due_ids("/a", Class::New, 2_000), [stored]);

@@ -1,4 +1,4 @@
-//! Waits with a deadline, in the place of those of the standard library that have none.
+//! Waits with a deadline. They replace waits of the standard library that have no deadline.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};

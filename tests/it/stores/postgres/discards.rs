@@ -84,7 +84,7 @@ fn a_discard_waits_for_each_living_gateway_that_has_the_event_in_memory() {
     let mut sorted = ids.clone();
     sorted.sort_unstable();
     assert_eq!(open, sorted);
-    // The first one confirms. The second one is lost.
+    // The first gateway confirms. The second gateway is lost.
     let told = one.store.discarded_elsewhere().unwrap();
     assert_eq!(told.len(), 1);
     one.store.confirm_discarded(&told).unwrap();

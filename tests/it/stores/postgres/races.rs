@@ -1,4 +1,4 @@
-//! What gateways do at the same moment to the same rows, and what the server reads for them.
+//! Gateways that change the same rows at the same moment, and the number of rows that the server reads for them.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ impl Session {
         self.runtime.block_on(self.client.query_one(sql, &[])).unwrap().get(0)
     }
 
-    /// Waits until a number is what it should be.
+    /// Waits until a query returns the wanted number.
     fn wait_for(&self, sql: &str, wanted: i64) {
         let began = Instant::now();
         while self.number(sql) != wanted {
