@@ -419,7 +419,7 @@ fn figures_of_speed_in_prose_are_those_of_a_table() {
         ),
         (
             "README.md",
-            "On an AMD EPYC, the three figures are 2.9, 9.1 and 10.8.",
+            "On an AMD EPYC, they are 2.9, 9.1 and 10.8.",
             MEASUREMENTS,
             "`node` takes 2.9 times hookgate's CPU time at 512B@64. `node-express` takes 9.1 times hookgate's CPU time at 512B@64, and 10.8 times at `512B@64 bad`.",
         ),
