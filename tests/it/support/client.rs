@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::support::in_time::{join_at_end, joined};
+use crate::support::in_time::join_at_end;
 use crate::support::message::{self, Field};
 use crate::support::sign::{SECRET, SECRET_NAME};
 use crate::support::{Gateway, PATIENCE, Post};
@@ -36,11 +36,6 @@ impl Trickle {
             {}
         });
         Self { stop: Some(stop), thread: Some(thread) }
-    }
-
-    /// Waits until the gateway accepts no more bytes.
-    pub(crate) fn wait_until_refused(mut self) {
-        self.thread.take().map(joined);
     }
 }
 
