@@ -120,7 +120,7 @@ impl Thread {
         tell(sample, &found);
         if let Ok(Some(cause)) = &found {
             let cause =
-                LikelyCause { label: cause.as_str(), detail: cause.to_string(), advice: cause.advice() };
+                LikelyCause { label: cause.as_str(), detail: sample.text(cause), advice: cause.advice() };
             self.control.recent().explain(sample.id(), cause);
         }
         if let Some(label) = &sample.label {
@@ -162,7 +162,7 @@ fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
     let route = sample.label.as_ref().map(|label| &*label.path);
     match found {
         Ok(Some(cause)) => {
-            let (label, detail, advice) = (cause.as_str(), cause.to_string(), cause.advice());
+            let (label, detail, advice) = (cause.as_str(), sample.text(cause), cause.advice());
             if telemetry::emit_cause(&sample.request_line(), &detail, &advice) {
                 return;
             }

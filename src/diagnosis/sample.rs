@@ -88,6 +88,8 @@ pub struct Sample {
     pub(crate) trace_id: Option<TraceId>,
     /// Why the request was refused, or would be refused outside observe mode.
     pub(crate) reason: Option<Reason>,
+    /// Whether the record says how far the signed time is outside its window.
+    has_difference: bool,
     method: String,
     target: Vec<u8>,
     fields: Kept,
@@ -131,6 +133,7 @@ impl Sample {
             given_id: record.given_id.clone(),
             trace_id: record.trace_id,
             reason,
+            has_difference: reason == Some(Reason::TimestampExpired) && record.detail.is_some(),
             method: context.method.to_owned(),
             target: context.target.to_owned(),
             fields: Kept(lines().map(|(name, value)| (name.to_owned(), value.to_vec())).collect()),
@@ -169,6 +172,11 @@ impl Sample {
         let others = others.iter().flat_map(|other| other.verifier.all().map(|one| (&*other.path, one)));
         let mut work = Work::new(MOST_WORK, goes_on);
         likely_cause(judge, &context, self.content.as_deref(), own.chain(others), &mut work)
+    }
+
+    /// The cause as text, without what the record of the request already says.
+    pub(crate) fn text(&self, cause: &Cause) -> String {
+        cause.text(self.has_difference)
     }
 
     /// The number of the request.

@@ -7,6 +7,7 @@ use http::Method;
 
 use crate::admission::client::{ClientAddress, Network};
 use crate::config::{self, DeliveryMode, DeliveryOptions};
+use crate::diagnosis::causes::TimeDifference;
 use crate::diagnosis::submitter::RouteSubmitter;
 use crate::gateway::capture::{self, Captor, Capture};
 use crate::gateway::reason::Reason;
@@ -17,7 +18,9 @@ use crate::routing::router::ModelRule;
 use crate::routing::signed_model::{Questions, Requirement};
 use crate::signature::public_url::PublicUrls;
 use crate::signature::setup::handling::Handled;
-use crate::signature::{Check, ClaimError, Context, Deliverable, Mode, Verification, Verifier, challenge};
+use crate::signature::{
+    Check, ClaimError, Context, Deliverable, Mode, Unverified, Verification, Verifier, challenge,
+};
 use crate::telemetry::recent::capture::Room;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::tls::session::ClientCertificate;
@@ -202,6 +205,9 @@ impl Route {
                 if error == ClaimError::Missing {
                     self.explain(&head, record);
                 }
+                if error == ClaimError::Expired {
+                    self.explain_time(&head, None, now, record);
+                }
                 self.submit_sample(&head, None, now, rejection.reason(), record);
                 capture::keep(captor, &head, &[], record);
                 Err(rejection)
@@ -210,6 +216,19 @@ impl Route {
                 record.observed = rejection.reason();
                 Ok(self.verifier.receive_without_claim(head, now))
             }
+        }
+    }
+
+    /// Writes for the log how far the signed time of a refused request is outside its window. A time in the fields is checked
+    /// before the signature, so a forged request has any difference there. A time in the content is checked after the
+    /// signature.
+    #[cold]
+    #[inline(never)]
+    fn explain_time(&self, head: &RequestHead, content: Option<&[u8]>, now: SystemTime, record: &mut Record) {
+        let judge = self.verifier.judge(head);
+        let moment = judge.moment(head).or_else(|| judge.content_moment(content?));
+        if let Some((window, moment)) = judge.scheme().timestamp.as_ref().zip(moment) {
+            record.detail = TimeDifference::of(window, moment, now).map(|difference| difference.to_string());
         }
     }
 
@@ -276,6 +295,9 @@ impl Route {
             false => mismatch.why.into(),
         };
         let reason = record.observed.or(rejection.reason());
+        if let (Mode::Enforce, Unverified::Time(ClaimError::Expired)) = (&self.mode, mismatch.why) {
+            self.explain_time(&mismatch.head, Some(&mismatch.content), mismatch.now, record);
+        }
         self.submit_sample(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
         capture::keep(captor, &mismatch.head, &mismatch.content, record);
         match self.mode {

@@ -55,6 +55,7 @@ impl Setup {
         let response = Client::connect(address).send(request.bytes()).response();
         assert_eq!(response.status, 401, "{}", response.text());
         assert!(response.body.len() < 200 && !response.text().contains("cause"), "{}", response.text());
+        assert!(!response.text().contains("minutes") && !response.text().contains("hours"));
         if self.log.is_empty() {
             running.wait_for("likely cause");
         }
@@ -238,9 +239,32 @@ fn a_clock_that_is_off_is_named_with_how_far() {
         let log = setup().refuses(&sent(time.to_string()));
         assert_eq!(cause(&log), "signed_time");
         let said = log.iter().find(|line| line["message"] == "likely cause").unwrap()["detail"].to_string();
-        assert!(said.contains(want) && said.contains("5 minutes are allowed"), "{said}");
+        assert!(said.contains("a clock is wrong") && !said.contains("minutes"), "it is said twice: {said}");
+        let request = log.iter().find(|line| line["message"] == "request").unwrap();
+        assert_eq!(request["detail"], format!("the signed time is {want}, where 5 minutes are allowed"));
     }
     assert_eq!(cause(&setup().refuses(&sent(format!("{now}000")))), "time_unit");
+}
+
+/// The time in the content is checked after the signature.
+#[test]
+fn the_record_says_how_far_the_time_in_verified_content_is_off_also_without_a_diagnosis() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let setup = Setup { scheme: "linear", log: "diagnose = false", ..Setup::new() };
+    let body = format!(r#"{{"webhookTimestamp":{}000}}"#, now - 1025);
+    for (signed, reason, detail) in [
+        (
+            &*body,
+            "timestamp_expired",
+            Value::from("the signed time is 17 minutes ago, where 60 seconds are allowed"),
+        ),
+        ("{}", "signature_mismatch", Value::Null),
+    ] {
+        let tag = signature(signed.as_bytes()).rsplit('=').next().unwrap().to_owned();
+        let log = setup.refuses(&unsigned(&body).line(format!("linear-signature: {tag}")));
+        let request = log.iter().find(|line| line["message"] == "request").unwrap();
+        assert_eq!((&request["reason"], &request["detail"]), (&reason.into(), &detail));
+    }
 }
 
 #[test]

@@ -4,14 +4,14 @@
 //! of a signature. A text has only numbers, and names from the configuration and from schemes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::diagnosis::causes::time_span::Span;
 use crate::signature::decoration::Decoration;
 use crate::signature::field::Encoding;
 use crate::signature::scheme::SecretOrigin;
 use crate::signature::secret::SecretEncoding;
-use crate::signature::window::Unit;
+use crate::signature::window::{Timestamp, Unit};
 
 /// The likely cause of a mismatch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,15 +76,8 @@ pub enum Cause {
     #[error("there is a signature, but not the field `{0}`, which is signed, too")]
     Incomplete(String),
     /// The signed time is outside its window.
-    #[error("the signed time is {} {side}, where {} {} allowed: a clock is wrong, or the event came late or again", Span(*.off), Span(*.allowed), Span(*.allowed).verb())]
-    SignedTime {
-        /// How far the signed time is from the present.
-        off: Duration,
-        /// Whether the signed time is in the past or in the future.
-        side: Side,
-        /// How far the signed time may be in this direction.
-        allowed: Duration,
-    },
+    #[error("{0}: {OF_SIGNED_TIME}")]
+    SignedTime(TimeDifference),
     /// The signed time is in this unit, but the scheme uses another unit.
     #[error("the signed time is {}, which is not how this scheme writes it", written_as(*.0))]
     TimeUnit(Unit),
@@ -110,6 +103,43 @@ pub enum Cause {
         /// How the configured secret differs from the sender's.
         change: KeyChange,
     },
+}
+
+/// What explains a signed time outside its window.
+const OF_SIGNED_TIME: &str = "a clock is wrong, or the event came late or again";
+
+/// How far a signed time is outside its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signed time is {} {side}, where {} {} allowed", Span(*.off).beside(*.allowed), Span(*.allowed), Span(*.allowed).verb())]
+pub struct TimeDifference {
+    /// How far the signed time is from the present.
+    pub off: Duration,
+    /// Whether the signed time is in the past or in the future.
+    pub side: Side,
+    /// How far the signed time may be in this direction.
+    pub allowed: Duration,
+}
+
+impl TimeDifference {
+    /// The difference of a time from the present. `None` if the time is within the window.
+    pub(crate) fn of(window: &Timestamp, moment: SystemTime, now: SystemTime) -> Option<Self> {
+        let (off, side, allowed) = match now.duration_since(moment) {
+            Ok(off) => (off, Side::Past, window.past),
+            Err(ahead) => (ahead.duration(), Side::Future, window.future),
+        };
+        (off > allowed).then_some(Self { off, side, allowed })
+    }
+}
+
+impl Cause {
+    /// The cause as text. If the record of the request already has the difference of the signed time, the text does not
+    /// repeat it.
+    pub(crate) fn text(&self, has_difference: bool) -> String {
+        match self {
+            Self::SignedTime(_) if has_difference => OF_SIGNED_TIME.to_owned(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// The direction in which a time differs from the present.

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use crate::diagnosis::causes::budget::{GivenUp, Work};
-pub use crate::diagnosis::causes::cause::{Cause, ContentChange, KeyChange, NotationError, Side};
+pub use crate::diagnosis::causes::cause::{
+    Cause, ContentChange, KeyChange, NotationError, Side, TimeDifference,
+};
 pub use crate::diagnosis::causes::time_span::Span;
 use crate::diagnosis::causes::transforms::{content_change, rewritten};
 pub use crate::diagnosis::causes::transforms::{key_changes, misread};
@@ -25,7 +27,7 @@ use crate::signature::algorithm::Algorithm;
 use crate::signature::scheme::{PRESETS, Scheme, Source};
 use crate::signature::secret_trial::{Trial, Tried};
 use crate::signature::template::Part;
-use crate::signature::window::{Timestamp, Unit};
+use crate::signature::window::Unit;
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 
 /// The name of the secret that verifies the content, if one does.
@@ -290,7 +292,7 @@ fn signed_time<F: Fields>(
     if !right(verifier, &then, content, work)? {
         return Ok(None);
     }
-    Ok(Some(outside(window, moment, context.now)))
+    Ok(TimeDifference::of(window, moment, context.now).map(Cause::SignedTime))
 }
 
 /// The cause for content that verifies, if only the time in it is wrong. `None` if the content does not verify, or has
@@ -307,15 +309,8 @@ fn time_in_content<F: Fields>(
     }
     work.spend(content.len())?;
     let moment = verifier.content_moment(content);
-    Ok(Some(moment.map(|moment| outside(window, moment, context.now))))
-}
-
-/// The cause for a signed time outside its window.
-fn outside(window: &Timestamp, moment: SystemTime, now: SystemTime) -> Cause {
-    match now.duration_since(moment) {
-        Ok(off) => Cause::SignedTime { off, side: Side::Past, allowed: window.past },
-        Err(ahead) => Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future },
-    }
+    let difference = moment.and_then(|moment| TimeDifference::of(window, moment, context.now));
+    Ok(Some(difference.map(Cause::SignedTime)))
 }
 
 /// The unit in which the signed time makes sense, if it is not the scheme's unit.

@@ -189,7 +189,9 @@ fn a_signed_time_is_the_cause_only_if_the_signature_was_right_then() {
     };
     let off = |value: &str, content| why(&stripe, &[("stripe-signature", value)], content, &[]);
     let allowed = Duration::from_secs(300);
-    let clock = |seconds, side| Some(Cause::SignedTime { off: Duration::from_secs(seconds), side, allowed });
+    let clock = |seconds, side| {
+        Some(Cause::SignedTime(TimeDifference { off: Duration::from_secs(seconds), side, allowed }))
+    };
     let late = sign("key", NOW - 3600);
     assert_eq!(off(&late, None), clock(3600, Side::Past));
     assert_eq!(off(&late, Some(b"{}")), clock(3600, Side::Past));
@@ -197,6 +199,25 @@ fn a_signed_time_is_the_cause_only_if_the_signature_was_right_then() {
     assert_eq!(off(&sign("key", NOW + 3600), None), clock(3600, Side::Future));
     let millis = format!("t={}000,v1={}", NOW, "0".repeat(64));
     assert_eq!(off(&millis, None), Some(Cause::TimeUnit(Unit::Milliseconds)));
+}
+
+#[test]
+fn a_difference_is_never_said_as_its_limit() {
+    let window = of_scheme("stripe", "key", None).scheme().timestamp.clone().unwrap();
+    let said = |moment: SystemTime| {
+        TimeDifference::of(&window, moment, at(NOW)).map(|difference| difference.to_string())
+    };
+    for (moment, want) in [
+        (at(NOW - 420), "7 minutes ago"),
+        (at(NOW - 310), "310 seconds ago"),
+        (at(NOW - 300) - Duration::from_millis(1), "301 seconds ago"),
+        (at(NOW + 301), "301 seconds ahead"),
+        (SystemTime::UNIX_EPOCH, "more than 99 days ago"),
+    ] {
+        let want = format!("the signed time is {want}, where 5 minutes are allowed");
+        assert_eq!(said(moment), Some(want));
+    }
+    assert_eq!([said(at(NOW - 300)), said(at(NOW + 300))], [None, None]);
 }
 
 #[test]
@@ -214,7 +235,10 @@ fn a_time_in_the_content_is_the_cause_only_if_the_rest_is_right() {
             .unwrap()
     };
     let (off, allowed) = (Duration::from_secs(3600), Duration::from_secs(60));
-    assert_eq!(cause(&linear, &content), Some(Cause::SignedTime { off, side: Side::Past, allowed }));
+    assert_eq!(
+        cause(&linear, &content),
+        Some(Cause::SignedTime(TimeDifference { off, side: Side::Past, allowed }))
+    );
     let other_route = Cause::OtherRoute { path: "/other".into(), secret: "key".into() };
     assert_eq!(cause(&other, &content), Some(other_route));
 }
@@ -243,7 +267,11 @@ fn every_cause_has_words_a_label_and_advice() {
         },
         Cause::Unsigned { missing: "x".into(), secret: None },
         Cause::Incomplete("x".into()),
-        Cause::SignedTime { off: Duration::MAX, side: Side::Past, allowed: Duration::from_secs(1) },
+        Cause::SignedTime(TimeDifference {
+            off: Duration::MAX,
+            side: Side::Past,
+            allowed: Duration::from_secs(1),
+        }),
         Cause::TimeUnit(Unit::Seconds),
         Cause::Expired(Arc::clone(&secret)),
         Cause::OtherRoute { path: "/a".into(), secret: Arc::clone(&secret) },

@@ -16,6 +16,15 @@ impl Span {
         }
     }
 
+    /// The span as text beside a limit that it exceeds. If both would have the same text, the span is in seconds.
+    pub(crate) fn beside(&self, limit: Duration) -> String {
+        if self.parts() != Self(limit).parts() {
+            return self.to_string();
+        }
+        let seconds = self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0));
+        format!("{seconds} seconds")
+    }
+
     /// The verb after the span: `1 second is`, `2 seconds are`.
     pub(crate) fn verb(&self) -> &'static str {
         if self.parts().0 == 1 { "is" } else { "are" }

@@ -41,7 +41,7 @@ impl Cause {
             Self::Doubled(_) => "doubled",
             Self::OtherScheme { .. } | Self::FormerSignature { .. } => "other_scheme",
             Self::Unsigned { .. } | Self::Incomplete(_) => "unsigned",
-            Self::SignedTime { .. } => "signed_time",
+            Self::SignedTime(_) => "signed_time",
             Self::TimeUnit(_) => "time_unit",
             Self::Expired(_) => "secret_expired",
             Self::OtherRoute { .. } => "other_route",
@@ -98,7 +98,7 @@ impl Cause {
             Self::Incomplete(missing) => {
                 return format!("look for a proxy that drops `{missing}`, and let it pass the field on");
             }
-            Self::SignedTime { .. } => {
+            Self::SignedTime(_) => {
                 "set both clocks (NTP); if the sender signs once and retries for long, a longer `tolerance`"
             }
             Self::TimeUnit(unit) => {
