@@ -12,7 +12,7 @@ mod refused;
 mod request;
 mod target;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::message::head::coding::Codings;
 pub use crate::message::head::facts::{
@@ -119,12 +119,11 @@ enum End {
 
 /// Finds the empty line that ends the head.
 fn find_end(bytes: &[u8], start: usize, scanned: &mut usize) -> End {
-    let mut from = (*scanned).max(start);
-    while let Some(offset) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) {
+    let from = (*scanned).max(start);
+    for offset in memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()) {
         let at = from.saturating_add(offset);
-        from = at.saturating_add(1);
         match bytes.get(start..at) {
-            Some([.., b'\n', b'\r']) => return End::At(from),
+            Some([.., b'\n', b'\r']) => return End::At(at.saturating_add(1)),
             Some([.., b'\r']) => {}
             Some(_) | None => return End::BareLineFeed,
         }

@@ -94,9 +94,10 @@ pub(crate) fn are_field_value(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |found, byte| found | is_control(*byte))
 }
 
-/// Whether a field name is this known name, ignoring case. The compiler knows the length, and every byte is
-/// compared, without an early exit, so many bytes are compared in one instruction.
-#[inline]
+/// Whether a field name is this known name, ignoring case. Every byte is compared, without an early exit. The
+/// function is inlined, so the compiler knows the name and its length, and many bytes are compared in one
+/// instruction.
+#[inline(always)]
 pub(crate) fn is_named<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
     let Some(name) = name.as_array::<LEN>() else { return false };
     let differing =
