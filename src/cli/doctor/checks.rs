@@ -236,7 +236,7 @@ fn examined(name: &str, examination: &Examination) -> Finding {
         None if reason == "signature_mismatch" => Finding::problem(
             SECRET,
             format!(
-                "the gateway refuses events signed with `{name}`: it has another secret, or none of that name"
+                "the gateway refuses events signed with `{name}`: it has another secret, or no secret of this name"
             ),
             "a secret of the environment takes a restart; one of a file is loaded within 2 seconds, unless the log says \
              `not reloaded`; if doctor has another environment than the gateway, run it in the gateway's",

@@ -186,7 +186,7 @@ pub(super) fn content_challenge<const N: usize>(
 }
 
 /// A challenge in the query of an unsigned GET: the expected parameter, the parameter with the value, and the
-/// one with the token.
+/// parameter with the token.
 pub(super) fn query_challenge(
     when: Option<(&'static str, &'static str)>,
     value: &'static str,

@@ -53,7 +53,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: list(Separator::Comma, '=', "v1"),
             documentation: "https://circleci.com/docs/guides/integration/outbound-webhooks/",
             note: "You choose the secret token in the webhook's settings. CircleCI signs no time.",
-            retries: "CircleCI tries an event again after an answer that is not 2xx, or none within 5 seconds. CircleCI does not say how often.",
+            retries: "CircleCI tries an event again if there is no 2xx within 5 seconds. CircleCI does not say how often.",
             origin: Chosen("the secret token in the settings of the webhook"),
             ..usual()
         },
