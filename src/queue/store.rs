@@ -78,8 +78,8 @@ pub struct Batch<'b> {
 }
 
 impl Batch<'_> {
-    /// Whether this gateway has the delivery of a new event in memory from the commit on. Any gateway that shares the store may take
-    /// the others.
+    /// Whether this gateway has the delivery of a new event in memory from the commit on. Any gateway that shares the store
+    /// may take the others.
     #[must_use]
     pub fn hands(&self, event: &Event, destination: &Destination) -> bool {
         event.info().order.is_none()
@@ -253,8 +253,8 @@ pub trait Store: Send {
         Ok(())
     }
 
-    /// Of these discarded events, those that another gateway may still have in memory: it is alive, and has not confirmed the
-    /// discard.
+    /// The events among these discarded events that another gateway may still have in memory. Such a gateway is alive, and has
+    /// not confirmed the discard.
     ///
     /// # Errors
     /// [`StoreError`]

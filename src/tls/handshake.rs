@@ -50,7 +50,7 @@ pub(crate) struct Failed {
 /// client's first bytes on.
 ///
 /// # Errors
-/// [`Failed`]. The client has been told, as far as it can be.
+/// [`Failed`]. An alert was sent to the client, if possible.
 pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
     acceptor: &Acceptor,
     turns: &HandshakeTurns,

@@ -12,8 +12,8 @@ use std::task::{Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn;
 
-/// How many handshakes compute before the worker's other tasks have their turn. One would slow down new connections of senders
-/// while many requests are served.
+/// How many handshakes compute before the worker's other tasks have their turn. With only one, new connections of senders
+/// would be slow while many requests are served.
 const AT_ONCE: usize = 4;
 
 /// The turns of the handshakes of one worker. Handshakes that wait for a turn are served in the order in which they began to

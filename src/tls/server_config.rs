@@ -1,4 +1,4 @@
-//! Pure. What one generation of the configuration shakes hands with: its certificates by name, its versions, its tickets.
+//! Pure. The acceptor of one generation of the configuration: its certificates by name, its versions, its tickets.
 
 use std::fmt;
 use std::sync::Arc;

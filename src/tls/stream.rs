@@ -105,8 +105,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
     }
 }
 
-/// Reads records until there is content, and hands it over. Not `tokio_rustls`, which fills the buffer before it returns: how much
-/// was read for how much content would not be known.
+/// Reads records until there is content, and hands it over. Not `tokio_rustls`, which fills the buffer before it returns:
+/// how much was read for how much content would not be known.
 fn poll_content<IO: AsyncRead + AsyncWrite + Unpin, D: SideData>(
     raw: &mut Raw<IO>,
     session: &mut ConnectionCommon<D>,
@@ -214,8 +214,8 @@ pub(crate) struct Raw<IO> {
     quiet: usize,
 }
 
-/// The bound on the bytes of a client's handshake. rustls keeps them until a message is complete, so they count towards the
-/// memory budget from where heads do.
+/// The bound on the bytes of a client's handshake. rustls keeps the bytes until a message is complete. So, like those of heads,
+/// the bytes over [`FREE_HEAD`] count towards the memory budget.
 #[derive(Debug)]
 struct HandshakeBound {
     read: usize,

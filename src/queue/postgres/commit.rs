@@ -173,7 +173,7 @@ impl Work<'_> {
         self.attempts(&first_attempts).await.map(|()| deliveries)
     }
 
-    /// Writes new deliveries. Of those in a lane, the first one is ready.
+    /// Writes new deliveries. In a lane, only the first delivery is ready.
     pub(super) async fn deliver(&mut self, new: &[New]) -> Result<()> {
         let sql = "with new as ( \
                 select *, row_number() over (partition by destination, lane order by id) as place \

@@ -211,7 +211,8 @@ pub(super) async fn may_prepare(call: &Call) -> Result<bool> {
     Ok(call.first(sql, &[]).await?.ok_or(Error::Value)?.try_get(0)?)
 }
 
-/// Makes the tables if there are none, and changes tables of an older version. Returns the version of the schema. The caller has begun a transaction.
+/// Makes the tables if there are none, and changes tables of an older version. Returns the version of the schema. The caller has
+/// begun a transaction.
 pub(super) async fn prepare(call: &Call) -> Result<i64> {
     // If two gateways start together, only one makes the tables.
     call.query("select pg_advisory_xact_lock($1, 0)", &[&LOCKS]).await?;
