@@ -95,9 +95,9 @@ impl Scheme {
         has_text && (self.content != other.content || proves(self) || proves(other))
     }
 
-    /// Whether a signature that one scheme makes for its route could be a signature of the other on its own route,
-    /// over other content, if the keys are the same. The scheme of both routes may be the same: then a signature
-    /// of one is valid for the same content only. A URL that both sign belongs to one route.
+    /// Like [`Self::could_be_taken_for`], for the schemes of two different routes. Two routes may have the same scheme:
+    /// then a signature for one route is valid on the other for the same content only. If both schemes sign the URL, a
+    /// signature belongs to one route.
     pub(crate) fn could_be_taken_elsewhere_for(&self, other: &Self) -> bool {
         let sign_url = self.signs_url() && other.signs_url();
         self.name != other.name && !sign_url && self.could_be_taken_for(other)

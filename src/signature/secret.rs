@@ -90,8 +90,8 @@ pub enum SecretEncoding {
     #[default]
     Utf8,
     /// The text is the key in base64 (RFC 4648, section 4 or 5; padding is optional). A prefix `whsec_`, and
-    /// `v1,` before it, are ignored. So are the lines of PEM (RFC 7468) around a public key, and bits of the last character that belong to no byte: the libraries
-    /// of senders ignore them.
+    /// `v1,` before it, are ignored. Like the libraries of senders, hookgate also ignores the lines of PEM (RFC
+    /// 7468) around a public key, and bits of the last character that belong to no byte.
     Base64,
     /// The text is the key in hexadecimal, in upper or lower case. A prefix `0x` is ignored.
     Hex,

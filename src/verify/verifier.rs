@@ -153,7 +153,7 @@ impl Verifier {
         &self.0.verifier
     }
 
-    /// How the scheme's senders authenticate, and what they take as a refusal.
+    /// How the scheme's senders authenticate, and the form of a refusal that they demand.
     #[cfg(feature = "tower")]
     pub(crate) fn manners(&self) -> (Authentication, Refusal) {
         let scheme = self.0.verifier.scheme();
@@ -167,7 +167,7 @@ impl Verifier {
     }
 }
 
-/// The verifier of all signatures. The first one has the others.
+/// The verifier of all signatures: the verifier of the first signature, which has the verifiers of the others.
 fn keyed<'s, S: IntoIterator<Item = Secret>>(
     signatures: impl IntoIterator<Item = (&'s Scheme, S)>,
     is_without_url: bool,

@@ -1,4 +1,4 @@
-//! Pure. The keys of TLS: `[tls]`, and those of upstreams and routes.
+//! Pure. The keys of TLS: in `[tls]`, for upstreams and for routes.
 
 use crate::config::choices::{CLIENT_SETS, TLS_VERSIONS};
 use crate::config::key_description::{Key, Value};

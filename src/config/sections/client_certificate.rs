@@ -7,7 +7,7 @@ use crate::config::keys;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 
-/// Reads the names: a list of them, or the word for those of a known sender.
+/// Reads the names: a list, or the word for the names of a known sender.
 pub(crate) fn read(item: &Item<'_>) -> Option<Arc<[Arc<str>]>> {
     if item.value.is_str() {
         return item.choice(&CLIENT_SETS).map(|names| names.iter().map(|name| Arc::from(*name)).collect());

@@ -44,7 +44,7 @@ pub(crate) fn read(root: &Table<'_>) -> Vec<Declared> {
     item.entries(entries).map(declared).collect()
 }
 
-/// Reads one scheme, whose keys are those of a document.
+/// Reads one scheme from a document that has only the keys of this scheme.
 pub(crate) fn one(name: &str, document: &DeTable<'_>, problems: &Problems) -> Option<Scheme> {
     let fine = is_name(name, 0..0, problems);
     let table = Table::open("this scheme", 0..0, document, keys::SCHEME, problems);
