@@ -24,7 +24,7 @@ use crate::runtime::deadline::LazyNow;
 /// If no connection could be evicted, the search is repeated after this time.
 const RECALL: Duration = Duration::from_millis(50);
 
-/// How many connections are compared to find the one to evict. If none of them can be evicted, more are
+/// How many connections are compared to find the connection to evict. If none of them can be evicted, more are
 /// compared.
 const LOOKED_AT: usize = 512;
 

@@ -323,8 +323,8 @@ impl Reservation {
         if missing == 0 || holders.shed(missing, rank, now) { Ok(()) } else { Err(Exhausted) }
     }
 
-    /// The holder. With it, the caller can see whether the request is shed while the reservation is
-    /// elsewhere.
+    /// The holder. The caller can ask the holder whether the request is shed, also while other code has the
+    /// reservation.
     #[must_use]
     pub fn holder(&self) -> Option<Arc<Holder>> {
         self.holder.clone()

@@ -28,7 +28,7 @@ pub(super) fn secrets(terminal: &mut Terminal, file: &ConfigFile, asked: &Secret
     Ok(Exit::Done)
 }
 
-/// Requests what the gateway knows of its secrets.
+/// Requests the gateway's report about its secrets.
 ///
 /// # Errors
 /// A [`Failure`] if there is no answer, or another server answers.

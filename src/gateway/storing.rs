@@ -200,7 +200,7 @@ fn is_failure(status: u16) -> bool {
     status == 429 || (500..=599).contains(&status)
 }
 
-/// The failed attempt, as it is kept with the event.
+/// The failed attempt, in the form that the store keeps.
 async fn attempt<R: Resources>(
     resources: &R,
     result: &mut Result<UpstreamResponse<R::Body>, ForwardError>,

@@ -76,7 +76,7 @@ fn own<IO: Transport>(
     WholeResponse::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
 }
 
-/// Whether no other request can follow on this connection, or none should.
+/// Whether the connection ends: no other request can or should follow.
 fn ends_here<IO: Transport>(guard: &Guard, connection: &Connection<IO>) -> bool {
     connection.is_draining()
         || connection.has_unread_content()

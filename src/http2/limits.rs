@@ -54,7 +54,7 @@ pub const FREE_UNREAD: usize = 16 * 1024;
 pub const UNREAD_STEP: usize = 32 * 1024;
 
 /// The memory of a stream, besides a large head and its content, in bytes: its tasks, its state in hyper and h2, and
-/// the larger of two sizes. One is a small head with its upstream's head, the other is a response. The first stream of
+/// the larger of two sizes. The first is a small head with its upstream's head, the second is a response. The first stream of
 /// a connection is part of the memory of each connection. Further streams count towards the memory budget.
 pub const STREAM: usize = 32 * 1024;
 

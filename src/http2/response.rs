@@ -40,7 +40,7 @@ enum Rest {
 }
 
 impl Rest {
-    /// Reads and discards what is left, so that the upstream sees no broken exchange.
+    /// Reads and discards the rest of the response, so that the upstream sees no broken exchange.
     fn drain(self, guard: &Guard) {
         match self {
             Self::Whole(_) => {}

@@ -32,7 +32,7 @@ pub struct RouteLabel {
     pub path: Arc<str>,
     /// The path's number in the metrics.
     pub slot: Slot,
-    /// The name of the scheme. Of several schemes, the one that judges the request.
+    /// The name of the scheme that judges the request.
     pub scheme: Arc<str>,
 }
 

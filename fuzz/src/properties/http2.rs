@@ -25,9 +25,10 @@ use super::{FIXTURE, choice, tag};
 /// The most bytes that a run sends. More would not fit into the buffers of the sockets.
 const MOST: usize = 64 * 1024;
 
-/// How often the runtime looks for the end of the requests: before the client closes its side, since a
-/// request that hyper has not handed over by then is lost, and at last.
+/// How often the runtime looks for the end of the requests before the client closes its side. A request that hyper has not
+/// handed over by then is lost.
 const TURNS_BEFORE_CLOSE: usize = 100;
+/// How often the runtime looks for the end of the requests after the client has closed its side.
 const TURNS: usize = 100_000;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -155,8 +155,8 @@ fn code(character: char) -> String {
     }
 }
 
-/// A word of a POSIX shell with exactly these bytes. Only visible ASCII is in it, so a person sees all of what is copied.
-/// Bytes are written with three octal digits: after `\x`, POSIX leaves open how many digits a shell reads.
+/// A word of a POSIX shell with exactly these bytes. The word contains only visible ASCII, so a person sees all
+/// that is copied. Other bytes are written with three octal digits: after `\x`, POSIX does not say how many digits a shell reads.
 pub(crate) fn shell_word(bytes: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:=@%,".contains(byte);
     let is_visible = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
