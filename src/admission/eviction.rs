@@ -85,7 +85,7 @@ pub struct Standing {
 ///
 /// The class comes first. Within a class, connections of clients that hold more places are evicted first.
 /// Then come connections that have never had an authentic request. Then come the slowest connections, and
-/// those that have waited longest.
+/// the connections that have waited longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     class: Class,

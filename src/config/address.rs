@@ -140,7 +140,7 @@ fn instead(text: &str, default: SocketAddr) -> String {
     if let Ok(address) = bare.parse::<SocketAddr>() {
         return format!("write `\"{address}\"`");
     }
-    // `::1:8080` is an address, too, but nobody means it.
+    // `::1:8080` is also a valid address, but the writer means the port 8080 of `::1`.
     let is_v6_with_port = bare.rsplit_once(':').is_some_and(|(host, port)| {
         port.len() >= 4 && port.parse::<u16>().is_ok() && host.parse::<Ipv6Addr>().is_ok()
     });

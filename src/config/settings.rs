@@ -48,7 +48,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The addresses that clients connect to: those of `[server]`, then those of `[tls]`.
+    /// The addresses that clients connect to: first the addresses of `[server]`, then of `[tls]`.
     pub fn listen(&self) -> impl Iterator<Item = &Address> {
         self.server.listen.iter().chain(self.tls.iter().flat_map(|tls| &tls.listen))
     }

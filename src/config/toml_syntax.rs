@@ -22,7 +22,7 @@ pub(super) fn problems(text: &str, shown: &str, document: &DeTable<'_>, errors: 
     sorted.dedup_by_key(|(span, _)| line_start(shown, span.start));
     let line = |at: usize| line_start(shown, at);
     let mut problems: Vec<Problem> = Vec::new();
-    // The other problems of a line are worded by what is in it. A line that begins with a mistake hides brackets.
+    // The words for the other problems of a line depend on its text. A line that begins with a mistake hides brackets.
     let unpaired = brackets::unpaired(text).filter(|_| {
         !text.contains(line_mistakes::is_odd_control)
             && sorted.iter().all(|(span, _)| {

@@ -1,4 +1,4 @@
-//! Pure. How fast a client reads what is written to it, and how long it may read nothing.
+//! Pure. How fast a client reads the bytes that are written to it, and how long it may read nothing.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Pure. What is captured of the refused requests of a route with `capture = true`, and what is hidden of them.
+//! Pure. Captures the refused requests of a route with `capture = true`, without their credentials.
 
 use std::borrow::Cow;
 use std::sync::Arc;

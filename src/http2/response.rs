@@ -232,7 +232,7 @@ mod tests {
         Worker::new(control, ConnectionLimit::new(1), 1)
     }
 
-    /// What the client gets for this head of an upstream's response: its status, its content, and what the record says.
+    /// The client's response to this head of an upstream's response: its status and its content. Also the reason in the record.
     fn answer(worker: &Rc<Worker>, text: &[u8]) -> (u16, String, Option<&'static str>) {
         let place = worker.connection_limit().enter_uncounted(ClientAddress::Unix);
         let streams = Streams::new(place.entry(), ClientAddress::Unix);

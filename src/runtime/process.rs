@@ -121,7 +121,7 @@ pub fn places(config: &Config, allowed: Option<u64>) -> usize {
     let Some(allowed) = allowed else { return most };
     let wanted = u64::try_from(most).unwrap_or(u64::MAX);
     let others = descriptors_needed(config).saturating_sub(wanted);
-    // If there are very few descriptors: half of those that the process does not need itself.
+    // If there are very few descriptors: half of the descriptors that the process does not need itself.
     let own = u64::try_from(listening(config)).unwrap_or(u64::MAX).saturating_add(FEWEST_DESCRIPTORS);
     let half = allowed.saturating_sub(own).checked_div(2).unwrap_or(0);
     let available = allowed.saturating_sub(others).max(half).max(1);

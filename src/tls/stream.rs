@@ -214,8 +214,8 @@ pub(crate) struct Raw<IO> {
     quiet: usize,
 }
 
-/// The bound on the bytes of a client's handshake. rustls keeps the bytes until a message is complete. So, like those of heads,
-/// the bytes over [`FREE_HEAD`] count towards the memory budget.
+/// The bound on the bytes of a client's handshake. rustls keeps the bytes until a message is complete. So the bytes over
+/// [`FREE_HEAD`] count towards the memory budget, as with heads.
 #[derive(Debug)]
 struct HandshakeBound {
     read: usize,

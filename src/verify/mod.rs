@@ -31,7 +31,7 @@
 //! ```
 //!
 //! With the feature `tower`, `hookgate::layer` is a tower layer that checks each request of a service.
-//! `docs/embedding.md` says what an app must do itself that the gateway does.
+//! `docs/embedding.md` lists the tasks of the gateway that an app without the gateway must do itself.
 
 mod proof;
 mod request;

@@ -1,5 +1,5 @@
-//! Shell. Makes the changes that forms ask for. After a change, the browser goes back to a page, and the page tells what
-//! has happened. So a reload repeats no change.
+//! Shell. Makes the changes that forms ask for. After a change, the browser goes back to a page, and the page shows the
+//! result. So a reload repeats no change.
 
 use std::sync::PoisonError;
 

@@ -1,4 +1,4 @@
-//! Pure. `hookgate schemes NAME`: one scheme, with what an operator must know and write.
+//! Pure. `hookgate schemes NAME`: explains one scheme to an operator, with the lines for gateway.toml.
 
 use crate::cli::challenge_keys;
 use crate::config::size_and_duration::write_duration;

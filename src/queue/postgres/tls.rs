@@ -38,11 +38,11 @@ pub(super) fn settings(address: &PostgresAddress) -> Result<Option<ClientConfig>
     Ok(Some(builder.with_no_client_auth()))
 }
 
-/// The certificates that are trusted: those of a file, or the system's authorities.
+/// The trusted certificates: the certificates of a file, or the system's authorities.
 #[derive(Debug)]
 struct Trust {
     roots: Arc<RootCertStore>,
-    /// The certificates of the file. As in libpq, the server may have one of them itself, if it is self-signed.
+    /// The certificates of the file. As in libpq, the server's own certificate may be one of them, if it is self-signed.
     file: Vec<CertificateDer<'static>>,
 }
 

@@ -175,7 +175,7 @@ fn in_deliveries(rest: &mut Conditions, states: &[i64], failure: Option<&Failure
     }
 }
 
-/// The events at which one search looks: the next ones in the order of their ids.
+/// The events that one search examines: the next events in the order of their ids.
 struct Part {
     /// The greatest or smallest id, where the part ends.
     edge: Vec<u8>,

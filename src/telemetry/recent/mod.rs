@@ -1,8 +1,8 @@
-//! Pure. Recent requests: what the console and `hookgate tail` show of requests and deliveries that have ended.
+//! Pure. Recent requests and deliveries that have ended, for the console and `hookgate tail`.
 //!
 //! A request never waits for a reader, and a reader never waits for a request for long. An entry that comes while a reader
 //! reads waits in a bounded channel. Under load, entries are left out and counted: `Gate` decides by the kind of the entry,
-//! before anything is copied. What is kept has a bounded number of places, which the kinds share.
+//! before anything is copied. The number of kept entries is bounded, and the kinds share the places.
 
 pub mod capture;
 pub mod entry;
