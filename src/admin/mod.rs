@@ -12,6 +12,7 @@ pub mod console;
 pub mod doctor;
 pub mod json_content;
 mod recent_stream;
+mod refused_clients;
 pub mod response_content;
 pub(crate) mod rotation_status;
 pub mod time_limit;
@@ -44,13 +45,13 @@ use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
-use crate::telemetry::repeated_log_line::Repeated;
 
 use crate::admin::access::Asker;
 use crate::admin::console::guard::Channel;
 use crate::admin::console::{Console, Visit};
 use crate::admin::response_content::Content;
 use api::Api;
+use refused_clients::{Counted, RefusedClients};
 use time_limit::TimeLimit;
 use tls::AdminTls;
 
@@ -138,7 +139,7 @@ impl Bound {
                 let _until_end = tokio::spawn(async move { watching.watch().await });
                 let sampling = Arc::clone(&console);
                 let _until_end = tokio::spawn(async move { sampling.watch().await });
-                let refused = Arc::<Mutex<Repeated>>::default();
+                let refused = Arc::<Mutex<RefusedClients>>::default();
                 let mut loops = JoinSet::new();
                 for listener in listeners.into_iter().flatten() {
                     let guard = PartGuard::over(ServerPart::Admin, &control);
@@ -199,20 +200,22 @@ struct Shared {
     /// For TCP addresses that speak TLS.
     tls: Option<Arc<AdminTls>>,
     /// Counts the requests that were refused because of their origin, for the log.
-    refused: Arc<Mutex<Repeated>>,
+    refused: Arc<Mutex<RefusedClients>>,
 }
 
 impl Shared {
     /// Logs, at most once a minute, requests that were refused because of their origin: a client may be guessing tokens, or a
-    /// page of another site may be sending requests.
+    /// page of another site may be sending requests. The line names the last client, and counts the clients since the last
+    /// line.
     fn tell_of_refused(&self, client: ClientAddress, status: StatusCode) {
         if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return;
         }
-        let counted =
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now().into_std());
-        if let Some(requests) = counted {
-            info!(%client, status = status.as_u16(), requests, "the admin listener refused requests because of who asks");
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = refused.count(client, Instant::now().into_std());
+        drop(refused);
+        if let Some(Counted { requests, clients }) = counted {
+            info!(%client, status = status.as_u16(), requests, clients, "the admin listener refused requests because of who asks");
         }
     }
 }

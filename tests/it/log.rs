@@ -292,6 +292,7 @@ fn requests_of_operators_that_are_refused_are_logged_with_the_client_once_a_minu
         (&line["level"], &line["client"], &line["status"]),
         (&"INFO".into(), &"127.0.0.1".into(), &401.into())
     );
+    assert_eq!((&line["requests"], &line["clients"]), (&1.into(), &1.into()));
     assert!(!running.seen.contains("guessed"), "{}", running.seen);
 }
 
