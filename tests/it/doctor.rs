@@ -287,6 +287,28 @@ fn an_upstream_that_is_down_beside_another_of_its_list_is_a_warning() {
 }
 
 #[test]
+fn an_upstream_in_two_lists_is_asked_once_and_its_worse_finding_is_told() {
+    let (down, up) = (Reserved::new(), Upstream::ok());
+    let (down, up_url) = (format!("http://{}", down.address()), up.url());
+    let list =
+        |number: usize, urls: &[&str]| format!("[[routes]]\npath = \"/{number}\"\nupstream = {urls:?}\n");
+    let lists = [vec![&*up_url, &down], vec![&*down], vec![&*up_url, "unix:/nonexistent/app.sock"]];
+    let more: String = lists.iter().enumerate().map(|(number, urls)| list(number, urls)).collect();
+    let setup = Setup::new();
+    let text = setup.text("", &routes(&up_url)) + &more;
+    let report = setup.start(&text).doctor(&[]);
+    assert_eq!(report.of("upstream").len(), 3);
+    report.assert("upstream", "problem", &format!("{down} | nothing listens there | start the app"));
+    report.assert(
+        "upstream",
+        "warning",
+        "unix:/nonexistent/app.sock | nothing is there | start the app there",
+    );
+    report.assert("upstream", "ok", &format!("{up_url} | accepts connections"));
+    assert_eq!(up.connections(), 1);
+}
+
+#[test]
 fn ways_around_the_gateway_are_told_apart() {
     let app = pretender(json!({}));
     let (nobody, upstream) = (Reserved::new(), Upstream::ok());

@@ -70,6 +70,15 @@ impl Finding {
     }
 }
 
+/// Adds a finding. Of two findings with the same subject, the worse is kept.
+pub(super) fn keep_worse(findings: &mut Vec<Finding>, finding: Finding) {
+    match findings.iter_mut().find(|known| known.subject == finding.subject) {
+        Some(known) if known.level < finding.level => *known = finding,
+        Some(_) => {}
+        None => findings.push(finding),
+    }
+}
+
 /// The number of findings with a severity.
 pub(super) fn count(findings: &[Finding], level: Level) -> usize {
     findings.iter().filter(|finding| finding.level == level).count()

@@ -10,6 +10,7 @@ mod checks;
 mod finding;
 mod probe;
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
@@ -283,26 +284,27 @@ impl Round<'_> {
         examined.map_or_else(Probed::NoAnswer, Probed::Examined)
     }
 
+    /// Connects to each upstream. An upstream in several lists is connected to once, and named once.
     fn upstreams(&self, findings: &mut Vec<Finding>) {
-        let mut seen: Vec<Vec<Origin>> = Vec::new();
+        let mut reached: HashMap<(Origin, Option<Connector>, Duration), Finding> = HashMap::new();
+        let mut reach = |Upstream { origin, tls, connect_timeout, .. }: Upstream| {
+            let finding =
+                reached.entry((origin, tls, connect_timeout)).or_insert_with_key(|(origin, tls, limit)| {
+                    let connected = probe::reach(origin, tls.as_ref().map(Connector::config), *limit);
+                    checks::upstream(origin, *limit, &connected)
+                });
+            finding.clone()
+        };
+        let mut told = Vec::new();
         for upstream in self.config.routes.iter().map(|route| &route.upstream) {
-            let origins: Vec<_> = upstream.origins().cloned().collect();
-            if seen.contains(&origins) {
-                continue;
-            }
-            let limit = upstream.connect_timeout;
-            let reached =
-                |one: &Upstream| probe::reach(&one.origin, one.tls.as_ref().map(Connector::config), limit);
-            let of_list: Vec<_> =
-                upstream.alone().map(|one| checks::upstream(&one.origin, limit, &reached(&one))).collect();
+            let of_list: Vec<_> = upstream.alone().map(&mut reach).collect();
             let is_one_there = of_list.iter().any(|finding| finding.level == Level::Ok);
-            let of_list = of_list.into_iter();
-            findings.extend(of_list.map(|finding| match is_one_there {
-                true => checks::beside_another(finding),
-                false => finding,
-            }));
-            seen.push(origins);
+            for finding in of_list {
+                let finding = if is_one_there { checks::beside_another(finding) } else { finding };
+                finding::keep_worse(&mut told, finding);
+            }
         }
+        findings.append(&mut told);
     }
 }
 
