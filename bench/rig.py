@@ -42,6 +42,7 @@ PEERS = {
     "node-express": (True, LIMIT),
     "haproxy-plain": (False, 1 << 40),
     "nginx-plain": (False, 1 << 40),
+    "relay": (False, 4096),
     "direct": (False, 1 << 40),
 }
 
@@ -49,7 +50,12 @@ PEERS = {
 TLS_PEERS = [name for name in PEERS if name.startswith(("haproxy", "nginx"))]
 
 # The files or programs that each peer needs.
-NEEDS = {"go": "go/benchgo", "go-debian": "go-debian/benchgo", "node-express": "node-express/node_modules"}
+NEEDS = {
+    "go": "go/benchgo",
+    "go-debian": "go-debian/benchgo",
+    "node-express": "node-express/node_modules",
+    "relay": "target/release/benchtool",
+}
 
 
 def say(*words):

@@ -19,6 +19,8 @@
 //!   load, idle and handshakes take --tls NAME --ca FILE [--groups default|x25519]: TLS 1.3 to a server of this name.
 //!   benchtool hash --body FILE --seconds S
 //!       CPU microseconds of one bare HMAC-SHA256 of the file.
+//!   benchtool relay --port P --upstream P
+//!       Passes bytes between clients and an upstream, and looks at none: the floor of any proxy.
 //!   benchtool floor --conns N --body FILE --file PATH --seconds S
 //!       Batches of N records of the file to a preallocated file, each with an fdatasync: the floor of any store.
 
@@ -29,6 +31,7 @@ mod floor;
 mod handshakes;
 mod load;
 mod message;
+mod relay;
 mod sys;
 mod tls;
 mod upstream;
@@ -53,6 +56,7 @@ fn main() {
     let cmd = args.next().unwrap_or_default();
     let (mut port, mut conns, mut seconds, mut rate, mut response_bytes) =
         (0u16, 1usize, 1.0f64, 0.0f64, 0usize);
+    let mut upstream = 0u16;
     let (mut file, mut tls, mut ca) = (String::new(), None, String::new());
     let (mut groups, mut resume) = ("default".to_string(), false);
     let (mut warmup, mut pids) = (0.0f64, Vec::new());
@@ -67,6 +71,7 @@ fn main() {
             "--warmup" => warmup = v.parse().unwrap(),
             "--pids" => pids = v.split(',').filter_map(|p| p.parse().ok()).collect(),
             "--rate" => rate = v.parse().unwrap(),
+            "--upstream" => upstream = v.parse().unwrap(),
             "--response-bytes" => response_bytes = v.parse().unwrap(),
             "--path" => path = v,
             "--file" => file = v,
@@ -97,6 +102,7 @@ fn main() {
     let o = load::Opt { port, conns, seconds, warmup, rate, pids, message, tls };
     match cmd.as_str() {
         "upstream" => upstream::serve(port, response_bytes),
+        "relay" => relay::relay(port, upstream),
         "load" => load::load(&o),
         "idle" => load::idle(&o),
         "handshakes" => handshakes::handshakes(&o, o.tls.as_ref().expect("--tls")),
