@@ -27,7 +27,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// # Errors
 /// [`UnitError`]. It says what to write instead.
 pub fn parse_count_within(text: &str) -> Result<(u32, Duration), UnitError> {
-    let wrong = |help: String| UnitError { message: "not a number within a time", help };
+    let wrong = |help: String| UnitError { message: "not a number within a time", help, instead: None };
     let form = || wrong("write a number and a time: `\"60/1m\"`".to_owned());
     let (number, time) = text.split_once('/').ok_or_else(form)?;
     let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
@@ -59,6 +59,8 @@ pub fn write_duration(duration: Duration) -> String {
 pub struct UnitError {
     message: &'static str,
     help: String,
+    /// The text that the user probably meant. It has a correct form.
+    instead: Option<String>,
 }
 
 impl UnitError {
@@ -66,6 +68,12 @@ impl UnitError {
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
+    }
+
+    /// The text that the user probably meant, if it can be told. It is a size or a duration, as the wrong text should be.
+    #[must_use]
+    pub fn instead(&self) -> Option<&str> {
+        self.instead.as_deref()
     }
 }
 
@@ -95,15 +103,16 @@ struct Scale {
 
 fn read(text: &str, scale: &Scale) -> Result<u64, UnitError> {
     let form = || {
-        let meant = meant(text, scale).or_else(|| otherwise(text, scale));
-        let help = meant.map(|instead| format!("write `\"{instead}\"`"));
+        let instead = meant(text, scale).or_else(|| otherwise(text, scale));
+        let help = instead.as_ref().map(|instead| format!("write `\"{instead}\"`"));
         let help = help.or_else(|| {
             let word = text.trim().to_ascii_lowercase();
             UNLIMITED.contains(&word.as_str()).then(|| format!("there is always a limit: {}", scale.help))
         });
-        UnitError { message: scale.wrong, help: help.unwrap_or_else(|| scale.help.to_owned()) }
+        let help = help.unwrap_or_else(|| scale.help.to_owned());
+        UnitError { message: scale.wrong, help, instead }
     };
-    let too_large = || UnitError { message: scale.too_large, help: scale.help.to_owned() };
+    let too_large = || UnitError { message: scale.too_large, help: scale.help.to_owned(), instead: None };
     let parts = parts(text);
     if parts.is_empty() || (parts.len() > 1 && !scale.compound) {
         return Err(form());

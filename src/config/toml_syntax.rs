@@ -8,6 +8,7 @@ use crate::config::brackets::{self, Unpaired};
 use crate::config::line_mistakes;
 use crate::config::other_format::OtherFormat;
 use crate::config::problem::Problem;
+use crate::config::size_and_duration::{parse_duration, parse_size};
 
 /// The problems of a text with syntax errors. Only the first error of each line counts, because the others
 /// follow from it. `shown` is the text with its secrets redacted, and `document` is the parser's result.
@@ -109,8 +110,23 @@ fn problem(text: &str, shown: &str, document: &DeTable<'_>, span: Range<usize>, 
         return Problem::error("syntax", span, message).help(help);
     }
     let word = shown.get(span.clone()).unwrap_or_default();
-    let instead = if word.contains('*') { "..." } else { word };
-    Problem::error("syntax", span, "text must stand in quotes").help(format!("write `\"{instead}\"`"))
+    let help = if word.contains('*') { "write `\"...\"`".to_owned() } else { in_quotes(word) };
+    Problem::error("syntax", span, "text must stand in quotes").help(help)
+}
+
+/// The advice for a word without quotes. The advice must not lead to the next error, so it also has the right unit.
+fn in_quotes(word: &str) -> String {
+    let is_quantity = word.starts_with(|c: char| c.is_ascii_digit());
+    if let (true, Err(size), Err(duration)) = (is_quantity, parse_size(word), parse_duration(word)) {
+        match (size.instead(), duration.instead()) {
+            (Some(size), Some(duration)) => {
+                return format!("write `\"{size}\"` for a size, `\"{duration}\"` for a duration");
+            }
+            (Some(instead), None) | (None, Some(instead)) => return format!("write `\"{instead}\"`"),
+            (None, None) => {}
+        }
+    }
+    format!("write `\"{word}\"`")
 }
 
 /// A common mistake in the line of an error. Returns `None` for a missing quote or value: the parser points at them.

@@ -115,7 +115,7 @@ impl<'t> Table<'t> {
     /// Reads a number of bytes within a range.
     pub(super) fn size(&self, name: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
         let Some(item) = self.get(name) else { return default };
-        let Some(bytes) = item.size(default) else { return default };
+        let Some(bytes) = item.size(default, &range) else { return default };
         if range.contains(&bytes) {
             return bytes;
         }

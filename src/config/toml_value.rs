@@ -1,7 +1,7 @@
 //! Pure. One value of gateway.toml, and functions that read the expected types.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::de::{DeArray, DeTable, DeValue};
@@ -130,8 +130,9 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// Reads a number of bytes, as an integer or with a unit.
-    pub(super) fn size(&self, default: u64) -> Option<u64> {
+    /// Reads a number of bytes, as an integer or with a unit. The caller checks the range. A text of another form gives an
+    /// error here only if the size that it means is within the range: the advice must not lead to the next error.
+    pub(super) fn size(&self, default: u64, range: &RangeInclusive<u64>) -> Option<u64> {
         let example = format!("\"{}\"", size_and_duration::write_size(default));
         if self.value.is_integer() {
             return self.number(&example);
@@ -140,10 +141,14 @@ impl<'t> Item<'t> {
             let help = self.write(&example);
             return self.wrong_type("a size: an integer (bytes) or a string", &help);
         };
-        size_and_duration::parse_size(text).map_or_else(
-            |error| self.error("bad_size", error.to_string()).help(error.help()).refuse(self.problems),
-            Some,
-        )
+        let error = match size_and_duration::parse_size(text) {
+            Ok(size) => return Some(size),
+            Err(error) => error,
+        };
+        let meant = error.instead().and_then(|instead| size_and_duration::parse_size(instead).ok());
+        meant
+            .filter(|meant| !range.contains(meant))
+            .or_else(|| self.error("bad_size", error.to_string()).help(error.help()).refuse(self.problems))
     }
 
     /// Reads a duration from a millisecond to a day.
@@ -183,7 +188,13 @@ impl<'t> Item<'t> {
             };
             return self.wrong_type(expected, &help);
         };
-        let message = match size_and_duration::parse_duration(text) {
+        let is_allowed = |duration: &Duration| !duration.is_zero() && *duration <= bounds.most;
+        let parsed = size_and_duration::parse_duration(text).or_else(|error| {
+            // The advice must not lead to the next error.
+            let meant = error.instead().and_then(|instead| size_and_duration::parse_duration(instead).ok());
+            meant.filter(|meant| !is_allowed(meant)).ok_or(error)
+        });
+        let message = match parsed {
             Ok(Duration::ZERO) => format!("`{}` cannot be zero: {}", self.name, bounds.not_zero),
             Ok(duration) if duration > bounds.most => {
                 format!("`{}` can be {} at most", self.name, size_and_duration::write_duration(bounds.most))
