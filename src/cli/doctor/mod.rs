@@ -10,7 +10,6 @@ mod checks;
 mod finding;
 mod probe;
 
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
@@ -33,7 +32,6 @@ use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::template::Body;
 use crate::signature::{Context, Verifier};
 use crate::tls::client_config::Connector;
-use crate::upstream::origin::Origin;
 use finding::{Finding, Level};
 
 /// Runs all checks and prints the findings.
@@ -286,14 +284,19 @@ impl Round<'_> {
 
     /// Connects to each upstream. An upstream in several lists is connected to once, and named once.
     fn upstreams(&self, findings: &mut Vec<Finding>) {
-        let mut reached: HashMap<(Origin, Option<Connector>, Duration), Finding> = HashMap::new();
-        let mut reach = |Upstream { origin, tls, connect_timeout, .. }: Upstream| {
-            let finding =
-                reached.entry((origin, tls, connect_timeout)).or_insert_with_key(|(origin, tls, limit)| {
-                    let connected = probe::reach(origin, tls.as_ref().map(Connector::config), *limit);
-                    checks::upstream(origin, *limit, &connected)
-                });
-            finding.clone()
+        let mut reached: Vec<(Upstream, Finding)> = Vec::new();
+        let mut reach = |one: Upstream| {
+            let is_same = |known: &Upstream| {
+                (&known.origin, &known.tls, known.connect_timeout)
+                    == (&one.origin, &one.tls, one.connect_timeout)
+            };
+            if let Some((_, finding)) = reached.iter().find(|(known, _)| is_same(known)) {
+                return finding.clone();
+            }
+            let (limit, tls) = (one.connect_timeout, one.tls.as_ref().map(Connector::config));
+            let finding = checks::upstream(&one.origin, limit, &probe::reach(&one.origin, tls, limit));
+            reached.push((one, finding.clone()));
+            finding
         };
         let mut told = Vec::new();
         for upstream in self.config.routes.iter().map(|route| &route.upstream) {

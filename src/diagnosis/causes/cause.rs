@@ -135,9 +135,9 @@ impl Cause {
     /// The cause as text. If the record of the request already has the difference of the signed time, the text does not
     /// repeat it.
     pub(crate) fn text(&self, has_difference: bool) -> String {
-        match self {
-            Self::SignedTime(_) if has_difference => OF_SIGNED_TIME.to_owned(),
-            other => other.to_string(),
+        match (self, has_difference) {
+            (Self::SignedTime(_), true) => OF_SIGNED_TIME.to_owned(),
+            (cause, _) => cause.to_string(),
         }
     }
 }
