@@ -227,8 +227,11 @@ impl Route {
     fn explain_time(&self, head: &RequestHead, content: Option<&[u8]>, now: SystemTime, record: &mut Record) {
         let judge = self.verifier.judge(head);
         let moment = judge.moment(head).or_else(|| judge.content_moment(content?));
-        if let Some((window, moment)) = judge.scheme().timestamp.as_ref().zip(moment) {
-            record.detail = TimeDifference::of(window, moment, now).map(|difference| difference.to_string());
+        // A JWT can also be past its `exp`, while its signed time is within the window.
+        if let Some((window, moment)) = judge.scheme().timestamp.as_ref().zip(moment)
+            && let Some(difference) = TimeDifference::of(window, moment, now)
+        {
+            record.detail = Some(difference.to_string());
         }
     }
 

@@ -105,18 +105,19 @@ pub async fn handle<R: Resources, C: Content>(
     (reply, guard)
 }
 
-/// A request whose head is admitted. Its content is received next.
+/// A request whose head is admitted. Its content is received next. The order of the fields matters if the request ends
+/// there: the received content is freed before its reservation, and the source of the content comes last.
 struct Admitted<'a, C> {
-    content: C,
+    verification: Verification<'a, RequestHead>,
+    memory: Reservation,
     /// When the head was complete.
     at: Instant,
     client: ClientAddress,
     channel: Channel,
-    memory: Reservation,
     candidates: Candidates<'a>,
     route: &'a Route,
     captor: Option<Captor<'a>>,
-    verification: Verification<'a, RequestHead>,
+    content: C,
 }
 
 /// What becomes of a request that is not admitted.
@@ -280,7 +281,7 @@ fn admit<'a, R: Resources, C: Content>(
     }
     let memory = memory.unwrap_or_else(|| gateway.budget.reservation(client));
     let verification = route.claim(head, now, captor, record)?;
-    Ok(Admitted { content, at, client, channel, memory, candidates, route, captor, verification })
+    Ok(Admitted { verification, memory, at, client, channel, candidates, route, captor, content })
 }
 
 /// The rejection of a head. The record gets the method and the path, if the request line is understood.
