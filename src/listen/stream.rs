@@ -103,7 +103,7 @@ impl Stream {
     }
 
     fn in_kernel(&self) -> Arrived {
-        // Nearly always nothing has arrived. To ask for events takes half the time of a read that leaves the bytes.
+        // Nearly always nothing has arrived. A question for events takes half the time of a read that leaves the bytes.
         if !self.has_events() {
             return Arrived::Nothing;
         }
@@ -208,5 +208,47 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::net::Shutdown;
+    use tokio::net::TcpListener;
+
+    /// A connection over TCP, and its other end.
+    async fn pair() -> (Stream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Stream::Tcp(listener.accept().await.unwrap().0), peer)
+    }
+
+    /// Waits until the kernel has something for the connection, and returns what `arrived` says.
+    async fn arrived(stream: &mut Stream) -> Arrived {
+        let Stream::Tcp(tcp) = &*stream else { panic!("it is TCP") };
+        tokio::time::timeout(Duration::from_secs(10), tcp.readable()).await.unwrap().unwrap();
+        stream.arrived()
+    }
+
+    #[tokio::test]
+    async fn bytes_the_end_and_a_reset_are_seen_in_the_kernel() {
+        let (mut stream, mut peer) = pair().await;
+        assert_eq!(stream.arrived(), Arrived::Nothing);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(arrived(&mut stream).await, Arrived::Bytes);
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(arrived(&mut stream).await, Arrived::Bytes, "the end is behind bytes");
+
+        let (mut stream, peer) = pair().await;
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(arrived(&mut stream).await, Arrived::End);
+
+        let (mut stream, peer) = pair().await;
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        assert_eq!(arrived(&mut stream).await, Arrived::End, "it was reset");
+        assert_eq!(stream.arrived(), Arrived::End, "the error was taken, but the connection has ended");
     }
 }
