@@ -26,9 +26,14 @@ impl<R: Resources> RequestGuard<R> {
     /// Begins the record of a request over a connection from `peer`.
     #[must_use]
     pub fn new(resources: R, peer: ClientAddress, begun: Instant) -> Box<Self> {
-        let record = Record::new(resources.next_id(), peer);
-        let begun_at = resources.wall_clock();
-        Box::new(Self { record, unwritten: 0, is_evicted: false, begun, begun_at, resources })
+        Box::new(Self {
+            record: Record::new(resources.next_id(), peer),
+            unwritten: 0,
+            is_evicted: false,
+            begun,
+            begun_at: resources.wall_clock(),
+            resources,
+        })
     }
 
     /// When the request began.

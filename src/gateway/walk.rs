@@ -26,9 +26,9 @@ use crate::message::content::Content;
 use crate::message::forwarded::ReceivedIn;
 use crate::message::head::{Expect, HeadError, RefusedHead, RequestHead};
 use crate::routing::router::Candidates;
+use crate::signature::Deliverable;
 use crate::signature::challenge;
 use crate::signature::scheme::{Authentication, Refusal};
-use crate::signature::{Deliverable, Verification};
 use crate::telemetry::record::{Record, SentPath};
 use crate::tls::session::Session;
 use crate::upstream::request::Channel;
@@ -105,10 +105,10 @@ pub async fn handle<R: Resources, C: Content>(
     (reply, guard)
 }
 
-/// A request whose head is admitted. Its content is received next. The order of the fields matters if the request ends
-/// there: the received content is freed before its reservation, and the source of the content comes last.
+/// A request whose head is admitted. Its signature is read next, and then its content is received. The order of the fields
+/// matters if the request ends there: the reservation is returned before the source of the content ends.
 struct Admitted<'a, C> {
-    verification: Verification<'a, RequestHead>,
+    head: RequestHead,
     memory: Reservation,
     /// When the head was complete.
     at: Instant,
@@ -150,22 +150,22 @@ async fn walk<R: Resources, C: Content>(
         Err(Unadmitted::Answered(answer)) => return Ok(Served::Challenge(answer)),
     };
     let Admitted { at, client, candidates, route, captor, .. } = admitted;
+    let mut verification = route.claim(admitted.head, now, captor, record)?;
     let received = receive::receive(
         resources,
         &mut admitted.content,
         at,
         gateway.bounds(route),
         &mut admitted.memory,
-        &mut admitted.verification,
+        &mut verification,
     );
     let received = received.await;
-    record.received = admitted.verification.len();
+    record.received = verification.len();
     received.inspect_err(|_refused| {
-        let verification = &admitted.verification;
         capture::keep(captor, verification.head(), verification.unverified_content(), record);
     })?;
     let (content, mut memory) = (admitted.content, admitted.memory);
-    let mut check = admitted.verification.complete();
+    let mut check = verification.complete();
     further_secrets::secrets(resources, &content, &mut check, &mut memory, at).await?;
     let request = match route.verify(check, captor, record)? {
         Verified::Deliverable(request) => request,
@@ -280,8 +280,7 @@ fn admit<'a, R: Resources, C: Content>(
         return Err(Unadmitted::Answered(answer));
     }
     let memory = memory.unwrap_or_else(|| gateway.budget.reservation(client));
-    let verification = route.claim(head, now, captor, record)?;
-    Ok(Admitted { verification, memory, at, client, channel, candidates, route, captor, content })
+    Ok(Admitted { head, memory, at, client, channel, candidates, route, captor, content })
 }
 
 /// The rejection of a head. The record gets the method and the path, if the request line is understood.

@@ -128,7 +128,7 @@ impl Stream {
             Self::Unix(stream) => stream.as_fd(),
             Self::Tls(stream) => return stream.socket().has_events(),
         };
-        let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::IN | PollFlags::RDHUP)];
+        let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
         poll(&mut polled, Some(&Timespec::default())) != Ok(0)
     }
 }
