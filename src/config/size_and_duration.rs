@@ -59,7 +59,7 @@ pub fn write_duration(duration: Duration) -> String {
 pub struct UnitError {
     message: &'static str,
     help: String,
-    /// The text that the user probably meant. It has a correct form.
+    /// The text that the user probably meant. Its notation is correct, but its number may be out of range.
     instead: Option<String>,
 }
 
@@ -70,7 +70,8 @@ impl UnitError {
         &self.help
     }
 
-    /// The text that the user probably meant, if it can be told. It is a size or a duration, as the wrong text should be.
+    /// The text that the user probably meant, if it can be told. Its notation is correct, but its number may
+    /// be out of range.
     #[must_use]
     pub fn instead(&self) -> Option<&str> {
         self.instead.as_deref()

@@ -133,7 +133,9 @@ impl Sample {
             given_id: record.given_id.clone(),
             trace_id: record.trace_id,
             reason,
-            has_difference: reason == Some(Reason::TimestampExpired) && record.detail.is_some(),
+            has_difference: reason == Some(Reason::TimestampExpired)
+                && record.observed.is_none()
+                && record.detail.is_some(),
             method: context.method.to_owned(),
             target: context.target.to_owned(),
             fields: Kept(lines().map(|(name, value)| (name.to_owned(), value.to_vec())).collect()),

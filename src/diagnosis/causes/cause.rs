@@ -110,7 +110,7 @@ const OF_SIGNED_TIME: &str = "a clock is wrong, or the event came late or again"
 
 /// How far a signed time is outside its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the signed time is {} {side}, where {} {} allowed", Span(*.off).beside(*.allowed), Span(*.allowed), Span(*.allowed).verb())]
+#[error("the signed time is {} {side}, where {} {} allowed", Span(*.off).beside(*.allowed), Span(*.allowed).exact(), Span(*.allowed).verb())]
 pub struct TimeDifference {
     /// How far the signed time is from the present.
     pub off: Duration,
