@@ -344,12 +344,12 @@ impl Thread {
             self.publish(destination);
             return;
         }
-        let under_way = UnderWay { event, destination: (**destination).clone() };
+        let began = self.now().clocks.wall;
+        let under_way = UnderWay { event, destination: (**destination).clone(), began };
         self.queue.attempt_begins(start.delivery.id, under_way);
         self.publish(destination);
         let memory = self.control.budget().reservation(crate::admission::client::ClientAddress::Unix);
-        let at = self.now().clocks.wall;
-        self.attempts.spawn_local(attempt::attempt(Rc::clone(&self.view), start, memory, at));
+        self.attempts.spawn_local(attempt::attempt(Rc::clone(&self.view), start, memory, began));
     }
 
     fn read(&mut self, read: Read) {

@@ -19,6 +19,7 @@ pub use crate::queue::store::Refused;
 use crate::queue::store::{
     Change, Completion, DeliveryId, Destination, Reader, Settled, Statistics, StoreError,
 };
+use crate::queue::time::Time;
 pub use crate::queue::writer_messages::{Command, Handed, Health, Held, HeldClaim};
 use crate::telemetry::histogram::Distribution;
 
@@ -96,6 +97,8 @@ pub struct UnderWay {
     pub event: EventId,
     /// The destination of the delivery.
     pub destination: Destination,
+    /// When the attempt began ([`Attempt::at`](super::event::Attempt::at)).
+    pub began: Time,
 }
 
 impl fmt::Debug for Shared {

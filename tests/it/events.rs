@@ -12,6 +12,7 @@ use hookgate::queue::event::{AttemptOutcome, Upstream as StoredUpstream};
 use hookgate::queue::handle::UnderWay;
 use hookgate::queue::memory_store::Memory;
 use hookgate::queue::store::{DeadCause, Destination, Filter, Next, Reader as _};
+use hookgate::queue::time::Time;
 use serde_json::{Value, json};
 
 use crate::support::admin;
@@ -160,7 +161,7 @@ fn events_are_listed_latest_first_in_pages_with_their_states() {
     }
     let destination = Destination { route: route(PATH, None), upstream: StoredUpstream::Main };
     let summary = shelf.memory.clone().detail(make(1).id()).unwrap().unwrap().summary;
-    let under_way = UnderWay { event: make(1).id(), destination };
+    let under_way = UnderWay { event: make(1).id(), destination, began: Time::from_millis(9_000) };
     shelf.queue.attempt_begins(summary.deliveries[0].id, under_way);
     assert_eq!(ids(&get(&gateway, "events?state=delivering").ok()), [id(1)]);
     assert_eq!(ids(&get(&gateway, "events?state=queued").ok()), [4, 0].map(id));

@@ -34,11 +34,17 @@ impl LiveState {
     pub(super) fn of(&self, route: &RouteName, delivery: &DeliverySummary) -> Seen {
         let seen = |state| Seen { state, held: None, cause: None };
         match delivery.state {
-            State::Queued if self.under_way.contains_key(&delivery.id) => seen("delivering"),
+            State::Queued if self.is_under_way(delivery) => seen("delivering"),
             State::Queued => Seen { held: self.held(route, &delivery.upstream), ..seen("queued") },
             State::Delivered => seen("delivered"),
             State::Dead(cause) => Seen { cause: Some(cause.as_str()), ..seen("dead") },
         }
+    }
+
+    /// Whether an attempt is under way. The store may have recorded it since this state was read.
+    fn is_under_way(&self, delivery: &DeliverySummary) -> bool {
+        let recorded = delivery.last.as_ref().map(|attempt| attempt.at);
+        self.under_way.get(&delivery.id).is_some_and(|attempt| recorded != Some(attempt.began))
     }
 
     /// What holds the deliveries to an upstream. `None` if they are not held.
@@ -61,7 +67,10 @@ pub(super) fn of_event(deliveries: &[Seen]) -> Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::queue::event::{Attempt, AttemptOutcome};
     use crate::queue::id::EventId;
     use crate::queue::store::{Class, DeadCause, Destination};
     use crate::queue::time::Time;
@@ -107,12 +116,33 @@ mod tests {
         let mut live = LiveState::default();
         let event = EventId::from_bytes([7; 16]);
         let destination = Destination { route: route("/a"), upstream: Upstream::Main };
-        live.under_way.insert(DeliveryId(1), UnderWay { event, destination });
+        let began = Time::from_millis(2_000);
+        live.under_way.insert(DeliveryId(1), UnderWay { event, destination, began });
         let states = [
             live.of(&route("/a"), &delivery(1, State::Queued, Upstream::Main)),
             live.of(&route("/a"), &delivery(2, State::Dead(DeadCause::Undeliverable), Upstream::Main)),
         ];
         assert_eq!(of_event(&states).state, "delivering");
         assert_eq!(of_event(&states[1..]).cause, Some("undeliverable"));
+    }
+    #[test]
+    fn a_recorded_attempt_is_no_longer_under_way() {
+        let mut live = LiveState::default();
+        let event = EventId::from_bytes([7; 16]);
+        let destination = Destination { route: route("/a"), upstream: Upstream::Main };
+        let began = Time::from_millis(2_000);
+        live.under_way.insert(DeliveryId(1), UnderWay { event, destination, began });
+        let mut delivery = delivery(1, State::Queued, Upstream::Main);
+        for (millis, want) in [(1_000, "delivering"), (2_000, "queued")] {
+            delivery.last = Some(Attempt {
+                at: Time::from_millis(millis),
+                took: Duration::ZERO,
+                outcome: AttemptOutcome::Refused,
+                status: Some(503),
+                response: Vec::new(),
+                detail: None,
+            });
+            assert_eq!(live.of(&route("/a"), &delivery).state, want, "{millis}");
+        }
     }
 }
