@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::config::{Address, Server, Sharing, Tls};
 use crate::listen::inherit::Inherited;
-use crate::listen::listener::{Listening, Queue, SocketFile, Speaks};
+use crate::listen::listener::{Identity, Listening, Queue, SocketFile, Speaks, identity, identity_of};
 use crate::runtime::error::StartError;
 
 /// How many bytes of a response the kernel buffers for a connection, besides the bytes in flight.
@@ -28,7 +28,7 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub(crate) enum Claim {
     /// One socket for each worker. The kernel spreads connections over them (`SO_REUSEPORT`).
-    Tcp(SocketAddr, Vec<Socket>),
+    Tcp(SocketAddr, Vec<Socket>, Sharing),
     /// One socket for all workers. It has a temporary name until it listens.
     Unix { name: PathBuf, found: Found, socket: Socket, temporary: SocketFile, at: PathBuf },
     /// One socket for all workers, which listens already.
@@ -40,8 +40,10 @@ pub(crate) enum Claim {
 pub(crate) enum Found {
     /// Nothing exists there.
     Nothing,
-    /// A stale socket, or a socket that `reuse_port` allows hookgate to replace.
-    Replaceable,
+    /// A socket without a listener.
+    Stale(Identity),
+    /// Anything that `reuse_port` allows hookgate to replace.
+    Shared,
 }
 
 /// Binds every configured address, and returns with each whether clients speak TLS there. If there are inherited
@@ -105,7 +107,7 @@ impl Claim {
     /// The address. If the configured port is 0, with the port that the system chose.
     pub(crate) fn address(&self) -> Address {
         match self {
-            Self::Tcp(address, _) => Address::Tcp(*address),
+            Self::Tcp(address, ..) => Address::Tcp(*address),
             Self::Unix { name, .. } => Address::Unix(name.clone()),
             Self::Inherited(inherited) => inherited.address(),
         }
@@ -119,7 +121,7 @@ impl Claim {
     pub(crate) fn listen(self, workers: usize) -> Result<Vec<Listening>, StartError> {
         let address = self.address();
         let listeners = match self {
-            Self::Tcp(_, sockets) => sockets.into_iter().map(listen_tcp).collect(),
+            Self::Tcp(_, sockets, sharing) => listen_tcp(sockets, sharing),
             Self::Unix { name, found, socket, temporary, at } => {
                 listen_unix((&name, found), socket, temporary, &at, workers)
             }
@@ -132,9 +134,21 @@ impl Claim {
     }
 }
 
-fn listen_tcp(socket: Socket) -> io::Result<Listening> {
-    socket.listen(BACKLOG)?;
-    Ok(Listening::tcp(socket.into(), Queue::Ours(None)))
+/// Starts listening on the sockets of an address. Fails if another process listens there.
+///
+/// If all sockets had `SO_REUSEPORT`, a second hookgate of the same user could listen too, and the kernel would
+/// spread connections over both. So the first socket begins to listen without it. The option is set afterwards,
+/// so the sockets of the other workers can listen. Two processes can bind an address that nobody listens on
+/// yet, so binding alone does not tell.
+fn listen_tcp(sockets: Vec<Socket>, sharing: Sharing) -> io::Result<Vec<Listening>> {
+    let listen = |(index, socket): (usize, Socket)| {
+        socket.listen(BACKLOG)?;
+        if index == 0 && sharing == Sharing::Alone {
+            socket.set_reuse_port(true)?;
+        }
+        Ok(Listening::tcp(socket.into(), Queue::Ours(None)))
+    };
+    sockets.into_iter().enumerate().map(listen).collect()
 }
 
 /// Starts listening, and renames the socket to its final path only then. So the final path never refuses a
@@ -153,19 +167,29 @@ fn listen_unix(
     shared_unix(&socket.into(), &Queue::Ours(Some(Arc::new(named))), workers)
 }
 
-/// Renames the socket at `at` to `name`. If nothing was found at `name` before, fails if another process has
-/// since created a file there.
+/// Renames the socket at `at` to `name`. Fails if another process has changed what was found at `name`.
 fn rename(at: &Path, name: &Path, found: Found) -> io::Result<()> {
-    match found {
-        Found::Replaceable => fs::rename(at, name),
-        Found::Nothing => match renameat_with(CWD, at, CWD, name, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) => Err(io::ErrorKind::AddrInUse.into()),
-            // Some file systems do not support `RENAME_NOREPLACE` (renameat2(2)).
-            Err(Errno::INVAL | Errno::NOSYS) => fs::rename(at, name),
-            Err(error) => Err(error.into()),
-        },
+    let taken = || io::Error::from(io::ErrorKind::AddrInUse);
+    let (flags, stale) = match found {
+        Found::Shared => return fs::rename(at, name),
+        Found::Nothing => (RenameFlags::NOREPLACE, None),
+        Found::Stale(stale) => (RenameFlags::EXCHANGE, Some(stale)),
+    };
+    match renameat_with(CWD, at, CWD, name, flags) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Err(taken()),
+        // The stale socket was removed.
+        Err(Errno::NOENT) if stale.is_some() => return rename(at, name, Found::Nothing),
+        // Some file systems do not support these flags (renameat2(2)).
+        Err(Errno::INVAL | Errno::NOSYS) => return fs::rename(at, name),
+        Err(error) => return Err(error.into()),
     }
+    let Some(stale) = stale else { return Ok(()) };
+    if identity(at)? != stale {
+        renameat_with(CWD, at, CWD, name, RenameFlags::EXCHANGE)?;
+        return Err(taken());
+    }
+    fs::remove_file(at)
 }
 
 fn shared_tcp(listener: &std::net::TcpListener, workers: usize) -> io::Result<Vec<Listening>> {
@@ -190,18 +214,13 @@ fn tcp(address: SocketAddr, workers: usize, sharing: Sharing) -> io::Result<Clai
         actual = bound.local_addr()?.as_socket().unwrap_or(actual);
         sockets.push(bound);
     }
-    Ok(Claim::Tcp(actual, sockets))
+    Ok(Claim::Tcp(actual, sockets, sharing))
 }
 
 /// Binds the first socket of an address. Fails if another process listens there.
-///
-/// If all sockets had `SO_REUSEPORT`, a second hookgate of the same user could bind too, and the kernel would
-/// spread connections over both. So the first socket is bound without it. The option is set afterwards, so
-/// the sockets of the other workers can be bound.
 fn bind_alone(address: SocketAddr) -> io::Result<Socket> {
     let socket = new(address)?;
     socket.bind(&address.into())?;
-    socket.set_reuse_port(true)?;
     Ok(socket)
 }
 
@@ -262,12 +281,14 @@ fn refuse_if_taken(path: &Path, sharing: Sharing) -> io::Result<Found> {
         let what = "there is a file of that name, and it is no socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
     }
-    match (sharing, unix::UnixStream::connect(path)) {
-        (Sharing::WithOthers, _) => Ok(Found::Replaceable),
-        (Sharing::Alone, Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Ok(Found::Replaceable)
+    if sharing == Sharing::WithOthers {
+        return Ok(Found::Shared);
+    }
+    match unix::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Ok(Found::Stale(identity_of(&found)))
         }
-        (Sharing::Alone, _) => Err(io::ErrorKind::AddrInUse.into()),
+        _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
@@ -297,19 +318,51 @@ mod tests {
     }
 
     #[test]
+    fn only_one_of_two_that_have_bound_an_address_listens_there() {
+        let alone = |address: &Address, threads| claim_one(address, threads, 0o600, Sharing::Alone).unwrap();
+        for threads in [1, 3] {
+            let first = alone(&Address::Tcp("127.0.0.1:0".parse().unwrap()), threads);
+            let second = alone(&first.address(), threads);
+            let listening = first.listen(threads).unwrap();
+            assert_eq!(listening.len(), threads);
+            let Err(StartError::Bind(_, error)) = second.listen(threads) else { panic!("{threads}: both") };
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+            drop(listening);
+        }
+    }
+
+    #[test]
+    fn only_one_of_two_that_have_found_a_stale_socket_listens_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        drop(unix::UnixListener::bind(&path).unwrap());
+        let alone = || claim_one(&Address::Unix(path.clone()), 1, 0o600, Sharing::Alone).unwrap();
+        let (first, second) = (alone(), alone());
+        let listening = first.listen(1).unwrap();
+        assert!(matches!(second.listen(1), Err(StartError::Bind(..))));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        unix::UnixStream::connect(&path).unwrap();
+        drop(listening);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn a_path_that_another_process_took_since_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (at, name) = (folder.path().join("a.1"), folder.path().join("a"));
-        for (found, taken) in [(Found::Nothing, true), (Found::Replaceable, false)] {
+        let another = Found::Stale((0, 0));
+        for (found, taken) in [(Found::Nothing, true), (another, true), (Found::Shared, false)] {
             fs::write(&at, "ours").unwrap();
             fs::write(&name, "theirs").unwrap();
             let renamed = rename(&at, &name, found).map_err(|error| error.kind());
             assert_eq!(renamed == Err(io::ErrorKind::AddrInUse), taken, "{renamed:?}");
             assert_eq!(fs::read(&name).unwrap() == b"theirs", taken);
         }
-        fs::write(&at, "ours").unwrap();
-        fs::remove_file(&name).unwrap();
-        rename(&at, &name, Found::Nothing).unwrap();
-        assert_eq!(fs::read(&name).unwrap(), b"ours");
+        for found in [Found::Nothing, another] {
+            fs::write(&at, "ours").unwrap();
+            fs::remove_file(&name).unwrap();
+            rename(&at, &name, found).unwrap();
+            assert_eq!(fs::read(&name).unwrap(), b"ours");
+        }
     }
 }

@@ -220,7 +220,7 @@ pub(crate) struct SocketFile {
 }
 
 /// The device and the inode of a file. They differ if another file has taken the path.
-type Identity = (u64, u64);
+pub(crate) type Identity = (u64, u64);
 
 impl SocketFile {
     /// Identifies the file at `path`. The file is renamed to `name` later, or has that name already.
@@ -246,6 +246,15 @@ impl Drop for SocketFile {
     }
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
-    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+/// Identifies the file at `path`.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn identity(path: &Path) -> io::Result<Identity> {
+    fs::symlink_metadata(path).map(|metadata| identity_of(&metadata))
+}
+
+/// The identity of the file that has this metadata.
+pub(crate) fn identity_of(metadata: &fs::Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
