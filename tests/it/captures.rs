@@ -154,6 +154,8 @@ fn a_flood_of_forged_requests_takes_no_more_than_the_bound() {
     for _ in 0..100 {
         assert_eq!(client.send(&forged).response().status, 401);
     }
+    // A request is kept once it has ended, and the last one has ended after the client has its response.
+    captured(&gateway, 100);
     let room = gateway.control().recent().capture_room().unwrap();
     assert!(room.taken() > 0 && room.taken() <= 33 * (70 << 10), "{}", room.taken());
     let page = get(&gateway, "?limit=1000").1;

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::Reserved;
 use crate::support::in_time::{accepted, joined, output_of};
 use crate::support::process::{PATIENCE, Running, address_in};
 
@@ -832,7 +833,8 @@ mod send {
 
     #[test]
     fn where_nobody_listens_it_says_how_to_start_a_gateway() {
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let reserved = Reserved::new();
+        let closed = reserved.address();
         let output = to(closed, &[]);
         assert_code(&output, 1);
         assert!(err(&output).contains(&format!("no gateway listens at {closed}")), "{}", err(&output));

@@ -1,10 +1,8 @@
 //! An upstream with several origins: the first that can be connected to gets the request.
 
-use std::net::TcpListener;
-
 use crate::support::in_time::is_in_time;
 use crate::support::upstream::refusing;
-use crate::support::{Client, FIXTURE, Gateway, Response, Upstream, assert_refused, gateway, post};
+use crate::support::{Client, FIXTURE, Gateway, Reserved, Response, Upstream, assert_refused, gateway, post};
 
 const PATH: &str = "/webhook/leases";
 
@@ -70,7 +68,8 @@ fn an_error_of_the_app_is_passed_on_and_goes_to_no_other_origin() {
 
 #[test]
 fn an_origin_that_can_be_connected_to_again_gets_the_requests_again() {
-    let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let reserved = Reserved::new();
+    let place = reserved.address();
     let second = Upstream::ok();
     let gateway = before(&[&format!("http://{place}"), &second.url()]);
     exchange(&gateway).assert_answer("ok");

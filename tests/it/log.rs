@@ -10,7 +10,7 @@ use socket2::SockRef;
 use tempfile::TempDir;
 
 use crate::support::process::{Running, address_in};
-use crate::support::{Client, FIXTURE, SECRET, Upstream, post, unsigned};
+use crate::support::{Client, FIXTURE, Reserved, SECRET, Upstream, post, unsigned};
 
 /// A configuration with a JSON log, and a command that runs it.
 pub(crate) struct Setup {
@@ -328,7 +328,8 @@ fn an_answer_that_its_client_does_not_take_to_the_end_is_logged_as_that() {
 fn requests_are_answered_though_nobody_reads_the_log() {
     let upstream = Upstream::ok();
     let setup = Setup::new(&upstream.url(), "");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let reserved = Reserved::new();
+    let port = reserved.address();
     let file = setup.folder.path().join("gateway.toml");
     let text = std::fs::read_to_string(&file).unwrap().replace("127.0.0.1:0", &port.to_string());
     std::fs::write(&file, text).unwrap();

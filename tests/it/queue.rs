@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::event::{event, held};
-use crate::support::upstream::{Oracle, Request};
+use crate::support::upstream::{Oracle, Request, refusing};
 use crate::support::{
     Client, FIXTURE, Gateway, PATIENCE, Upstream, assert_refused, exchange, gate, gateway, post, unsigned,
 };
@@ -202,9 +202,8 @@ fn a_fallback_waits_as_long_as_the_app_asks_and_stores_nothing_that_the_route_gi
 #[test]
 fn a_fallback_stores_what_finds_no_app() {
     let upstream = Upstream::ok();
-    let gone = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
     let setup = |address: &str| gateway().queue(FAST).route_with(PATH, address, "delivery = \"fallback\"");
-    let gateway = setup(&format!("http://{gone}")).start();
+    let gateway = setup(&refusing()).start();
     store(&gateway, FIXTURE);
     gateway.reload(setup(&upstream.url()));
     assert_eq!(upstream.only_request().content, FIXTURE, "the address in force is the one that is used");

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::support::in_time::{OutputInTime as _, output_of};
 use crate::support::process::{Running, address_in};
 use crate::support::request::PATH;
-use crate::support::{Client, FIXTURE, PATIENCE, SECRET, Upstream, post};
+use crate::support::{Client, FIXTURE, PATIENCE, Reserved, SECRET, Upstream, post};
 
 /// A folder with a configuration.
 struct Folder(TempDir);
@@ -193,15 +193,12 @@ fn a_successor_takes_a_unix_socket_over_without_a_moment_in_between() {
     assert!(!socket.exists());
 }
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 #[test]
 fn two_gateways_that_may_share_an_address_both_serve_it() {
     let upstream = Upstream::ok();
     let folder = Folder::new();
-    let address = free_port();
+    let reserved = Reserved::new();
+    let address = reserved.address();
     folder.configure(&format!("\"{address}\""), "reuse_port = true", &upstream.url());
     let (first, _) = folder.start();
     let (second, _) = folder.start();

@@ -131,6 +131,11 @@ impl AcmeAuthority {
         self.shared.known.notify_all();
     }
 
+    /// From now on, challenges wait for [`validates_at`](Self::validates_at).
+    pub(crate) fn validates_nowhere(&self) {
+        self.shared.state.lock().unwrap().gateway = None;
+    }
+
     /// From now on, accounts must be bound to [`CUSTOMER`].
     pub(crate) fn takes_only_customers(&self) {
         self.shared.takes_only_customers.store(true, Ordering::Relaxed);

@@ -1,11 +1,11 @@
-//! A reserved port. No process listens on it until a gateway with `reuse_port` does.
+//! A reserved port. No process listens on it until somebody does who knows it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A loopback port that is held by a socket that never listens. Only a gateway with `reuse_port` can listen
-/// there. The system gives the port to no other process.
+/// A loopback port that is held by a socket that never listens. The system gives the port to no socket that asks
+/// for any port. A test or a gateway can listen there.
 pub(crate) struct Reserved(Socket);
 
 impl Reserved {

@@ -12,6 +12,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::support::PATIENCE;
 use crate::support::in_time::{is_in_time, joined};
 use crate::support::message::{self, Field, Violation};
+use crate::support::reserved::Reserved;
 use crate::support::sign::{SECRET, signature_with};
 
 /// An upstream on a port of its own.
@@ -261,10 +262,10 @@ impl Drop for Upstream {
 /// The usual answer of an upstream.
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// The URL of an upstream that refuses connections.
+/// The URL of an upstream that refuses connections. Nobody else can listen there until this process ends.
 pub(crate) fn refusing() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    let reserved = Box::leak(Box::new(Reserved::new()));
+    format!("http://{}", reserved.address())
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>, oracle: &Oracle, script: &Arc<Script>) {
