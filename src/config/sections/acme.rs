@@ -11,6 +11,7 @@ use crate::config::environment::StoreFault;
 use crate::config::problem::Problem;
 use crate::config::sections::pem_file;
 use crate::config::sections::secret::{self, Context};
+use crate::config::sections::secret_purpose::Purpose;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Address, keys, showable};
@@ -65,7 +66,7 @@ fn external_account(item: &Item<'_>, context: Context<'_>) -> Option<ExternalAcc
     let key = table.required("key", EXTERNAL_ACCOUNT_KEY).and_then(|item| {
         let help = item.write(EXTERNAL_ACCOUNT_KEY);
         let table = Table::of(&item, "`key` of `external_account`", &help, keys::EXTERNAL_ACCOUNT_KEY)?;
-        secret::key_of(&table, SecretEncoding::Base64, context)
+        secret::key_of(&table, Purpose::AcmeAccount, SecretEncoding::Base64, context)
     });
     Some(ExternalAccount { key_id: key_id?, key: Arc::new(key?) })
 }

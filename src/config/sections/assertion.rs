@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::config::bounds::Durations;
 use crate::config::problem::Problem;
 use crate::config::sections::secret::{self, Context};
+use crate::config::sections::secret_purpose::Purpose;
 use crate::config::size_and_duration::write_duration;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
@@ -69,12 +70,7 @@ fn expires(item: &Item<'_>) -> Option<Duration> {
 
 fn key_of(item: &Item<'_>, algorithm: MessageAlgorithm, context: Context<'_>) -> Option<MessageKey> {
     let table = Table::of(item, "`key` of `assertion`", &item.write(KEY_EXAMPLE), keys::ASSERTION_KEY)?;
-    if ["env", "file", "value"].iter().all(|name| table.get(name).is_none()) {
-        return Problem::error("missing_key", table.span(), "this key has neither `file` nor `env`")
-            .help(item.write(KEY_EXAMPLE))
-            .refuse(table.problems);
-    }
-    let (place, text) = secret::text_of(&table, context)?;
+    let (place, text) = secret::text_of(&table, Purpose::Assertion, context)?;
     if text.trim_ascii().is_empty() {
         return place.error("secret_empty", "this key is empty").help(make(algorithm)).refuse(place.problems);
     }

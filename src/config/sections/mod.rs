@@ -22,6 +22,7 @@ pub(super) mod route_draft;
 pub(super) mod routes;
 pub(super) mod schemes;
 pub(super) mod secret;
+pub(super) mod secret_purpose;
 pub(super) mod server;
 pub(super) mod setup;
 pub(super) mod signature;

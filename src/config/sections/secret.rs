@@ -13,6 +13,7 @@ use crate::config::environment::{Environment, FileError, is_variable_name};
 use crate::config::placeholder::{has_variable, is_reference};
 use crate::config::problem::Problem;
 use crate::config::sections::schemes::Declared;
+use crate::config::sections::secret_purpose::Purpose;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{keys, showable};
@@ -62,7 +63,7 @@ pub(crate) fn read(
         None => Some(None),
     };
     let mut slips = Vec::new();
-    let key = source(&table).and_then(|source| {
+    let key = source(&table, Purpose::Signature).and_then(|source| {
         let text = text(&source, context)?;
         let key = key(&source, &text, encoding)?;
         slips.extend(causes::key_changes(&text, encoding));
@@ -78,17 +79,17 @@ pub(crate) fn read(
 pub(crate) fn token(item: &Item<'_>, context: Context<'_>) -> Option<Key> {
     let help = item.write("{ env = \"META_VERIFY_TOKEN\" }");
     let table = Table::of(item, "`verify_token`", &help, keys::VERIFY_TOKEN)?;
-    text_key(&table, context)
-}
-
-/// Reads the secret in a table as text.
-pub(crate) fn text_key(table: &Table<'_>, context: Context<'_>) -> Option<Key> {
-    key_of(table, SecretEncoding::Utf8, context)
+    key_of(&table, Purpose::VerifyToken, SecretEncoding::Utf8, context)
 }
 
 /// Reads the secret in a table.
-pub(crate) fn key_of(table: &Table<'_>, encoding: SecretEncoding, context: Context<'_>) -> Option<Key> {
-    let source = source(table)?;
+pub(crate) fn key_of(
+    table: &Table<'_>,
+    purpose: Purpose,
+    encoding: SecretEncoding,
+    context: Context<'_>,
+) -> Option<Key> {
+    let source = source(table, purpose)?;
     let text = text(&source, context)?;
     key(&source, &text, encoding)
 }
@@ -131,8 +132,12 @@ fn not_after(item: &Item<'_>, now: SystemTime) -> Option<SystemTime> {
 }
 
 /// Reads the text of the secret in a table, and the place that names it. The caller decodes the text.
-pub(crate) fn text_of<'t>(table: &Table<'t>, context: Context<'_>) -> Option<(Item<'t>, Text)> {
-    let source = source(table)?;
+pub(crate) fn text_of<'t>(
+    table: &Table<'t>,
+    purpose: Purpose,
+    context: Context<'_>,
+) -> Option<(Item<'t>, Text)> {
+    let source = source(table, purpose)?;
     let text = text(&source, context)?;
     Some((source.item, text))
 }
@@ -145,6 +150,7 @@ struct Source<'t> {
     item: Item<'t>,
     text: &'t str,
     kind: Kind,
+    purpose: Purpose,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,13 +160,15 @@ enum Kind {
     Inline,
 }
 
-fn source<'t>(table: &Table<'t>) -> Option<Source<'t>> {
+fn source<'t>(table: &Table<'t>, purpose: Purpose) -> Option<Source<'t>> {
+    let (noun, a_variable, a_file) = (purpose.noun(), purpose.variable(), purpose.file());
     let mut found = [("env", Kind::Variable), ("file", Kind::File), ("value", Kind::Inline)]
         .into_iter()
         .filter_map(|(name, kind)| table.get(name).map(|item| (item, kind)));
     let Some((item, kind)) = found.next() else {
-        return Problem::error("missing_key", table.span(), "this secret has neither `env` nor `file`")
-            .help("write `{ env = \"PROPIFY_WEBHOOK_SECRET\" }` or `{ file = \"/run/secrets/propify\" }`")
+        let message = format!("this {noun} has neither `env` nor `file`");
+        return Problem::error("missing_key", table.span(), message)
+            .help(format!("add `env = \"{a_variable}\"` or `file = \"{a_file}\"`"))
             .refuse(table.problems);
     };
     if let Some((other, _)) = found.next() {
@@ -171,19 +179,19 @@ fn source<'t>(table: &Table<'t>) -> Option<Source<'t>> {
             .refuse(table.problems);
     }
     let example = match kind {
-        Kind::Variable => "\"PROPIFY_WEBHOOK_SECRET\"",
-        Kind::File => "\"/run/secrets/propify\"",
-        Kind::Inline => "\"...\"",
+        Kind::Variable => a_variable,
+        Kind::File => a_file,
+        Kind::Inline => "...",
     };
-    let text = item.text(example)?;
-    Some(Source { item, text, kind })
+    let text = item.text(&format!("\"{example}\""))?;
+    Some(Source { item, text, kind, purpose })
 }
 
 /// Reads a secret's text. Removes one line break at the end of a file, and a byte order mark at its beginning.
 fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
-    let Source { item, text, kind } = source;
+    let Source { item, text, kind, purpose } = source;
     let text = match kind {
-        Kind::Variable => variable(item, text, context),
+        Kind::Variable => variable(item, text, *purpose, context),
         Kind::File => file(item, text, context),
         Kind::Inline => {
             let message = "a secret stands in the configuration itself";
@@ -200,7 +208,7 @@ fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
     Some(Zeroizing::new(bare.to_vec()))
 }
 
-fn variable(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
+fn variable(item: &Item<'_>, name: &str, purpose: Purpose, context: Context<'_>) -> Option<Text> {
     if !is_variable_name(name) {
         // The value is not repeated in the message: a user who misunderstands `env` writes the secret itself
         // here.
@@ -208,8 +216,10 @@ fn variable(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
         let is_upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         let help = match bare.chars().all(is_upper) && is_variable_name(bare) && bare.len() < name.len() {
             true => format!("write the name alone: `env = \"{bare}\"`"),
-            false => "`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`"
-                .to_owned(),
+            false => {
+                let (noun, example) = (purpose.noun(), purpose.variable());
+                format!("`env` takes the variable's name, not the {noun}: `env = \"{example}\"`")
+            }
         };
         return item
             .error("bad_variable", "not the name of an environment variable")
@@ -293,7 +303,7 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
     if text.trim_ascii().is_empty() {
         let help = match source.kind {
             Kind::Variable => format!("export {}=...", source.text),
-            Kind::File | Kind::Inline => "put the secret there that the sender gave you".to_owned(),
+            Kind::File | Kind::Inline => source.purpose.put().to_owned(),
         };
         return item.error("secret_empty", "this secret is empty").help(help).refuse(source.item.problems);
     }
@@ -322,11 +332,11 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
     match weakness(text, &key) {
         Some(Weakness::Sample) => item
             .warning("secret_sample", "this secret is a sample value, which is easy to guess")
-            .help("use the one that the sender gave you, or set a random one there: openssl rand -hex 32")
+            .help(source.purpose.replace())
             .report(source.item.problems),
         Some(Weakness::Short(bytes)) => item
             .warning("secret_short", format!("this secret has only {bytes} bytes"))
-            .help("16 random bytes are the least: set another at the sender, from openssl rand -hex 32")
+            .help(format!("16 random bytes are the least: {}", source.purpose.renew()))
             .report(source.item.problems),
         None => {}
     }

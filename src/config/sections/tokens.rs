@@ -8,10 +8,11 @@ use subtle::ConstantTimeEq as _;
 use crate::config::choices::ROLES;
 use crate::config::problem::Problem;
 use crate::config::sections::secret::{self, Context};
+use crate::config::sections::secret_purpose::Purpose;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Role, Token, keys};
-use crate::signature::secret::Key;
+use crate::signature::secret::{Key, SecretEncoding};
 
 /// Reads the tokens. The list is incomplete if there are errors.
 pub(crate) fn read(admin: &Table<'_>, context: Context<'_>) -> Arc<[Token]> {
@@ -41,7 +42,7 @@ impl Read {
         let table = Table::of(item, "a token", &item.write(EXAMPLE), keys::TOKEN)?;
         let name = table.required("name", "\"ops\"").and_then(|item| name(&item));
         let role = table.choice("role", &ROLES, Role::default());
-        let key = secret::text_key(&table, context)?;
+        let key = secret::key_of(&table, Purpose::AdminToken, SecretEncoding::Utf8, context)?;
         // A client sends the token in a field value, and white space ends the token there.
         if !key.expose().iter().all(u8::is_ascii_graphic) {
             item.error("bad_token", "a token is made of visible ASCII characters, and this one is not")
