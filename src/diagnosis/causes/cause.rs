@@ -110,7 +110,7 @@ const OF_SIGNED_TIME: &str = "a clock is wrong, or the event came late or again"
 
 /// How far a signed time is outside its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the signed time is {} {side}, where {} {} allowed", Span(*.off).beside(*.allowed), Span(*.allowed).exact(), Span(*.allowed).verb())]
+#[error("{}", said(*.off, *.side, *.allowed))]
 pub struct TimeDifference {
     /// How far the signed time is from the present.
     pub off: Duration,
@@ -118,6 +118,12 @@ pub struct TimeDifference {
     pub side: Side,
     /// How far the signed time may be in this direction.
     pub allowed: Duration,
+}
+
+fn said(off: Duration, side: Side, allowed: Duration) -> String {
+    let (off, allowed) = Span(off).beside_limit(allowed);
+    let verb = if allowed.starts_with("1 ") { "is" } else { "are" };
+    format!("the signed time is {off} {side}, where {allowed} {verb} allowed")
 }
 
 impl TimeDifference {

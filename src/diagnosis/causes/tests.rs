@@ -208,13 +208,13 @@ fn a_difference_is_never_said_as_its_limit() {
         TimeDifference::of(&window, moment, at(NOW)).map(|difference| difference.to_string())
     };
     for (moment, want) in [
-        (at(NOW - 420), "7 minutes ago"),
-        (at(NOW - 310), "310 seconds ago"),
-        (at(NOW - 300) - Duration::from_millis(1), "301 seconds ago"),
-        (at(NOW + 301), "301 seconds ahead"),
-        (SystemTime::UNIX_EPOCH, "more than 99 days ago"),
+        (at(NOW - 420), "7 minutes ago, where 5 minutes"),
+        (at(NOW - 310), "310 seconds ago, where 300 seconds"),
+        (at(NOW - 300) - Duration::from_millis(1), "301 seconds ago, where 300 seconds"),
+        (at(NOW + 301), "301 seconds ahead, where 300 seconds"),
+        (SystemTime::UNIX_EPOCH, "more than 99 days ago, where 5 minutes"),
     ] {
-        let want = format!("the signed time is {want}, where 5 minutes are allowed");
+        let want = format!("the signed time is {want} are allowed");
         assert_eq!(said(moment), Some(want));
     }
     assert_eq!([said(at(NOW - 300)), said(at(NOW + 300))], [None, None]);

@@ -22,25 +22,26 @@ impl Span {
         }
     }
 
-    /// The exact span as text. It is in seconds if it is no whole number of its unit.
-    pub(crate) fn exact(&self) -> String {
-        let seconds = self.0.as_secs();
-        if seconds.is_multiple_of(self.unit().0) { self.to_string() } else { format!("{seconds} seconds") }
-    }
-
-    /// The span as text beside a limit that it exceeds. If both would have the same text, the span is in seconds.
-    pub(crate) fn beside(&self, limit: Duration) -> String {
-        if self.parts() != Self(limit).parts() {
-            return self.to_string();
+    /// The span and a limit that it exceeds, as texts that a reader can compare. The limit is exact, so it is in
+    /// seconds if it is no whole number of its unit. Then the span is in seconds, too, if it is under two hours. If
+    /// both would have the same text, both are in seconds.
+    pub(crate) fn beside_limit(&self, limit: Duration) -> (String, String) {
+        let limit = Self(limit);
+        let (unit, _) = limit.unit();
+        let is_in_unit = unit > 1 && limit.0.as_secs().is_multiple_of(unit);
+        let is_same = self.parts() == limit.parts();
+        if is_in_unit && !is_same {
+            return (self.to_string(), limit.to_string());
         }
         let seconds = self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0));
-        format!("{seconds} seconds")
+        let is_short = seconds < 7200;
+        let text = if is_same || is_short { in_seconds(seconds) } else { self.to_string() };
+        (text, in_seconds(limit.0.as_secs()))
     }
+}
 
-    /// The verb after the span: `1 second is`, `2 seconds are`.
-    pub(crate) fn verb(&self) -> &'static str {
-        if self.parts().0 == 1 { "is" } else { "are" }
-    }
+fn in_seconds(count: u64) -> String {
+    format!("{count} second{}", if count == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Span {
@@ -56,19 +57,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exact_span_is_never_rounded() {
-        for (seconds, want) in [
-            (0, "0 seconds"),
-            (1, "1 second"),
-            (60, "60 seconds"),
-            (120, "2 minutes"),
-            (150, "150 seconds"),
-            (300, "5 minutes"),
-            (7200, "2 hours"),
-            (9000, "9000 seconds"),
-            (172_800, "2 days"),
+    fn a_span_and_its_limit_can_be_compared_and_differ() {
+        for (off, limit, want) in [
+            (1, 0, ("1 second", "0 seconds")),
+            (2, 1, ("2 seconds", "1 second")),
+            (90, 60, ("90 seconds", "60 seconds")),
+            (1025, 60, ("1025 seconds", "60 seconds")),
+            (420, 300, ("7 minutes", "5 minutes")),
+            (310, 300, ("310 seconds", "300 seconds")),
+            (200, 150, ("200 seconds", "150 seconds")),
+            (7199, 150, ("7199 seconds", "150 seconds")),
+            (7200, 150, ("2 hours", "150 seconds")),
+            (10_000, 9000, ("10000 seconds", "9000 seconds")),
+            (86_400, 9000, ("24 hours", "9000 seconds")),
+            (86_400, 300, ("24 hours", "5 minutes")),
+            (259_200, 172_800, ("3 days", "2 days")),
         ] {
-            assert_eq!(Span(Duration::from_secs(seconds)).exact(), want);
+            let (off, limit) = (Duration::from_secs(off), Duration::from_secs(limit));
+            let (off, limit) = Span(off).beside_limit(limit);
+            assert_eq!((&*off, &*limit), want);
         }
     }
 }
