@@ -22,8 +22,8 @@ impl Mistake {
     }
 }
 
-/// The mistake in a line, of which the parser complains at the byte `error`. `None` if the parser's message has to do.
-/// `shown` is the line with its secrets redacted: only its words are repeated.
+/// The mistake in a line, of which the parser complains at the byte `error`. `None` if there is no better
+/// message than the parser's. `shown` is the line with its secrets redacted: only its words are repeated.
 pub(super) fn of(line: &str, shown: &str, error: usize) -> Option<Mistake> {
     let indent = line.len().saturating_sub(line.trim_start().len());
     let code = line.trim();
@@ -121,7 +121,7 @@ fn typography(line: &str) -> Option<Mistake> {
     })
 }
 
-/// Whether a character is a control character that no text file has: a tab and line ends are none.
+/// Whether a character is a control character that no text file has. A tab and line ends do not count.
 pub(super) fn is_odd_control(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r')
 }

@@ -78,7 +78,8 @@ pub struct Server {
     pub client_address: Option<TrustedProxies>,
     /// The number of worker threads. Each has its own runtime, listener and connection pool.
     pub workers: NonZeroUsize,
-    /// The most open connections, for all workers together. Further connections wait in the kernel's queue.
+    /// The most open connections, for all workers together. At the limit, one connection is closed for each
+    /// new connection. If none can be closed, new connections wait in the kernel's queue.
     pub max_connections: NonZeroUsize,
     /// The most open connections of one client group. `None` if there is no limit.
     pub max_connections_per_client: Option<NonZeroUsize>,

@@ -265,7 +265,7 @@ fn instead(text: &str, error: OriginError) -> String {
     if error == OriginError::SocketPath {
         return "\"unix:/run/app.sock\"".to_owned();
     }
-    // The first of several.
+    // Of several URLs, the first.
     let text = text.split([',', ' ']).next().unwrap_or_default();
     let (scheme, rest) = scheme_of(text);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -285,15 +285,16 @@ fn instead(text: &str, error: OriginError) -> String {
             Some((before, port)) if is_port(port) && before.parse::<Ipv6Addr>().is_ok() => {
                 format!("[{before}]:{port}")
             }
-            // A port that is none: the usual port, or an example.
             Some((_, port)) if is_port(port) => host.to_owned(),
-            // What is no number may be a password.
+            // Without a number, the usual port of the scheme is meant.
             Some((before, "" | "http" | "https")) if error == OriginError::Port => before.to_owned(),
+            // A number that is no port is replaced by an example.
             Some((before, port))
                 if error == OriginError::Port && port.bytes().all(|digit| digit.is_ascii_digit()) =>
             {
                 format!("{before}:3000")
             }
+            // Other text after the colon may be a password.
             Some(_) | None => host.to_owned(),
         },
     };
