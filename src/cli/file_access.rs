@@ -46,7 +46,7 @@ pub(super) fn is_root_alone(config: &Path) -> bool {
     rustix::process::geteuid().is_root() && files(config).iter().any(is_private)
 }
 
-/// The files that are read with this configuration. Standard input is none.
+/// The files that are read with this configuration. Standard input does not count.
 fn files(config: &Path) -> Vec<PathBuf> {
     if config == Path::new("-") {
         return Vec::new();

@@ -137,7 +137,8 @@ struct Plan {
     model: String,
     /// The gateway's URL as the sender knows it.
     public_url: PublicUrls,
-    /// What knows whether the gateway has verified the event. Otherwise why there is nothing.
+    /// The witness, which knows whether the gateway has verified the event. Or the reason why there is
+    /// no witness.
     witness: Result<Witness, &'static str>,
 }
 

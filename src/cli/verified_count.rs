@@ -1,8 +1,8 @@
 //! Shell. Asks the admin listener whether the gateway has verified the event that `send` has sent.
 //!
-//! The gateway counts the events that each secret has verified. The count of a route's secrets is read before and after the
-//! event. On a busy gateway, another event may have raised the count. A field in the request cannot serve for this: what
-//! only the gateway consumes would have to be in no other request.
+//! The gateway counts the events that each secret has verified. The count of a route's secrets is read before
+//! and after the event. On a busy gateway, another event may have raised the count. A mark in the request
+//! cannot show this: the gateway would have to remove such a mark from every request.
 
 use std::thread;
 use std::time::{Duration, Instant};

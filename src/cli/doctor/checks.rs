@@ -114,7 +114,7 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
     findings
 }
 
-/// What runs while the file on disk cannot be used.
+/// The finding about the running gateway while the file on disk cannot be used.
 pub(super) fn still_running(state: &State) -> Finding {
     let generation = state.generation;
     match state.outdated {

@@ -66,7 +66,7 @@ pub(super) fn doctor(terminal: &mut Terminal, file: &ConfigFile, asked: &Doctor)
     Ok(if finding::is_good(&findings, asked.strict) { Exit::Done } else { failed })
 }
 
-/// What can be found out about the running gateway although its file cannot be used.
+/// The findings about the running gateway that need no valid file.
 fn without_configuration(file: &ConfigFile, asked: &Doctor) -> Vec<Finding> {
     let mut findings = Vec::new();
     match AdminClient::find(file, asked.admin.as_ref()) {

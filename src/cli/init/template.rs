@@ -128,7 +128,7 @@ impl NewConfig<'_> {
             text.key("max_body", largest);
         }
         if let Some(methods) = challenge_keys::methods(scheme) {
-            text.comment("The sender asks with another method before it delivers.");
+            text.comment("The sender's challenge has another method than its events.");
             text.list("methods", &methods);
         }
         if scheme.signs_url() {
@@ -136,7 +136,7 @@ impl NewConfig<'_> {
                 .domains
                 .first()
                 .map_or_else(|| "https://hooks.example.com".to_owned(), |domain| format!("https://{domain}"));
-            text.comment("The origin that the sender calls, as the sender knows it: it signs its URL.");
+            text.comment("The origin of the URL that the sender calls. The sender signs this URL.");
             text.key("public_url", &origin);
         }
         if self.queue {
@@ -153,7 +153,7 @@ impl NewConfig<'_> {
                 text.key("delivery", "queue");
             }
             AnswerUse::Sometimes | AnswerUse::Always => {
-                text.comment("This sender uses the app's answer, so the app answers. What the app cannot take is stored.");
+                text.comment("This sender uses the app's answer, so the app answers. An event that the app does not take is stored.");
                 text.key("delivery", "fallback");
             }
         }
@@ -164,7 +164,7 @@ impl NewConfig<'_> {
                 text.line("refresh_signature = true");
             }
             (Some(_), false) => {
-                text.comment("The sender signs the time. The app must not check it again: it would refuse late deliveries.");
+                text.comment("The sender signs the time. The app must not check the time again: it would refuse late deliveries.");
             }
         }
     }
@@ -182,14 +182,14 @@ impl NewConfig<'_> {
         text.line(&format!("secrets = [{}]", self.secret));
         if let Some(mode) = challenge_keys::mode(self.scheme) {
             text.comment(if mode == "answer" {
-                "hookgate answers what the sender asks before it delivers. \"forward\": the app answers."
+                "hookgate answers the sender's challenges. \"forward\": the app answers."
             } else {
-                "Your app gets the secret from the sender, in a request that is not signed. Then write \"forward\"."
+                "The app gets the secret from the sender, in an unsigned request. After that, write \"forward\"."
             });
             text.key("challenge", mode);
         }
         if let Some(token) = self.token {
-            text.comment("The token that the sender asks with. You choose it, and enter it beside the URL.");
+            text.comment("The token in the sender's challenge. You choose it, and enter it beside the URL at the sender.");
             text.line(&format!("verify_token = {token}"));
         }
     }
