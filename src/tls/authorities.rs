@@ -66,7 +66,7 @@ impl Authorities {
         })
     }
 
-    /// The authorities as rustls takes them.
+    /// The authorities in the form that rustls takes.
     #[must_use]
     pub fn roots(&self) -> &Arc<RootCertStore> {
         &self.roots

@@ -1,4 +1,4 @@
-//! Pure. What a certificate says: whom it names, and for how long it is valid.
+//! Pure. The facts of a certificate: the names in it, and the time of its validity.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,20 +12,20 @@ use x509_cert::{Certificate, TbsCertificate};
 
 use crate::tls::host_name::HostName;
 
-/// The part of a certificate that is looked at here. Its signature is verified elsewhere.
+/// The facts of a certificate. They say nothing about its signature, which rustls verifies.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The hosts that it names: its subject alternative names, or its common name if it has none of them.
+    /// The hosts: the subject alternative names, or the common name if there are none of them.
     pub hosts: Vec<HostName>,
-    /// All that it names: subject alternative names of any kind, and the common name. Only visible ASCII.
+    /// All names: subject alternative names of any kind, and the common name. Only visible ASCII.
     pub names: Vec<String>,
-    /// Whether it names hosts as clients look for them, in subject alternative names.
+    /// Whether there are hosts in subject alternative names, where clients look for them.
     pub has_alternative_names: bool,
-    /// When it becomes valid.
+    /// When the certificate becomes valid.
     pub not_before: SystemTime,
-    /// When it ends to be valid.
+    /// When the certificate expires.
     pub not_after: SystemTime,
-    /// Whether its issuer has another name than its subject.
+    /// Whether the issuer has another name than the subject.
     pub is_issued: bool,
 }
 
@@ -78,26 +78,26 @@ impl Facts {
         })
     }
 
-    /// How long it is valid in all.
+    /// The time from the beginning of the validity to its end.
     #[must_use]
     pub fn life(&self) -> Duration {
         self.not_after.duration_since(self.not_before).unwrap_or_default()
     }
 
-    /// Whether it should have been renewed: less than a quarter of its life is left, and less than 14 days.
-    /// Certificates are usually renewed when a third is left: at 30 days of 90, or 2 of 6.
+    /// Whether the certificate should have been renewed: less than a quarter of its life is left, and less
+    /// than 14 days. Certificates are usually renewed when a third is left: at 30 days of 90, or 2 of 6.
     #[must_use]
     pub fn is_overdue(&self, now: SystemTime) -> bool {
         is_overdue(self.not_after, self.life(), now)
     }
 
-    /// Whether it names a host without a port.
+    /// Whether the certificate covers this host. The host has no port.
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
         self.hosts.iter().any(|name| name.covers(host))
     }
 
-    /// The name that it is called by in metrics and messages: the first of its hosts.
+    /// The name of the certificate in metrics and messages: the first of its hosts.
     #[must_use]
     pub fn label(&self) -> String {
         let host = self.hosts.first().map(HostName::to_string);

@@ -1,4 +1,5 @@
-//! Pure. How upstreams are reached over TLS: whom to believe, and which certificate to show.
+//! Pure. How upstreams are reached over TLS: which authorities are trusted, and which certificate is
+//! shown.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -12,7 +13,8 @@ use crate::tls::authorities::Authorities;
 use crate::tls::key_pair::KeyPair;
 use crate::tls::provider::provider;
 
-/// The TLS settings towards an upstream. Equal ones share their sessions only if they are clones of each other.
+/// The TLS settings towards an upstream. Clones share their sessions. Other connectors do not, even if they
+/// are equal.
 #[derive(Clone)]
 pub struct Connector {
     config: Arc<ClientConfig>,
@@ -40,7 +42,7 @@ impl Connector {
         Ok(Self { config: Arc::new(config), authorities, own })
     }
 
-    /// The configuration as rustls takes it.
+    /// The configuration in the form that rustls takes.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.config

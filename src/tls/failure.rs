@@ -36,7 +36,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All of them.
+    /// All outcomes.
     pub const ALL: [Self; 13] = [
         Self::Full,
         Self::Resumed,
@@ -173,13 +173,13 @@ pub fn explain(error: &io::Error) -> Option<String> {
             CertificateError::ApplicationVerificationFailure => {
                 "its certificate is none of those that gateway.toml names".to_owned()
             }
-            // Another authority has the same name: for example, two authorities were made with one subject.
+            // Another authority has the same name. For example, two authorities were made with one subject.
             CertificateError::BadSignature
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
                 "its certificate was not signed by the authority of that name (for an upstream, `ca` names the issuer)"
                     .to_owned()
             }
-            // By the text: the type is of a crate that rustls does not pass on.
+            // The text is compared, because rustls does not export the type of this error.
             CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
                 "its certificate is an authority's, not a server's: make it with `basicConstraints=CA:FALSE`"
                     .to_owned()

@@ -125,7 +125,7 @@ async fn tell(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8]) {
         }
         io::Result::Ok(())
     };
-    // Who does not read it gets no more of our time.
+    // A client that does not read the last bytes gets no more time.
     let _in_time = timeout(LINGER, telling).await;
 }
 

@@ -1,4 +1,5 @@
-//! Pure. Names of hosts in certificates, and whether one covers the host of a request (RFC 9525, section 6).
+//! Pure. The names of hosts in certificates. Decides whether a name covers the host of a request (RFC 9525,
+//! section 6).
 
 use std::fmt;
 use std::net::IpAddr;

@@ -19,12 +19,13 @@ use crate::tls::provider::provider;
 /// A certificate with its chain and its private key. The key is never printed.
 #[derive(Clone)]
 pub struct KeyPair {
-    /// What the certificate says.
+    /// The facts of the certificate.
     pub facts: Arc<Facts>,
-    /// Its name in metrics and messages.
+    /// The certificate's name in metrics and messages.
     pub label: Arc<str>,
     certified: Arc<CertifiedKey>,
-    /// Digest of the chain. The key belongs to the first certificate, so it needs no part in it.
+    /// The digest of the chain. The key is not part of the digest, because it belongs to the first
+    /// certificate.
     digest: [u8; 32],
 }
 
@@ -54,9 +55,9 @@ pub enum KeyPairError {
 /// What is wrong with the chain of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChainFault {
-    /// It is not signed by the certificates behind it.
+    /// The certificate is not signed by the certificates after it.
     Broken,
-    /// No certificate is behind it, though it was issued by another one.
+    /// No certificate follows, although another certificate has issued this one.
     Alone,
 }
 
@@ -86,19 +87,19 @@ impl KeyPair {
         Ok(Self { label: facts.label().into(), facts, certified, digest })
     }
 
-    /// The chain and the key as rustls takes them.
+    /// The chain and the key in the form that rustls takes.
     #[must_use]
     pub fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
 
-    /// The certificates, its own first.
+    /// The certificates, the server's own first.
     #[must_use]
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.certified.cert
     }
 
-    /// What is wrong with the chain, if anything is. Time plays no part.
+    /// The fault of the chain, if it has one. The times in the certificates are not checked.
     #[must_use]
     pub fn chain_fault(&self, now: SystemTime) -> Option<ChainFault> {
         let (own, others) = self.chain().split_first()?;
@@ -117,7 +118,7 @@ impl KeyPair {
         is_broken(verified.err()?).then_some(ChainFault::Broken)
     }
 
-    /// A name that the certificate is certainly valid for.
+    /// A name for which the certificate is certainly valid.
     fn server_name(&self) -> Option<ServerName<'static>> {
         match self.facts.hosts.first()? {
             HostName::Ip(address) => Some(ServerName::IpAddress((*address).into())),
@@ -131,7 +132,7 @@ fn is_broken(error: Error) -> bool {
     matches!(error, Error::InvalidCertificate(UnknownIssuer | BadSignature))
 }
 
-/// The moment as rustls takes it.
+/// The time in the form that rustls takes.
 #[must_use]
 pub fn unix(now: SystemTime) -> UnixTime {
     UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())

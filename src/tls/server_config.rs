@@ -99,7 +99,8 @@ impl Acceptor {
         let protocols: &[&[u8]] = if settings.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         if certificates.issuing.is_some() {
-            // The last: it is taken only if the client offers none of the others.
+            // This protocol is the last in the list, so it is chosen only if the client offers none of
+            // the others.
             config.alpn_protocols.push(challenge::PROTOCOL.to_vec());
         }
         // Sessions are kept by the clients, in tickets whose keys change every six hours.
@@ -108,7 +109,7 @@ impl Acceptor {
         Ok(Self { config: Arc::new(config), certificates, settings, tickets })
     }
 
-    /// The configuration as rustls takes it.
+    /// The configuration in the form that rustls takes.
     #[must_use]
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config

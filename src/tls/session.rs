@@ -1,4 +1,4 @@
-//! Pure. What a request knows of the TLS connection that it came over.
+//! Pure. The facts of a TLS connection that a request may use.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -53,8 +53,8 @@ impl Session {
         self.certificates.iter().any(|facts| facts.covers(host))
     }
 
-    /// The client's certificate, if it is valid under the authorities that are in force now. A connection may be older than
-    /// they are.
+    /// The client's certificate, if it is valid under the authorities that are in force now. The connection
+    /// may be older than these authorities.
     #[must_use]
     pub fn client(&self, in_force: Option<&Authorities>, now: SystemTime) -> Option<&ClientCertificate> {
         let (client, in_force) = (self.client.as_ref()?, in_force?);
@@ -79,13 +79,13 @@ impl ClientCertificate {
         Some(Self { chain, facts, verified_by: verified_by.clone() })
     }
 
-    /// The one of these names that the certificate has. DNS names are compared without case.
+    /// The first of these names that the certificate has. The case of DNS names does not matter.
     #[must_use]
     pub fn one_of<'n>(&self, names: &'n [Arc<str>]) -> Option<&'n Arc<str>> {
         names.iter().find(|name| self.facts.names.iter().any(|own| own.eq_ignore_ascii_case(name)))
     }
 
-    /// Its first name, if it has any that can be shown.
+    /// The certificate's first name, if it has a name that can be shown.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.facts.names.first().map(String::as_str)

@@ -64,7 +64,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
             return Poll::Ready(Err(error));
         }
         if self.encrypted == 0 {
-            // Records of the connection itself, such as an answer to a change of keys.
+            // Writes the records of TLS itself, such as an answer to a change of keys.
             ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
             self.encrypted = match &mut self.inner {
                 tokio_rustls::TlsStream::Client(stream) => encrypt(&mut stream.get_mut().1.writer())?,
@@ -72,7 +72,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
             };
         }
         if let Err(error) = ready!(Pin::new(&mut self.inner).poll_flush(cx)) {
-            // Some of these bytes may have arrived. Not as if none had: such a request could be sent a second time.
+            // Some of these bytes may have arrived. So this write does not fail: after a write that fails,
+            // the caller could send the request again. The next call returns the error.
             self.deferred = Some(error);
         }
         Poll::Ready(Ok(mem::take(&mut self.encrypted)))
@@ -80,7 +81,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
-    /// An end without `close_notify` is an error (RFC 8446, section 6.1): it may be an attacker's.
+    /// An end without `close_notify` is an error (RFC 8446, section 6.1), because an attacker may have
+    /// caused it.
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -97,7 +99,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
                 poll_content(raw, session, cx, buffer)
             }
         };
-        // What was read may need an answer of the connection itself, such as the refusal to renegotiate.
+        // The bytes that were read may need an answer of TLS itself, such as the refusal to renegotiate.
         if read.is_pending() && inner.get_ref().1.wants_write() {
             ready!(Pin::new(inner).poll_flush(cx))?;
         }
@@ -105,8 +107,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
     }
 }
 
-/// Reads records until there is content, and hands it over. Not `tokio_rustls`, which fills the buffer before it returns:
-/// how much was read for how much content would not be known.
+/// Reads records until there is content, and returns the content. `tokio_rustls` fills the buffer before it
+/// returns, so it would not show how many bytes were read for how much content.
 fn poll_content<IO: AsyncRead + AsyncWrite + Unpin, D: SideData>(
     raw: &mut Raw<IO>,
     session: &mut ConnectionCommon<D>,
@@ -132,14 +134,14 @@ fn poll_content<IO: AsyncRead + AsyncWrite + Unpin, D: SideData>(
             Err(error) => return Poll::Ready(Err(error)),
         }
         if let Err(error) = session.process_new_packets() {
-            // An alert that says why, as far as the kernel takes it at once.
+            // Sends an alert with the reason, as far as the kernel takes it at once.
             let _best_effort = session.write_tls(&mut Blocking { raw, cx });
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
     }
 }
 
-/// A socket as rustls reads and writes it: what would make it wait is an error.
+/// A socket in the form that rustls reads and writes. A call that would have to wait returns an error.
 struct Blocking<'b, 'c, IO> {
     raw: &'b mut Raw<IO>,
     cx: &'b mut Context<'c>,
@@ -210,7 +212,7 @@ pub(crate) struct Raw<IO> {
     unread: Buffer,
     io: IO,
     bound: Option<HandshakeBound>,
-    /// The bytes that were read since content was last made of them.
+    /// The bytes that were read since the last content.
     quiet: usize,
 }
 
@@ -222,8 +224,8 @@ struct HandshakeBound {
     reservation: Reservation,
 }
 
-/// The most bytes that are read without making content of them. Guards against records that do nothing, and against a
-/// message of the connection itself that rustls keeps until it is complete.
+/// The most bytes that are read without any content in them. Guards against records that do nothing, and
+/// against a message of the connection itself that rustls keeps until it is complete.
 pub const MOST_QUIET: usize = 2 * 18 * 1024;
 
 /// The most bytes of a handshake that a client may send: a hello with large keys, and a chain of certificates.

@@ -8,16 +8,16 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Signa
 
 use crate::tls::provider::provider;
 
-/// Which certificates are believed. Names, times and issuers play no part.
+/// Which certificates are trusted. Names, times and issuers are not checked.
 #[derive(Clone, Debug)]
 enum Trust {
     /// One of these.
     Known(Vec<CertificateDer<'static>>),
-    /// Any: only for a question whose answer is not believed, in which no secret is sent.
+    /// Any certificate. Only for a request that contains no secret, and whose answer is not trusted.
     Any,
 }
 
-/// A configuration that believes one of these certificates alone.
+/// A configuration that trusts only these certificates.
 ///
 /// # Errors
 /// The provider has no version of TLS in common with this program, which does not occur.
@@ -25,7 +25,7 @@ pub(crate) fn known(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<Cl
     config(Trust::Known(certificates))
 }
 
-/// A configuration that believes any certificate.
+/// A configuration that trusts any certificate.
 ///
 /// # Errors
 /// As [`known`].
