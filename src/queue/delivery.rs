@@ -133,7 +133,7 @@ struct Thread {
     setting_aside: JoinSet<(Destination, DeliveryId)>,
     /// The read that is under way.
     reading: Option<Reading>,
-    /// The lapses of the lease by which nothing is in memory any more.
+    /// The number of lapses of the lease when the deliveries in memory were last dropped.
     lapses: u64,
     /// The destinations that are held because their route is paused.
     paused: BTreeSet<Destination>,
@@ -146,7 +146,7 @@ struct Thread {
 /// A read that is under way.
 struct Reading {
     read: Read,
-    /// The lapses of the lease before it began.
+    /// The number of lapses of the lease before the read began.
     lapses: u64,
     task: JoinHandle<Result<Due, StoreError>>,
 }
@@ -267,8 +267,8 @@ impl Thread {
         self.teller.ended(self.scheduler.under_way(), drained.is_ok());
     }
 
-    /// Lets go of everything in memory that is not under way: another gateway may have taken it. It is read again, if it is still
-    /// this gateway's.
+    /// Drops every delivery in memory that is not under way, because another gateway may have taken it. A
+    /// delivery that is still this gateway's is read again.
     fn let_go(&mut self, handed: &mut mpsc::Receiver<Handed>) {
         self.lapses = self.queue.lapses();
         for _ in 0..handed.len() {

@@ -147,7 +147,7 @@ impl StoreClaim {
         match answer {
             Ok(Ok(claiming)) => Some(claiming),
             Ok(Err(_)) | Err(_) => {
-                // The store may have made the claim, and the answer was lost.
+                // The store may have made the claim although its answer was lost.
                 if self.queue.is_shared() {
                     self.queue.release(self.key.0.clone(), self.key.1);
                 }

@@ -30,14 +30,14 @@ pub struct Filter {
 pub enum Failure {
     /// The last answer of the app had this status code.
     Status(u16),
-    /// The last attempt ended so, without an answer.
+    /// The last attempt had this outcome, without an answer.
     Outcome(AttemptOutcome),
     /// The record is damaged.
     Damaged,
 }
 
 impl Failure {
-    /// Reads the word of a filter. `None` if no failure is named so.
+    /// Reads the word of a filter. `None` if no failure has this name.
     #[must_use]
     pub fn read(word: &str) -> Option<Self> {
         if word == DeadCause::Damaged.as_str() {
@@ -54,7 +54,8 @@ impl Failure {
         }
     }
 
-    /// Whether a delivery in this state can have failed so. The last attempt of a delivered event had an answer 2xx.
+    /// Whether a delivery in this state can have this failure. The last attempt of a delivered event had an
+    /// answer 2xx.
     fn can_be_of(&self, state: State) -> bool {
         match self {
             Self::Damaged => state == State::Dead(DeadCause::Damaged),
@@ -193,8 +194,8 @@ impl Filter {
         State::ALL.into_iter().filter(|state| self.takes(*state) && can_fail(*state)).collect()
     }
 
-    /// Whether the counted deliveries of the whole store are so few that a search begins with them. Delivered ones have no
-    /// index.
+    /// Whether the counted deliveries of the whole store are so few that a search begins with them. A search
+    /// for delivered events never begins with their deliveries, because those have no index.
     pub(crate) fn is_of_few(&self, counts: [u64; 3]) -> bool {
         !self.states().contains(&State::Delivered) && self.counted(counts) <= FEW
     }

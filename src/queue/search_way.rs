@@ -93,7 +93,7 @@ mod tests {
             (filter(Some("dead"), Some("/a")), MANY, FEW, in_order(true)),
             (filter(Some("dead"), Some("/a")), FEW, NONE, None),
             (filter(Some("queued"), None), MANY, MANY, in_order(false)),
-            // Delivered ones have no index.
+            // Delivered events have no index.
             (filter(Some("delivered"), None), [0, 1, 0], [0, 1, 0], in_order(false)),
             (filter(Some("delivered"), None), FEW, FEW, None),
             (filter(None, Some("/a")), FEW, FEW, in_order(false)),

@@ -58,7 +58,8 @@ pub(super) async fn dead_part(call: &Call, before: Option<i64>, most: usize) -> 
         Some(row) => unsigned(row.try_get(0)?),
         None => 0,
     };
-    // A damaged record has no further failure, and an answer has a status.
+    // A damaged record has only its kind. The outcome counts only without an answer, because an answer
+    // has a status.
     let sql = format!(
         "select r.path, r.model, d.state, e.id, g.events, first.received, latest.received, a.delivery is not null, {ATTEMPT} \
         from (select route, kind, code, word, count(distinct event) as events, min(event) as first, \

@@ -132,7 +132,7 @@ fn in_deliveries(conditions: &mut Conditions, filter: &Filter, way: Way) {
                 has_queued.then_some(queued).into_iter().chain(has_dead.then_some(dead)).collect();
             format!(" and e.seq = any(array({}))", parts.join(" union all "))
         }
-        // The server does not turn a scalar question into a join, which could read every delivery.
+        // The server does not turn a scalar subquery into a join. A join could read every delivery.
         Way::AtOnce | Way::InOrder { .. } => {
             let dead = if is_dead { " and d.state > 1" } else { "" };
             format!(" and (select true from delivery d where d.event = e.seq{dead} and {of_states} limit 1)")
@@ -157,7 +157,7 @@ pub(super) async fn find(
     let mut conditions = range(filter, order, from);
     let mut rest_of_store = None;
     if let Way::InOrder { is_dead } = way {
-        // An id has an order, but `min` knows none for it before version 18 of the server.
+        // Ids can be compared, but `min` does not take ids before version 18 of the server.
         let sql = format!(
             "with part as materialized \
                 (select e.id, e.seq from event e where true{} order by e.id {word} limit {}) \

@@ -51,7 +51,8 @@ impl Server {
                 Ok(Err(error)) => error,
                 Err(_elapsed) => Error::TimedOut,
             };
-            // The answer of a host that was reached says more than that another one was not.
+            // An error that a host has answered is kept: it says more than the error that another host
+            // cannot be reached.
             if refused.is_unreachable() {
                 refused = error;
             }

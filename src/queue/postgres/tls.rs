@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(judged(&authority, &authority, false, name), Ok(()));
         assert_eq!(judged(&authority, &of_server.cert, true, name), Ok(()));
         assert!(judged(&own, &of_server.cert, false, name).is_err());
-        // A certificate of an authority is no authority itself.
+        // A certificate that an authority has issued is not an authority.
         assert!(judged(&of_server.cert, &of_server.cert, false, name).is_err());
     }
 }

@@ -52,8 +52,8 @@ pub(super) fn dead_part(
     let sql = "select count(distinct event) from delivery indexed by delivery_dead \
          where state > 1 and event >= ?1 and event < ?2";
     let events = connection.prepare_cached(sql)?.query_row(part, |row| row.get(0).map(number))?;
-    // The order of the tables is fixed, because the index has the order of the parts. A damaged record has no further failure,
-    // and an answer has a status.
+    // The order of the tables is fixed, because the index has the order of the parts. A damaged record has
+    // only its kind. The outcome counts only without an answer, because an answer has a status.
     let sql = "select r.path, r.model, d.state, e.id, g.events, first.received, latest.received, d.id from \
          (select route, kind, status, outcome, count(distinct event) as events, min(event) as first, \
              max(event) as latest, max(id) as id from \

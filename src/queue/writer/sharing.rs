@@ -22,7 +22,7 @@ impl Writer {
     pub(super) fn share(&mut self, now: Instant) {
         if self.keep_alive_at.is_some_and(|at| now >= at) {
             self.keep_alive();
-            // Another gateway may be lost. Then its deliveries wait in the store.
+            // If another gateway is lost, its deliveries wait in the store.
             self.look_at_all();
         }
         if self.keep_alive_at.is_some() && now >= self.publish_at {
