@@ -92,7 +92,7 @@ impl Claim {
         if others.is_empty() {
             return first;
         }
-        // A set whose time is malformed or outside its window does not count, if another set counts.
+        // A set does not count if its time is malformed or outside its window, and another set counts.
         let others = others.into_iter().map(|set| Self::of_set(scheme, context, set.tags, set.named));
         let mut sets: Vec<Self> = Vec::new();
         let mut refused = None;

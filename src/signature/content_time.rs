@@ -80,7 +80,7 @@ mod tests {
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-    /// One field line. A line without a name is none.
+    /// One field line. Without a name, there is no line.
     struct Line<'l>(&'l str, &'l [u8]);
 
     impl Fields for Line<'_> {

@@ -116,10 +116,9 @@ pub const MOST_SETS: usize = 4;
 impl Notation {
     /// Parses a field value: the claimed tags, and the signed time if `time` is a place in a list.
     ///
-    /// # Errors
-    /// [`MisreadField`]. In a list, an entry without a value and a value that has the tags' name but is no tag
-    /// are ignored, as in the senders' own libraries. There must be at least one tag. The time may occur at
-    /// most once in a set, and there are at most [`MOST_SETS`].
+    /// # Errors [`MisreadField`]. In a list, two kinds of entries are ignored, as in the libraries of the
+    /// senders: an entry without a value, and a value that has the tags' name but is not a tag. There must be
+    /// at least one tag. The time may occur at most once in a set, and there are at most [`MOST_SETS`].
     pub fn read<'v>(
         &self,
         algorithm: Algorithm,

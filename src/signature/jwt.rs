@@ -24,7 +24,7 @@ pub(super) struct Jwt<'v> {
     pub(super) digest: [u8; 32],
 }
 
-/// Why a JWT is no claim that could be verified.
+/// Why a JWT makes no claim that could be verified.
 pub(super) enum Unfit {
     /// A part is missing, ambiguous or of another algorithm.
     Malformed,

@@ -96,9 +96,8 @@ impl<M: hmac::Mac + Clone + Send + Sync + 'static> HmacState for M {
 impl Keyed {
     /// Prepares the algorithm with a key.
     ///
-    /// # Errors
-    /// [`BadKey`] if the algorithm needs a public key and the bytes are none. HMAC accepts keys of any
-    /// length.
+    /// # Errors [`BadKey`] if the algorithm needs a public key and the bytes are not one. HMAC accepts
+    /// keys of any length.
     pub fn new(algorithm: Algorithm, key: &Key) -> Result<Self, BadKey> {
         let state = match algorithm {
             Algorithm::HmacSha256 => State::Hmac(keyed::<Hmac<Sha256>>(key)?),

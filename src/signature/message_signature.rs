@@ -29,7 +29,7 @@ pub struct Component<'c> {
 pub struct Parameters<'p> {
     /// When the signature was made, in seconds since 1970.
     pub created: u64,
-    /// When the signature ends to be valid.
+    /// The time from which the signature is not valid any more, in seconds since 1970.
     pub expires: Option<u64>,
     /// The name of the key. It has only characters that [`is_key_id`] allows.
     pub key_id: &'p str,

@@ -76,7 +76,7 @@ impl PrivateKey {
         kind.map(Self).ok_or(BadPrivateKey)
     }
 
-    /// A random key of RSA, with 2048 bits.
+    /// A random RSA key of 2048 bits.
     ///
     /// # Errors
     /// [`BadPrivateKey`] if the system has no random numbers.

@@ -1,8 +1,8 @@
 //! Pure. Set-up requests: unsigned requests with which a sender sets a webhook up or tests its URL, as data.
 //!
 //! Any client can send such a request. So the gateway handles set-up requests only if the operator asks for
-//! that, and the content must have exactly the members that the scheme lists. An event in the form of a set-up
-//! request reaches nothing.
+//! that, and the content must have exactly the members that the scheme lists. So no unsigned event passes as
+//! a set-up request.
 
 pub mod handling;
 

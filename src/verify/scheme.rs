@@ -42,7 +42,7 @@ impl Scheme {
         }
     }
 
-    /// A scheme of one's own. `definition` has the keys of a table `[schemes.NAME]` of gateway.toml, in TOML;
+    /// A scheme of your own. `definition` has the keys of a table `[schemes.NAME]` of gateway.toml, in TOML;
     /// `docs/schemes.md` explains the keys.
     ///
     /// # Errors

@@ -249,7 +249,7 @@ pub enum VerifierError {
     /// The secret of this name is not in the encoding of the scheme's secrets, which is the second text.
     #[error("the secret {0:?} is not valid {1}")]
     NotDecoded(String, &'static str),
-    /// A secret must be a public key of the scheme's algorithm, and is none.
+    /// A secret must be a public key of the scheme's algorithm, and is not one.
     #[error("a secret is not a public key of the scheme's algorithm")]
     NotKey,
     /// The scheme signs the URL, and no origin is given.
@@ -264,8 +264,8 @@ pub enum VerifierError {
     /// There are more signatures than 4.
     #[error("there are more than 4 signatures")]
     ManySignatures,
-    /// Of two signatures, the later one (the second name) judges no request, or one not safely: both have the same
-    /// scheme or the same signature field, or both are shared tokens.
+    /// Two signatures cannot be told apart: both have the same scheme or the same signature field, or both
+    /// are shared tokens. The second name is that of the later signature.
     #[error("after the scheme {0:?}, the scheme {1:?} judges no request")]
     Indistinct(String, String),
     /// Two signatures have the same secret, and a signature of one could pass as a signature of the other, over other content.

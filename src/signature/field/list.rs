@@ -30,7 +30,7 @@ pub(crate) enum Entry<'v> {
     Tag(&'v [u8]),
     /// The text of the signed time.
     Time(&'v [u8]),
-    /// An entry of another name, or without a value. It says nothing.
+    /// An entry of another name, or without a value. It is ignored.
     Other,
 }
 
@@ -63,7 +63,7 @@ impl List<'_> {
             [] => Some(entry),
             names => names.iter().find_map(|name| value_of(name, self.equals, entry)),
         };
-        // An entry without a value says nothing, as in the senders' own libraries.
+        // An entry without a value is ignored, as in the libraries of the senders.
         match (time, tag()) {
             (Some([]), _) | (None, Some([]) | None) => Entry::Other,
             (Some(time), _) => Entry::Time(time),
