@@ -50,9 +50,9 @@ pub enum Rejection {
     MethodNotAllowed(String),
     /// The fields have no well-formed claim of authenticity.
     Unsigned(ClaimError),
-    /// The content is over its limit, and has declared its length or not.
+    /// The content is over its limit.
     BodyTooLarge {
-        /// The declared length, in bytes.
+        /// The declared length, in bytes. `None` if the request has declared no length.
         declared: Option<u64>,
         /// The limit, in bytes.
         most: u64,
@@ -602,7 +602,7 @@ mod tests {
         }
     }
 
-    /// A refusal with 4xx counts, but for a few that no bad client is needed for.
+    /// A refusal with 4xx counts as a failure, except for the few that a client without fault can get.
     #[test]
     fn refusals_that_the_client_causes_are_its_failures() {
         let spared = all().into_iter().filter(|rejection| !rejection.is_failure_of_client());

@@ -57,7 +57,7 @@ const MOST_FIELDS: usize = 1 + crate::signature::setup::MOST_FIELDS;
 /// The fields of a response.
 pub type Fields = [Option<(HeaderName, HeaderValue)>; MOST_FIELDS];
 
-/// The fields of a response. Fields beyond the most are dropped.
+/// These fields as the fields of a response. Fields beyond [`MOST_FIELDS`] are dropped.
 fn fields(all: impl IntoIterator<Item = Option<(HeaderName, HeaderValue)>>) -> Fields {
     let mut all = all.into_iter();
     std::array::from_fn(|_index| all.next().flatten())

@@ -128,7 +128,8 @@ pub trait Resources {
     /// Whether the gateway is draining.
     fn is_draining(&self) -> bool;
 
-    /// Takes the record of a request that has just ended. The record may be taken away.
+    /// Takes the record of a request that has just ended. The receiver may move the record out, and
+    /// leave an empty record.
     fn ended(&self, record: &mut Record, now: SystemTime);
 }
 

@@ -90,7 +90,7 @@ pub async fn handle<R: Resources, C: Content>(
             }
             record.refused = true;
             record.reason = rejection.reason();
-            // What the walk found out says more than the kind of the refusal.
+            // A detail that the walk has recorded says more than the kind of the refusal.
             if record.detail.is_none() {
                 record.detail = rejection.detail().map(Cow::into_owned);
             }

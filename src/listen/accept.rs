@@ -215,8 +215,8 @@ impl Accepted {
     }
 }
 
-/// Waits for a place for a connection. `None` if its client has as many connections as it may have; the
-/// connection is then to be dropped.
+/// Waits for a place for a connection. `None` if its client has as many connections as it may have. The
+/// caller then drops the connection.
 async fn enter(worker: &Worker, accepted: &Accepted) -> Option<Place> {
     let (stream, client) = (&accepted.stream, accepted.peer);
     let most = worker.view().generation().per_client.most(client);
@@ -303,7 +303,7 @@ async fn connect_at(
         }
         Speaks::Plain => (stream, false),
         Speaks::Tls => {
-            // Boxed: it would enlarge the future of every plain connection.
+            // Boxed, because this future would enlarge the future of every plain connection.
             let shaken = Box::pin(shake_hands(&worker, stream, mem::take(&mut unread), peer, &drain, place));
             let Some(stream) = shaken.await else { return };
             let is_http2 = stream.has_chosen_http2();
@@ -393,7 +393,7 @@ async fn shake_hands(
             let error = error.as_ref().map(ToString::to_string);
             debug!(%peer, outcome = outcome.as_str(), error, "handshake failed");
             if let (Some(advice), Some(connections)) = (outcome.advice(), repeated) {
-                // Clients can cause this at will, so the log has a line a minute of each kind.
+                // Clients can cause this at will, so the log has one line a minute for each outcome.
                 let missing = (outcome == Outcome::NoCertificate).then(|| acceptor.missing().join(", "));
                 info!(%peer, outcome = outcome.as_str(), error, connections, missing, "{advice}");
             }

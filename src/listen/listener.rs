@@ -40,8 +40,8 @@ enum Socket {
 /// Which process accepts the connections in the kernel's accept queue.
 #[derive(Clone, Debug)]
 pub(crate) enum Queue {
-    /// This process. Closing the socket would reset these connections, so all of them are accepted before.
-    /// The socket's file, if there is one, is removed even earlier.
+    /// This process. Closing the socket would reset these connections, so all of them are accepted first.
+    /// The socket's file, if there is one, is removed before that.
     Ours(Option<Arc<SocketFile>>),
     /// The process that passed this socket keeps it open. Its successor accepts the queued connections.
     Inherited,

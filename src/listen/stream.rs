@@ -76,7 +76,8 @@ impl Stream {
         }
     }
 
-    /// Records may have arrived that carry nothing, such as tickets for another session. They are taken in.
+    /// The records that have arrived may have no content, such as tickets for another session. Such records
+    /// are read.
     fn arrived_over_tls(stream: &mut TlsStream<Self>) -> Arrived {
         match stream.socket().in_kernel() {
             Arrived::Bytes => {}
@@ -88,7 +89,7 @@ impl Stream {
         match read.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => Arrived::Bytes,
             Poll::Ready(_) => Arrived::End,
-            // What the runtime does not know of yet is still in the kernel.
+            // Bytes that the runtime does not know of yet are still in the kernel.
             Poll::Pending => stream.socket().in_kernel(),
         }
     }

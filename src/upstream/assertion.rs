@@ -153,7 +153,8 @@ fn raw_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\r\n")
 }
 
-/// The name and value of a field line. The request line is none: the text before its first colon has a space.
+/// The name and value of a field line. The request line is not a field line: the text before its first colon
+/// has a space.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
     Some((name, value.get(1..)?.trim_ascii()))
@@ -182,7 +183,8 @@ fn parse(value: &[u8]) -> Option<Dictionary> {
     Parser::new(value).parse().ok()
 }
 
-/// The members of a dictionary (RFC 9651, section 3.2), without the gateway's own. `None` if a line is none.
+/// The members of a dictionary (RFC 9651, section 3.2), without the gateway's own. `None` if a line is not a
+/// dictionary.
 fn others(head: &[u8], name: &str) -> Option<Dictionary> {
     let mut members = Dictionary::new();
     for value in values(head, name) {

@@ -121,7 +121,8 @@ impl ResponseBody {
         self.connection.is_none() && self.ahead.is_none() && self.broken.is_none()
     }
 
-    /// Whether bytes have arrived after the content. Known only when the content is complete.
+    /// Whether bytes have arrived after the content. The answer is known only when the content is
+    /// complete.
     #[must_use]
     pub fn has_surplus(&self) -> bool {
         self.has_surplus

@@ -55,8 +55,8 @@ impl<IO: Transport> Connection<IO> {
         Pin::new(&mut inner.io).poll_shutdown(cx)
     }
 
-    /// Tells a TLS client that nothing more follows (RFC 8446, section 6.1), as far as the kernel takes it at once. On a plain
-    /// connection, its end says so.
+    /// Tells a TLS client that nothing more follows (RFC 8446, section 6.1), as far as the kernel takes it at
+    /// once. On a plain connection, the end of the connection says so.
     pub(crate) fn notify_of_end(&self) {
         let mut inner = self.inner.borrow_mut();
         if inner.io.session().is_some() && inner.unsent.is_empty() && !inner.ends_response {

@@ -232,7 +232,7 @@ fn a_scheme_that_signs_in_the_field_of_the_assertion_gives_way_to_it() {
     assert!(!taken.is_empty());
     for scheme in taken {
         let assertion = assertion_of(&scheme.name, None);
-        // The field may look like a dictionary by chance. So it always goes.
+        // The field may look like a dictionary by chance. So it is always removed.
         for sent in ["signature: 9ea2daab\r\n", "signature: a=1\r\n", "signature-input: a=1\r\n"] {
             let out = signed(&assertion, &head("/hook", sent));
             assert_eq!(lines(&out, &FIELDS[..2]), usual("/hook"), "{sent}");
@@ -274,7 +274,7 @@ fn there_is_one_digest_and_it_is_right() {
             assert_eq!(got, [format!("content-digest: {right}")], "{sent}");
             assert_eq!(lines(&out, &FIELDS[..2]), usual("/hook"), "{sent}");
         }
-        // Nothing is said about an unverified request.
+        // The gateway asserts nothing about an unverified request.
         let unverified = head("/hook", &sent);
         assert_eq!(assertion().removed(unverified.as_bytes(), 0), unverified.as_bytes());
     }
