@@ -59,11 +59,11 @@ pub struct Generation {
     pub fixed: Vec<&'static str>,
     /// How many descriptors the configuration may need.
     pub descriptors: u64,
-    /// What clients of TLS listeners shake hands with, if there are such listeners.
+    /// The acceptor of the TLS listeners, if there are such listeners.
     pub acceptor: Option<Arc<Acceptor>>,
     /// `[tls.acme]`, if certificates come from an authority.
     pub acme: Option<Arc<acme::settings::Settings>>,
-    /// What clients of the admin listener shake hands with, if the listener speaks TLS.
+    /// The acceptor of the admin listener, if the listener speaks TLS.
     pub admin_acceptor: Option<Arc<Acceptor>>,
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,

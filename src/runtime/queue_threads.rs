@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(last_commit(true, seconds(30)), LAST_COMMIT);
         assert_eq!(last_commit(true, seconds(3)), seconds(3));
         assert_eq!(last_commit(true, Duration::ZERO), LAST_WAIT);
-        // The disk of this machine gets its time.
+        // For a store on a disk of this machine, the grace period does not matter.
         assert_eq!(last_commit(false, Duration::ZERO), LAST_COMMIT);
     }
 }

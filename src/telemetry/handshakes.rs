@@ -1,4 +1,4 @@
-//! Pure. The number of TLS handshakes with clients, by how they ended.
+//! Pure. The number of TLS handshakes with clients, by outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,8 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
-    /// Counts a handshake. If the log should have a line about this kind of end, returns how many there were since the last.
+    /// Counts a handshake. If a log line about this outcome is due, returns the number of such handshakes
+    /// since the last line.
     pub fn count(&self, outcome: Outcome, now: Instant) -> Option<u64> {
         let index = Outcome::ALL.iter().position(|other| *other == outcome)?;
         self.counts.get(index)?.fetch_add(1, Ordering::Relaxed);

@@ -93,7 +93,7 @@ pub fn without_hidden(whole: &[u8], notation: Notation) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// A text for a terminal, with everything escaped that is hidden.
+/// A text for a terminal, with its hidden characters escaped.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {

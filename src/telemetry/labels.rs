@@ -20,17 +20,17 @@ pub struct Labels {
     pub certificates: BTreeMap<Arc<str>, Validity>,
 }
 
-/// The time of a certificate.
+/// The validity of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Validity {
     /// When it expires.
     pub end: SystemTime,
-    /// How long it is valid in all.
+    /// The time from the beginning of its validity to the end.
     pub life: Duration,
 }
 
 impl Validity {
-    /// The time of this certificate.
+    /// The validity of this certificate.
     #[must_use]
     pub fn of(facts: &Facts) -> Self {
         Self { end: facts.not_after, life: facts.life() }

@@ -187,7 +187,7 @@ impl Drop for Open {
     }
 }
 
-/// Apart from the rest, as few requests have a client certificate.
+/// Counts a client certificate. This function is separate, because few requests have such a certificate.
 #[cold]
 #[inline(never)]
 fn count_client(route: &mut RouteSum, record: &Record) {

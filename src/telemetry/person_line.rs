@@ -21,7 +21,7 @@ use crate::telemetry::hidden_characters::visible;
 use crate::telemetry::log_line::beginning;
 use crate::telemetry::record::Record;
 
-/// A line, and what stands beneath it.
+/// A line, and the texts beneath it.
 #[derive(Clone, Debug)]
 pub struct PersonLine<'l> {
     /// When the request or the attempt ended.
@@ -32,9 +32,9 @@ pub struct PersonLine<'l> {
     pub path: &'l str,
     /// The status code, if there was an answer.
     pub status: Option<u16>,
-    /// What became of it.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why, or by which scheme and secret the request verified.
+    /// The reason of a refusal, or the scheme and the secret that verified the request.
     pub about: Cow<'l, str>,
     /// How long it took.
     pub took: Duration,
