@@ -1,4 +1,4 @@
-//! Pure. What a request may take before it is authentic.
+//! Pure. The limits of a request before it is authentic.
 
 use std::time::Duration;
 

@@ -2,8 +2,9 @@
 //!
 //! The layer reads the whole content, within a limit of bytes and a limit of time, and checks it as
 //! [`verify`](crate::verify) does. An authentic request goes on with the same bytes, and with a
-//! [`Proof`](crate::verify::Proof) among its extensions. Any other request is answered as by the gateway, and
-//! the service does not see it. [`VerifyLayer::answer_challenges`] also answers the sender's challenges.
+//! [`Proof`](crate::verify::Proof) among its extensions. Any other request gets the same answer as from the
+//! gateway, and does not reach the service. [`VerifyLayer::answer_challenges`] also answers the sender's
+//! challenges.
 //!
 //! ```
 //! use axum::Router;

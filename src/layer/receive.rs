@@ -27,7 +27,7 @@ pub(super) enum Checked {
     Challenge(Answer),
 }
 
-/// Checks a request. Its content is not read before its claim is.
+/// Checks a request. The claim is read before the content.
 pub(super) async fn check<B: Body>(
     verifier: &Verifier,
     settings: &Settings,

@@ -19,7 +19,7 @@ use crate::verify::{Refused, Verifier};
 pub enum Refusal {
     /// The request is not authentic.
     Signature(Refused),
-    /// A field's name could be read as that of a field which the signature needs.
+    /// An app could take a field's name for the name of a field that the signature needs.
     Ambiguous,
     /// The content is over the limit.
     TooLarge,

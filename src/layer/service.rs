@@ -44,8 +44,8 @@ where
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
-    /// Always ready. The inner service is only asked when a request is authentic, so that other requests take
-    /// nothing of its capacity.
+    /// Always ready. The layer asks the inner service for readiness only for an authentic request, so other
+    /// requests take none of its capacity.
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }

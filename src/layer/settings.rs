@@ -3,7 +3,7 @@
 use super::challenges::Challenges;
 use super::limits::Limits;
 
-/// What a request may take, and which challenges are answered.
+/// The limits of a request, and the challenges that are answered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     /// The limits of one request.

@@ -55,7 +55,7 @@ pub struct Asked {
 pub enum FilterError {
     /// No state has this name.
     State(String),
-    /// No failure is named so.
+    /// No failure has this name.
     Failure(String),
     /// The text is not a time.
     Time(&'static str, String),

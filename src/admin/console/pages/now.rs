@@ -182,7 +182,7 @@ impl Now<'_> {
     }
 }
 
-/// A number that is seen first. If it is bad, any number but 0 stands out.
+/// A number on a card. If `is_bad`, every number but 0 has the colour of a problem.
 fn figure(count: u64, is_bad: bool) -> Markup {
     html! { span.figure.bad[is_bad && count > 0] { (number(count)) } }
 }
@@ -270,7 +270,8 @@ fn swatch(class: &str) -> Markup {
     html! { svg viewBox="0 0 10 10" aria-hidden="true" { rect class=(class) width="10" height="10" {} } }
 }
 
-/// One bar: answered below, refused above it, failed on top. What is there at all has a height of at least 1.
+/// One bar: answered requests below, refused requests above them, failed requests on top. A count that is not
+/// 0 has a height of at least 1.
 fn bar(place: u64, step: &Ended, highest: u64) -> Markup {
     let mut top = HEIGHT;
     let mut parts = Vec::new();
