@@ -1,7 +1,7 @@
 //! Pure. The head of an HTTP/2 request, as the head that the request would have had in HTTP/1.1.
 //!
-//! The strict parser of HTTP/1.1 judges these bytes (`message::head`). So both versions have one judge, and
-//! what could not be written as one strict HTTP/1.1 request is refused.
+//! The strict parser of HTTP/1.1 (`message::head`) checks these bytes. So the same rules hold for both versions:
+//! a request that could not be written as one strict HTTP/1.1 request is refused.
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, Method, Uri};
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!((expect("100-continue"), expect("x")), (Expect::Continue, Expect::Unknown));
     }
 
-    /// The standard library of `http` drops a fragment. Nothing of it is forwarded.
+    /// The crate `http` drops a fragment, so nothing of it is forwarded.
     #[test]
     fn of_a_fragment_nothing_is_left() {
         assert_eq!(of("POST", "http://a/w?q#f", &[], false).unwrap().target(), b"/w?q");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever hyper can hand over: no byte of a field or of the target becomes part of another one.
+        /// No byte of a field or of the target becomes part of another one, in any request that hyper can hand over.
         #[test]
         fn what_passes_has_the_lines_that_were_given(
             target in "/[ -~é]{0,12}",

@@ -147,7 +147,7 @@ impl Thread {
         }
     }
 
-    /// Waits on after the failures that another run of the gateway has kept, if an order is due now.
+    /// If an order is due now, but earlier orders failed in another run of the gateway: continues the wait after them.
     fn recall(&mut self, index: usize, now: SystemTime) {
         let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
         if name.due > now {
@@ -313,7 +313,7 @@ impl Thread {
         let (now, random) = (SystemTime::now(), self.draw());
         let due = after(now, schedule::back_off(failures, failure.retry_after, random));
         self.set(index, due, failures);
-        // What the folder itself causes is asked of no authority.
+        // Most failures of the folder come before the authority is asked (`Storage::reserve`), so they are not kept.
         if failure.kind != Kind::Storage {
             self.keep_failures(&domain, Some(Failures::new(failures, now, due, failure.retry_after)));
         }
