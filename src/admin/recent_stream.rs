@@ -96,8 +96,8 @@ impl Source {
     }
 }
 
-/// Starts a stream, which holds its place until it ends. `document` writes an entry: its name and its data. The stream ends
-/// when its client may `still` follow no longer.
+/// Starts a stream, which holds its place until it ends. `document` writes an entry: its name and its data. The stream
+/// ends as soon as `still` says that its client may not follow any longer.
 pub(super) fn start(
     source: Source,
     following: Following,

@@ -1,5 +1,5 @@
-//! The known floods over HTTP/2. Whatever one client sends, a sender on another connection is served, memory stays
-//! bounded, and only what is authentic reaches the upstream (its oracle checks that).
+//! The known floods over HTTP/2. During each flood of one client, a sender on another connection is served, and memory
+//! stays bounded. Only authentic requests reach the upstream (its oracle checks that).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -180,7 +180,7 @@ fn the_app_answers_exactly_the_set_up_requests_if_the_operator_permits_it() {
     }
 }
 
-/// A signature field decides alone, whatever else a request has.
+/// If a request has a signature field, only this field decides.
 #[test]
 fn a_set_up_request_with_a_wrong_signature_is_refused() {
     let app = app();

@@ -1,4 +1,4 @@
-//! Verification: every authentic event is forwarded, whatever its bytes. No other request is forwarded.
+//! Verification: every authentic event is forwarded with any bytes. No other request is forwarded.
 
 use crate::support::upstream::Oracle;
 use crate::support::{
