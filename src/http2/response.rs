@@ -54,6 +54,8 @@ impl Rest {
 #[derive(Debug)]
 pub(crate) struct ResponseContent {
     rest: Rest,
+    /// The last byte of the piece that was handed over, if it may be the last byte of the content. See [`Self::keep_last`].
+    last: Option<Bytes>,
     /// Whether there is no content. Then hyper asks for none.
     is_empty: bool,
     guard: Option<Guard>,
@@ -91,7 +93,8 @@ pub(crate) fn of(
         Rest::Whole(content) => content.is_empty(),
         Rest::Streaming(_) => false,
     };
-    let mut response = Response::new(ResponseContent { rest, is_empty, guard: Some(guard), stream });
+    let mut response =
+        Response::new(ResponseContent { rest, last: None, is_empty, guard: Some(guard), stream });
     *response.status_mut() = status;
     *response.headers_mut() = fields;
     response
@@ -132,6 +135,21 @@ impl ResponseContent {
         self.is_empty = false;
     }
 
+    /// Keeps back the last byte of a piece that may be the end of the content. The byte follows as a piece of its own.
+    ///
+    /// hyper hands a piece to h2 as soon as the client's window has room for one byte of it, and then asks for the next piece. If
+    /// there is none, hyper forgets the stream while h2 still holds the end of the response. Nothing could reset such a stream.
+    /// hyper keeps the stream while it waits for the window to have room for the last byte: behind all other bytes.
+    fn keep_last(&mut self, piece: &mut Bytes) {
+        let may_be_the_end = match &self.rest {
+            Rest::Whole(content) => content.is_empty(),
+            Rest::Streaming(body) => body.left().is_none_or(|left| left == 0),
+        };
+        if may_be_the_end && piece.len() > 1 {
+            self.last = Some(piece.split_off(piece.len().saturating_sub(1)));
+        }
+    }
+
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         let body = match &mut self.rest {
             Rest::Whole(content) if content.is_empty() => return Poll::Ready(None),
@@ -168,7 +186,16 @@ impl Body for ResponseContent {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
         this.stream.respond();
-        let next = ready!(this.poll_piece(cx));
+        let next = match this.last.take() {
+            Some(last) => Some(Ok(last)),
+            None => {
+                let mut next = ready!(this.poll_piece(cx));
+                if let Some(Ok(piece)) = &mut next {
+                    this.keep_last(piece);
+                }
+                next
+            }
+        };
         match (&next, &mut this.guard) {
             (Some(Ok(piece)), Some(guard)) => {
                 let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
@@ -187,10 +214,12 @@ impl Body for ResponseContent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.rest {
-            Rest::Whole(content) => SizeHint::with_exact(u64::try_from(content.len()).unwrap_or(u64::MAX)),
-            Rest::Streaming(body) => body.left().map_or_else(SizeHint::default, SizeHint::with_exact),
-        }
+        let left = match &self.rest {
+            Rest::Whole(content) => Some(u64::try_from(content.len()).unwrap_or(u64::MAX)),
+            Rest::Streaming(body) => body.left(),
+        };
+        let last = u64::from(self.last.is_some());
+        left.map_or_else(SizeHint::default, |left| SizeHint::with_exact(left.saturating_add(last)))
     }
 }
 
