@@ -163,7 +163,8 @@ fn in_terminal(folder: &TempDir, programs: OwnedFd, before: &[&str]) -> Running 
 fn a_gateway_ends_when_its_terminal_is_closed_and_a_hangup_before_that_reloads() {
     let folder = folder();
     let (window, programs) = terminal();
-    let mut running = in_terminal(&folder, programs, &[]);
+    // The tests may run under nohup(1).
+    let mut running = in_terminal(&folder, programs, &["env", "--default-signal=HUP"]);
     running.signal("-HUP");
     running.wait_for("reloaded");
     drop(window);
