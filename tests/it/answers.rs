@@ -322,7 +322,7 @@ fn an_upstream_that_trickles_nothing_but_framing_is_cut() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
-    let gateway = gateway().upstream("response_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let gateway = gateway().upstream("response_timeout = \"2s\"").route(PATH, &upstream.url()).start();
     let response = Client::to(&gateway).send(post(FIXTURE).bytes()).response();
     assert!(!response.complete, "{response:?}");
 }

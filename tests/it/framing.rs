@@ -696,9 +696,10 @@ fn empty_lines_before_a_request_are_ignored() {
 fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
     let upstream = Upstream::ok();
     let gateway = gateway()
-        .limits("header_timeout = \"300ms\"\nidle_timeout = \"1h\"")
+        .limits("header_timeout = \"2s\"\nidle_timeout = \"1h\"")
         .route(PATH, &upstream.url())
         .start();
+    let mut clients = Vec::new();
     for is_first in [true, false] {
         // The lines are sent all together, or one after each pause.
         for (lines, pause) in [(2000, None), (1, None), (0, Some(Duration::from_millis(50)))] {
@@ -708,10 +709,13 @@ fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
             }
             client.send(b"\r\n".repeat(lines));
             let trickle = pause.map(|pause| client.trickle_of(b"\r\n", pause));
-            // No request has begun, so there is no response.
-            client.assert_gone();
-            drop(trickle);
+            clients.push((client, trickle));
         }
+    }
+    for (mut client, trickle) in clients {
+        // No request has begun, so there is no response.
+        client.assert_gone();
+        drop(trickle);
     }
 }
 

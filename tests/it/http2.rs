@@ -726,17 +726,22 @@ fn a_client_that_opens_no_window_does_not_hold_a_response_for_ever() {
 #[test]
 fn a_connection_on_which_nothing_happens_is_closed() {
     let upstream = Upstream::ok();
-    let setup = h2c().limits("header_timeout = \"300ms\"\nidle_timeout = \"300ms\"");
+    let setup = h2c().limits("header_timeout = \"2s\"\nidle_timeout = \"2s\"");
     let gateway = setup.route(PATH, &upstream.url()).start();
-    run(async {
-        Http2::to(gateway.address()).await.ended().await.unwrap();
-        let mut client = Http2::to(gateway.address()).await;
-        client.send(forged(), FIXTURE).await.unwrap().assert(401, "");
-        client.ended().await.unwrap();
-    });
-    for bytes in [&b"PRI * HT"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", PART_OF_A_HEAD] {
+    // The connections wait at the same time.
+    let parts = [&b"PRI * HT"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", PART_OF_A_HEAD].map(|bytes| {
         let mut client = Client::to(&gateway);
         client.send(bytes);
+        client
+    });
+    run(async {
+        let unused = Http2::to(gateway.address()).await;
+        let mut client = Http2::to(gateway.address()).await;
+        client.send(forged(), FIXTURE).await.unwrap().assert(401, "");
+        unused.ended().await.unwrap();
+        client.ended().await.unwrap();
+    });
+    for mut client in parts {
         client.rest();
     }
     nothing_reached(gateway, upstream);

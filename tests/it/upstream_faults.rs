@@ -48,7 +48,7 @@ fn once_answering_and_waiting(answer: impl AsRef<[u8]>) -> Upstream {
 }
 
 /// The time limit for an upstream that stalls. The next request must be answered within the limit, also on a busy machine.
-const STALLS: &str = "response_timeout = \"1s\"";
+const STALLS: &str = "response_timeout = \"2s\"";
 
 /// Asserts that a request fails, and that the next request is answered over another connection.
 fn fails_once(upstream: &Upstream) {
@@ -503,7 +503,7 @@ fn interim_answers_without_end_are_cut() {
         let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(100_000);
         while connection.send(&many) {}
     });
-    let gateway = gateway().upstream("response_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let gateway = gateway().upstream("response_timeout = \"2s\"").route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes());
     let mut response = client.response();
@@ -912,7 +912,7 @@ fn an_answer_without_end_that_nobody_waits_for_is_not_read_for_ever() {
         }
         gone.send(()).unwrap();
     });
-    let gateway = gateway().upstream("response_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let gateway = gateway().upstream("response_timeout = \"2s\"").route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes()).until("x");
     client.reset();
