@@ -1,7 +1,7 @@
 //! A scripted upstream. It records every byte and parses requests strictly. When it is dropped, it checks the
 //! oracle.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -344,7 +344,7 @@ impl Connection {
         stream.set_nonblocking(true).unwrap();
         let peeked = stream.peek(&mut [0]);
         stream.set_nonblocking(false).unwrap();
-        peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Reads until the gateway closes the connection.
@@ -381,6 +381,8 @@ impl Connection {
         let Some(stream) = &mut self.stream else { return false };
         let mut piece = [0; 64 * 1024];
         match stream.read(&mut piece) {
+            // A signal such as SIGCHLD interrupts a read that has a time limit.
+            Err(error) if error.kind() == ErrorKind::Interrupted => true,
             Ok(0) | Err(_) => {
                 self.stream = None;
                 self.shared.change(|record| record.closed += 1);
