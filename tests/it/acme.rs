@@ -415,6 +415,7 @@ fn an_authority_that_takes_only_customers_gets_an_account_that_is_bound_to_the_c
     authority.takes_only_customers();
     let upstream = Upstream::ok();
     for has_account in [false, true] {
+        authority.validates_nowhere();
         let folder = TempDir::new().unwrap();
         let account = match has_account {
             true => format!(
