@@ -430,7 +430,7 @@ impl Rejection {
 impl From<Unverified> for Rejection {
     fn from(why: Unverified) -> Self {
         match why {
-            Unverified::Tag => Self::SignatureMismatch,
+            Unverified::Tag | Unverified::Unclaimed => Self::SignatureMismatch,
             Unverified::Time(error) => Self::Unsigned(error),
         }
     }

@@ -293,9 +293,12 @@ impl Route {
             }
         }
         let target = mismatch.head.target();
-        let rejection = match self.verifier.all().all(|one| one.is_unsigned(&mismatch.head, target)) {
-            true => Rejection::Unsigned(ClaimError::Missing),
-            false => mismatch.why.into(),
+        let is_unsigned = |one: &Verifier| one.is_unsigned(&mismatch.head, target);
+        let rejection = match mismatch.why {
+            Unverified::Unclaimed if self.verifier.all().all(is_unsigned) => {
+                Rejection::Unsigned(ClaimError::Missing)
+            }
+            why @ (Unverified::Tag | Unverified::Unclaimed | Unverified::Time(_)) => why.into(),
         };
         let reason = record.observed.or(rejection.reason());
         if let (Mode::Enforce, Unverified::Time(ClaimError::Expired)) = (&self.mode, mismatch.why) {

@@ -157,7 +157,7 @@ impl<'v, H> Verification<'v, H> {
                     },
                 }
             }
-            None => State::Fails,
+            None => State::Unclaimed,
         };
         Check { verifier, head, state, content, now }
     }
@@ -190,6 +190,8 @@ enum State<'v> {
     Holds(&'v KeyedSecret),
     /// The claim is authentic under no secret.
     Fails,
+    /// There is no claim.
+    Unclaimed,
     /// There are more secrets to try.
     Trying(Box<Trial<'v>>),
 }
@@ -248,6 +250,7 @@ impl<'v, H> Check<'v, H> {
                 Err(error) => Err(Mismatch { head, content, now, why: Unverified::Time(error) }),
             },
             State::Fails | State::Trying(_) => Err(Mismatch { head, content, now, why: Unverified::Tag }),
+            State::Unclaimed => Err(Mismatch { head, content, now, why: Unverified::Unclaimed }),
         }
     }
 }
@@ -319,6 +322,8 @@ pub struct Mismatch<H> {
 pub enum Unverified {
     /// No valid secret makes the claimed tag from the content.
     Tag,
+    /// The request was received without a claim.
+    Unclaimed,
     /// The tag is right, but the time in the content is malformed or outside its window.
     Time(ClaimError),
 }

@@ -113,7 +113,7 @@ impl Refused {
 
     pub(crate) fn of_content(why: Unverified) -> Self {
         match why {
-            Unverified::Tag => Self::Mismatch,
+            Unverified::Tag | Unverified::Unclaimed => Self::Mismatch,
             Unverified::Time(error) => Self::of_claim(error),
         }
     }

@@ -106,7 +106,7 @@ fn judge(verifier: &Verifier, request: &Request, now: SystemTime) -> Outcome {
             request.body.chunks(7).for_each(|piece| verification.push(piece));
             match verification.finish().map_err(|mismatch| mismatch.why) {
                 Ok(_) => Verified,
-                Err(Unverified::Tag) => Mismatch,
+                Err(Unverified::Tag | Unverified::Unclaimed) => Mismatch,
                 Err(Unverified::Time(error)) => Refused(error),
             }
         }
