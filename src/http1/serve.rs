@@ -101,7 +101,8 @@ async fn exchanges<IO: Transport + 'static>(
             received
         });
         let Some(received) = received.await? else { break };
-        let (keeps_open, unwritten) = Box::pin(exchange(worker, connection, client, received)).await?;
+        let exchange = Box::write(Box::new_uninit(), exchange(worker, connection, client, received));
+        let (keeps_open, unwritten) = Box::into_pin(exchange).await?;
         open = unwritten;
         if !keeps_open {
             break;
