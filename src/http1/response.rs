@@ -91,14 +91,14 @@ pub fn head(
     is_last: bool,
     extra: usize,
 ) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len().saturating_add(FRAME).saturating_add(extra));
-    bytes.extend_from_slice(VERSION);
-    bytes.extend_from_slice(text);
-    bytes.extend_from_slice(connection(asked, is_last));
-    if delimited == Delimited::ByChunks {
-        bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
-    }
-    bytes.extend_from_slice(b"\r\n");
+    let coding: &[u8] = match delimited {
+        Delimited::ByChunks => b"transfer-encoding: chunked\r\n",
+        Delimited::ByLength | Delimited::ByClosing => b"",
+    };
+    let parts = [VERSION, text, connection(asked, is_last), coding, b"\r\n"];
+    let length = parts.iter().fold(extra, |length, part| length.saturating_add(part.len()));
+    let mut bytes = Vec::with_capacity(length);
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
     bytes
 }
 
