@@ -17,7 +17,9 @@ use crate::upstream::response::ResponseHead;
 /// The reply to a request.
 #[derive(Debug)]
 pub enum Reply<B> {
-    /// A response that the gateway makes itself.
+    /// The refusal of a request.
+    Refusal(RefusalReply),
+    /// Another response that the gateway makes itself.
     Own(OwnReply),
     /// The upstream's response.
     Upstream {
@@ -49,6 +51,32 @@ pub struct OwnReply {
     pub content: Cow<'static, str>,
     /// Whether the connection stays open.
     pub after: After,
+}
+
+/// The refusal of a request, with all that its [`OwnReply`] depends on. Equal refusals have equal replies.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusalReply {
+    rejection: Rejection,
+    refusal: Refusal,
+    authentication: Authentication,
+}
+
+impl RefusalReply {
+    /// The refusal of a request on a route whose scheme has this manner and this authentication.
+    pub(crate) fn new(rejection: Rejection, refusal: Refusal, authentication: Authentication) -> Self {
+        Self { rejection, refusal, authentication }
+    }
+
+    /// Whether the connection must close, even if all of the request has been read.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.rejection.ends_connection()
+    }
+
+    /// The response.
+    #[must_use]
+    pub fn compose(&self) -> OwnReply {
+        OwnReply::refusal(&self.rejection, self.refusal, self.authentication)
+    }
 }
 
 /// The most fields that a response of the gateway's own has.
@@ -106,6 +134,11 @@ impl Acknowledgement {
 }
 
 impl OwnReply {
+    /// Whether the connection must close, even if all of the request has been read.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.after == After::Close
+    }
+
     /// The reply with an acknowledgement.
     pub(super) fn acknowledging(Acknowledgement { status, content }: Acknowledgement) -> Self {
         let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

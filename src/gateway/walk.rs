@@ -13,7 +13,7 @@ use super::forwarding::{ObservedHold, answered, asserted, undelivered};
 use super::further_secrets;
 use super::receive;
 use super::refusal_detail::{self, LIKE_SET_FIELD, LIKE_SIGNED_FIELD};
-use super::reply::{OwnReply, Reply, Served};
+use super::reply::{OwnReply, RefusalReply, Reply, Served};
 use super::resources::{Delivery, Resources, UpstreamResponse};
 use super::route::{Route, Verified};
 use super::storing;
@@ -99,7 +99,7 @@ pub async fn handle<R: Resources, C: Content>(
                 return (None, guard);
             }
             record.status = rejection.status().as_u16();
-            Some(Reply::Own(OwnReply::refusal(&rejection, refusal, authentication)))
+            Some(Reply::Refusal(RefusalReply::new(rejection, refusal, authentication)))
         }
     };
     (reply, guard)

@@ -6,12 +6,14 @@ use std::io::Write as _;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use crate::gateway::reply::RefusalReply;
 use crate::message::head::{Persistence, ResponseContext, Version};
 
 /// A complete response. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct WholeResponse {
     bytes: Bytes,
+    content_length: usize,
     keeps_open: bool,
 }
 
@@ -133,10 +135,13 @@ impl WholeResponse {
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"\r\n");
-        if !asked.is_for_head {
-            bytes.extend_from_slice(content);
+        let content = if asked.is_for_head { &[] } else { content };
+        bytes.extend_from_slice(content);
+        Self {
+            bytes: bytes.into(),
+            content_length: content.len(),
+            keeps_open: !is_last && asked.keeps_open(),
         }
-        Self { bytes: bytes.into(), keeps_open: !is_last && asked.keeps_open() }
     }
 
     /// A complete response of an upstream. Its fields give its length, or it has no content. `text` is the
@@ -145,13 +150,23 @@ impl WholeResponse {
     pub fn relayed(asked: ResponseContext, text: &[u8], content: &[u8], is_last: bool) -> Self {
         let mut bytes = head(asked, text, Delimited::ByLength, is_last, content.len());
         bytes.extend_from_slice(content);
-        Self { bytes: bytes.into(), keeps_open: !is_last && asked.keeps_open() }
+        Self {
+            bytes: bytes.into(),
+            content_length: content.len(),
+            keeps_open: !is_last && asked.keeps_open(),
+        }
     }
 
     /// The bytes of the response.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The number of bytes of content.
+    #[must_use]
+    pub fn content_length(&self) -> usize {
+        self.content_length
     }
 
     /// Whether another request may follow.
@@ -161,11 +176,49 @@ impl WholeResponse {
     }
 }
 
+/// All that the response to a refused request depends on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusalContext {
+    /// The refusal.
+    pub refusal: RefusalReply,
+    /// What the request asks of its response.
+    pub asked: ResponseContext,
+    /// Whether the response closes the connection, whatever the client asked for.
+    pub is_last: bool,
+    /// The time of the `date` field, in seconds since 1970.
+    pub second: u64,
+}
+
+/// The last response to a refused request. Clients can cause any number of refusals, so of equal refusals within one
+/// second, only the first is composed.
+#[derive(Debug, Default)]
+pub struct LastRefusal(Option<(RefusalContext, WholeResponse)>);
+
+impl LastRefusal {
+    /// The response to a refused request. It is composed if its context differs from that of the last response.
+    pub fn response(
+        &mut self,
+        context: RefusalContext,
+        compose: impl FnOnce(&RefusalContext) -> WholeResponse,
+    ) -> WholeResponse {
+        match &self.0 {
+            Some((last, response)) if *last == context => response.clone(),
+            Some(_) | None => {
+                let response = compose(&context);
+                self.0 = Some((context, response.clone()));
+                response
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::header;
 
     use super::*;
+    use crate::gateway::rejection::Rejection;
+    use crate::signature::scheme::{Authentication, Refusal};
 
     const POST: ResponseContext =
         ResponseContext { is_for_head: false, version: Version::Http11, persistence: Persistence::Default };
@@ -186,6 +239,33 @@ mod tests {
         let want = "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain\r\nallow: POST, PUT\r\n\
                     content-length: 7\r\n\r\nnot so\n";
         assert_eq!((text.as_str(), keeps_open), (want, true));
+    }
+
+    #[test]
+    fn a_refusal_is_composed_only_if_it_differs_from_the_last_one() {
+        let mut last = LastRefusal::default();
+        let mut composed = 0;
+        let mut answer = |rejection, authentication, asked, is_last, second| {
+            let refusal = RefusalReply::new(rejection, Refusal::Problem, authentication);
+            let response = last.response(RefusalContext { refusal, asked, is_last, second }, |_context| {
+                composed += 1;
+                let content = composed.to_string();
+                WholeResponse::new(POST, StatusCode::NOT_FOUND, &[], content.as_bytes(), false)
+            });
+            let text = String::from_utf8(response.bytes().to_vec()).unwrap();
+            assert!(text.ends_with(&format!("\r\n\r\n{composed}")), "{text}");
+            composed
+        };
+        let (signature, token) = (Authentication::default(), Authentication::Bearer);
+        let head = ResponseContext { is_for_head: true, ..POST };
+        assert_eq!(answer(Rejection::SignatureMismatch, signature, POST, false, 7), 1);
+        assert_eq!(answer(Rejection::SignatureMismatch, signature, POST, false, 7), 1);
+        assert_eq!(answer(Rejection::SignatureMismatch, signature, POST, false, 8), 2);
+        assert_eq!(answer(Rejection::SignatureMismatch, signature, POST, true, 8), 3);
+        assert_eq!(answer(Rejection::SignatureMismatch, signature, head, true, 8), 4);
+        assert_eq!(answer(Rejection::SignatureMismatch, token, head, true, 8), 5);
+        assert_eq!(answer(Rejection::NoRoute, token, head, true, 8), 6);
+        assert_eq!(answer(Rejection::NoRoute, token, head, true, 8), 6);
     }
 
     #[test]

@@ -12,13 +12,14 @@ use http::header;
 
 use crate::connection::transport::Transport;
 use crate::gateway::rejection::Rejection;
-use crate::gateway::reply::{After, OwnReply, Reply};
+use crate::gateway::reply::{OwnReply, RefusalReply, Reply};
 use crate::gateway::request_guard::RequestGuard;
 use crate::gateway::resources::UpstreamContent;
 use crate::http1::connection::Connection;
-use crate::http1::response::{self, Delimited, WholeResponse};
+use crate::http1::response::{self, Delimited, RefusalContext, WholeResponse};
 use crate::message::head::ResponseContext;
 use crate::runtime::request_scope::Scope;
+use crate::runtime::worker::second;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::response::{ResponseHead, SURPLUS};
@@ -45,9 +46,12 @@ pub(crate) async fn write<IO: Transport>(
 ) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
     let asked = connection.asked();
     let message = match reply {
-        Reply::Own(reply) => own(asked, &reply, &mut guard, connection),
+        Reply::Refusal(refusal) => refused(asked, refusal, &guard, connection),
+        Reply::Own(reply) => {
+            let is_last = reply.ends_connection() || ends_here(&guard, connection);
+            own(asked, &reply, is_last, &guard)
+        }
         Reply::Upstream { head, content: UpstreamContent::Whole(content) } => {
-            guard.record.sent = length(&content);
             WholeResponse::relayed(asked, &head.text, &content, ends_here(&guard, connection))
         }
         Reply::Upstream { head, content: UpstreamContent::Coming(relay) } => {
@@ -55,22 +59,27 @@ pub(crate) async fn write<IO: Transport>(
             return Box::pin(stream(connection, &head, relay, guard)).await;
         }
     };
+    guard.record.sent = length(message.content_length());
     connection.end(message.bytes(), message.keeps_open(), &mut guard.unwritten).await?;
     Ok((message.keeps_open(), Some(guard)))
 }
 
-/// A response of the gateway's own, with its `date` field.
-fn own<IO: Transport>(
+/// The response to a refused request.
+fn refused<IO: Transport>(
     asked: ResponseContext,
-    reply: &OwnReply,
-    guard: &mut Guard,
+    refusal: RefusalReply,
+    guard: &Guard,
     connection: &Connection<IO>,
 ) -> WholeResponse {
-    let is_last = reply.after == After::Close || ends_here(guard, connection);
+    let is_last = refusal.ends_connection() || ends_here(guard, connection);
+    let context = RefusalContext { refusal, asked, is_last, second: second(guard.begun_at()) };
+    let compose = |context: &RefusalContext| own(asked, &context.refusal.compose(), is_last, guard);
+    guard.resources().last_refusal().response(context, compose)
+}
+
+/// A response of the gateway's own, with its `date` field.
+fn own(asked: ResponseContext, reply: &OwnReply, is_last: bool, guard: &Guard) -> WholeResponse {
     let date = (header::DATE, guard.resources().date(guard.begun_at()));
-    if !asked.is_for_head {
-        guard.record.sent = length(reply.content.as_bytes());
-    }
     let (first, others) = reply.fields.split_at(1);
     let fields = first.iter().flatten().chain(std::iter::once(&date)).chain(others.iter().flatten());
     WholeResponse::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
@@ -84,8 +93,8 @@ fn ends_here<IO: Transport>(guard: &Guard, connection: &Connection<IO>) -> bool 
         || guard.resources().is_wanting()
 }
 
-fn length(content: &[u8]) -> u64 {
-    u64::try_from(content.len()).unwrap_or(u64::MAX)
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// Writes an upstream's response as it arrives.
@@ -176,7 +185,7 @@ impl<IO: Transport> Streamed<IO> {
             record.detail = Some(SURPLUS.to_owned());
         }
         match &next {
-            Some(Ok(piece)) => record.sent = record.sent.saturating_add(length(piece)),
+            Some(Ok(piece)) => record.sent = record.sent.saturating_add(length(piece.len())),
             Some(Err(error)) => {
                 record.reason = Rejection::from(error).reason();
                 record.detail = Some(chain(error));

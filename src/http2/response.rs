@@ -73,6 +73,7 @@ pub(crate) fn of(
     is_for_head: bool,
 ) -> Response<ResponseContent> {
     let (status, fields, rest) = match reply {
+        Reply::Refusal(refusal) => own(refusal.compose(), &guard, is_for_head),
         Reply::Own(reply) => own(reply, &guard, is_for_head),
         Reply::Upstream { head, content } => {
             let rest = match content {

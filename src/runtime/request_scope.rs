@@ -1,5 +1,6 @@
 //! Shell. The resources of one request: its worker, and the configuration with which the request began.
 
+use std::cell::RefMut;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::admission::memory::Reservation;
 use crate::gateway::resources::{Claimed, Delivery, Resources, Timer, UpstreamResponse};
+use crate::http1::response::LastRefusal;
 use crate::queue::circuit::Standing;
 use crate::queue::duplicates::EventClaim;
 use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
@@ -46,6 +48,12 @@ impl Scope {
     #[must_use]
     pub fn date(&self, now: SystemTime) -> HeaderValue {
         self.worker.date(now)
+    }
+
+    /// The last response to a refused request on this thread.
+    #[must_use]
+    pub fn last_refusal(&self) -> RefMut<'_, LastRefusal> {
+        self.worker.last_refusal()
     }
 
     /// Whether a new connection waits because the connection limit is reached.

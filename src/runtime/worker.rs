@@ -1,6 +1,6 @@
 //! Shell. The state of one worker thread. Its connections share it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::connections::ConnectionLimit;
 use crate::admission::memory::Budget;
 use crate::connection::read_buffer::{self, Scratch};
+use crate::http1::response::LastRefusal;
 use crate::runtime::control::{Control, Generation};
 use crate::runtime::worker_view::View;
 use crate::telemetry;
@@ -43,6 +44,7 @@ pub struct Worker {
     randomness: RandomState,
     drawn: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
+    last_refusal: RefCell<LastRefusal>,
     /// A permit for hashing much content that has already arrived. Only one request has it at a time.
     turn: Arc<Semaphore>,
     handshake_turns: HandshakeTurns,
@@ -76,6 +78,7 @@ impl Worker {
             randomness,
             drawn: Cell::new(0),
             date: RefCell::new((0, HeaderValue::from_static(""))),
+            last_refusal: RefCell::default(),
             turn: Arc::new(Semaphore::new(1)),
             handshake_turns: HandshakeTurns::default(),
         })
@@ -199,6 +202,12 @@ impl Worker {
     #[must_use]
     pub fn turn(&self) -> &Arc<Semaphore> {
         &self.turn
+    }
+
+    /// The last response to a refused request.
+    #[must_use]
+    pub fn last_refusal(&self) -> RefMut<'_, LastRefusal> {
+        self.last_refusal.borrow_mut()
     }
 
     /// The current time in the form of a `date` field (RFC 9110, section 5.6.7). It is made once a second.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hookgate::gateway::rejection::Rejection;
-use hookgate::gateway::reply::{After, Reply};
+use hookgate::gateway::reply::{After, OwnReply, Reply};
 use hookgate::gateway::request_guard::RequestGuard;
 use hookgate::gateway::resources::UpstreamContent;
 use hookgate::message::head::{ResponseContext, Version};
@@ -50,20 +50,22 @@ pub(super) fn of(
     mut is_last: bool,
 ) -> Response<Relayed> {
     let mut response = Response::new(());
-    let left = match reply {
-        Reply::Own(reply) => {
-            is_last |= reply.after == After::Close;
-            *response.status_mut() = reply.status;
-            let fields = response.headers_mut();
-            fields.append(header::DATE, guard.resources().date(guard.begun_at()));
-            for (name, value) in reply.fields.into_iter().flatten() {
-                fields.append(name, value);
-            }
-            if !asked.is_for_head {
-                guard.record.sent = reply.content.len() as u64;
-            }
-            Left::Whole(Bytes::from(reply.content.into_owned()))
+    let mut own = |reply: OwnReply| {
+        is_last |= reply.after == After::Close;
+        *response.status_mut() = reply.status;
+        let fields = response.headers_mut();
+        fields.append(header::DATE, guard.resources().date(guard.begun_at()));
+        for (name, value) in reply.fields.into_iter().flatten() {
+            fields.append(name, value);
         }
+        if !asked.is_for_head {
+            guard.record.sent = reply.content.len() as u64;
+        }
+        Left::Whole(Bytes::from(reply.content.into_owned()))
+    };
+    let left = match reply {
+        Reply::Refusal(refusal) => own(refusal.compose()),
+        Reply::Own(reply) => own(reply),
         Reply::Upstream { head, content } => {
             read(&head.text, &mut response);
             match content {
