@@ -5,10 +5,11 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue, Error};
 
 use crate::config::brackets::{self, Unpaired};
-use crate::config::line_mistakes;
+use crate::config::key_description::Value;
 use crate::config::other_format::OtherFormat;
 use crate::config::problem::Problem;
 use crate::config::size_and_duration::{parse_duration, parse_size};
+use crate::config::{keys, line_mistakes};
 
 /// The problems of a text with syntax errors. Only the first error of each line counts, because the others
 /// follow from it. `shown` is the text with its secrets redacted, and `document` is the parser's result.
@@ -110,23 +111,49 @@ fn problem(text: &str, shown: &str, document: &DeTable<'_>, span: Range<usize>, 
         return Problem::error("syntax", span, message).help(help);
     }
     let word = shown.get(span.clone()).unwrap_or_default();
-    let help = if word.contains('*') { "write `\"...\"`".to_owned() } else { in_quotes(word) };
+    let help = if word.contains('*') {
+        "write `\"...\"`".to_owned()
+    } else {
+        in_quotes(word, key_before(shown, span.start))
+    };
     Problem::error("syntax", span, "text must stand in quotes").help(help)
 }
 
-/// The advice for a word without quotes. The advice must not lead to the next error, so it also has the right unit.
-fn in_quotes(word: &str) -> String {
-    let is_quantity = word.starts_with(|c: char| c.is_ascii_digit());
-    if let (true, Err(size), Err(duration)) = (is_quantity, parse_size(word), parse_duration(word)) {
-        match (size.instead(), duration.instead()) {
-            (Some(size), Some(duration)) => {
-                return format!("write `\"{size}\"` for a size, `\"{duration}\"` for a duration");
-            }
-            (Some(instead), None) | (None, Some(instead)) => return format!("write `\"{instead}\"`"),
-            (None, None) => {}
-        }
+/// The advice for a word without quotes that is the value of this key. The advice must not lead to the next error, so it
+/// also has the right unit.
+fn in_quotes(word: &str, key: &str) -> String {
+    let write = |word: &str| format!("write `\"{word}\"`");
+    if !word.starts_with(|c: char| c.is_ascii_digit()) {
+        return write(word);
     }
-    format!("write `\"{word}\"`")
+    let size = match parse_size(word) {
+        Ok(_) => Some(word.to_owned()),
+        Err(error) => error.instead().map(str::to_owned),
+    };
+    let duration = match parse_duration(word) {
+        Ok(_) => Some(word.to_owned()),
+        Err(error) => error.instead().map(str::to_owned),
+    };
+    let keys = || keys::TABLES.iter().flat_map(|(_, keys)| *keys).filter(|known| known.name == key);
+    let is_size = keys().any(|key| matches!(key.value, Value::Size { .. }));
+    let is_duration = keys().any(|key| matches!(key.value, Value::Duration));
+    match (size, duration) {
+        (Some(size), _) if is_size && !is_duration => write(&size),
+        (_, Some(duration)) if is_duration && !is_size => write(&duration),
+        (Some(size), Some(duration)) if size != duration => {
+            format!("write `\"{size}\"` for a size, `\"{duration}\"` for a duration")
+        }
+        (Some(instead), _) | (None, Some(instead)) => write(&instead),
+        (None, None) => write(word),
+    }
+}
+
+/// The key of the value that begins here. Empty if no key with `=` stands before the value.
+fn key_before(shown: &str, value: usize) -> &str {
+    let before = shown.get(line_start(shown, value)..value).unwrap_or_default().trim_end();
+    let Some(before) = before.strip_suffix('=') else { return "" };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    before.trim_end().rsplit(|c| !is_part(c)).next().unwrap_or_default()
 }
 
 /// A common mistake in the line of an error. Returns `None` for a missing quote or value: the parser points at them.
