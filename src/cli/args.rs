@@ -230,7 +230,7 @@ pub(super) struct Send {
     /// The gateway, with http:// or https://; default: the first address of `[server] listen`
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) url: Option<Origin>,
-    /// The certificate authorities (PEM) that an https:// gateway is verified against; default: those that the system trusts
+    /// The certificate authorities (PEM) that an https:// gateway is verified against, `-` for standard input; default: those that the system trusts
     #[arg(long, value_name = "FILE", requires = "url")]
     pub(super) ca: Option<PathBuf>,
     /// The method to send with

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::admin::body::read_bounded;
 use crate::cli::signals;
-use crate::config::bounded_read::read_regular;
+use crate::config::bounded_read::read_once;
 use crate::config::size_and_duration::write_duration;
 use crate::tls::authorities::Authorities;
 use crate::tls::client_config::Connector;
@@ -188,7 +188,7 @@ pub(super) fn system_trust() -> io::Result<Option<Arc<ClientConfig>>> {
 /// # Errors
 /// The file cannot be read, or has no certificate.
 pub(super) fn trust_of(file: &Path) -> io::Result<Arc<ClientConfig>> {
-    let content = read_regular(file, MOST_AUTHORITIES).map_err(io::Error::from)?;
+    let content = read_once(file, MOST_AUTHORITIES).map_err(io::Error::from)?;
     let authorities = Authorities::read(&content.bytes).map_err(io::Error::other)?;
     Ok(Arc::clone(Connector::new(authorities, None).map_err(io::Error::other)?.config()))
 }

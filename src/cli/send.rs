@@ -47,6 +47,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &ConfigFile, asked: &Send) -> 
         ("the secret", asked.whose.secret_file.as_deref()),
         ("the private key", asked.private_key_file.as_deref()),
         ("the body", asked.body.as_deref()),
+        ("the certificate authorities", asked.ca.as_deref()),
     ])?;
     let mut plan = plan(terminal, file, asked, &target)?;
     plan.verifier = Verifier::with_secret(&plan.verifier, asked.secret.as_deref());

@@ -74,7 +74,12 @@ fn two_things_from_standard_input_are_wrong_usage_that_names_both() {
     let folder = folder();
     let tag = signature(FIXTURE);
     let by_flags = ["--scheme", "propify", "--secret-file", "-"];
-    let cases: [(Vec<&str>, [&str; 2]); 7] = [
+    let ca = ["send", "/webhook", "--url", "https://127.0.0.1:9", "--ca", "-"];
+    let cases: [(Vec<&str>, [&str; 2]); 8] = [
+        (
+            [&ca[..], &["--config", "config", "--body", "-"]].concat(),
+            ["the body", "the certificate authorities"],
+        ),
         (vec!["sign", "--config", "-"], ["the configuration", "the body"]),
         (vec!["sign", "--config", "-", "-"], ["the configuration", "the body"]),
         (vec!["verify", "--config", "-", "--signature", &tag], ["the configuration", "the body"]),
@@ -105,5 +110,25 @@ fn a_command_for_a_running_gateway_reads_its_configuration_from_standard_input()
         // The address is known, and no gateway listens there.
         assert!(says.contains(&address.to_string()), "{command}: {says}");
         assert_eq!(output.status.code(), Some(1), "{command}: {says}");
+    }
+}
+
+#[test]
+fn the_certificate_authorities_of_a_gateway_may_come_from_standard_input() {
+    let folder = folder();
+    let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
+    std::fs::write(folder.path().join("authority"), authority).unwrap();
+    let reserved = Reserved::new();
+    let url = format!("https://{}", reserved.address());
+    for (input, want) in [("authority", "no gateway listens at"), ("body", "the file of --ca cannot be used")]
+    {
+        let output = fed(
+            folder.path(),
+            input,
+            &["send", "/webhook", "--config", "config", "--url", &url, "--ca", "-"],
+        );
+        let says = String::from_utf8(output.stderr).unwrap();
+        assert!(says.contains(want) && !says.contains("No such file"), "{input}: {says}");
+        assert_eq!(output.status.code(), Some(1), "{input}: {says}");
     }
 }
