@@ -3,6 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use crate::admission::client::ClientAddress;
+use crate::gateway::reason::Reason;
 use crate::gateway::resources::Resources;
 use crate::telemetry::record::Record;
 
@@ -52,15 +53,21 @@ impl<R: Resources> RequestGuard<R> {
         (&mut self.record, &self.resources)
     }
 
-    /// Records that the client does not get the rest of the response. A refusal keeps its own detail as well.
+    /// Records that the client does not get the rest of the response. A detail about the request is kept as well.
     pub fn cut_short(&mut self) {
         let end = cut_short(self.resources.is_draining(), self.is_evicted);
-        let refused = self.record.detail.take().filter(|_| self.record.refused);
-        self.record.detail = Some(match refused {
+        let of_request = self.record.detail.take().filter(|_| self.is_detail_of_request());
+        self.record.detail = Some(match of_request {
             Some(detail) if detail.ends_with(END_OF_ANSWER) => detail,
             Some(detail) => format!("{detail}; {end}"),
             None => end,
         });
+    }
+
+    /// Whether a detail of the record is about the request, and not about the exchange with the upstream.
+    fn is_detail_of_request(&self) -> bool {
+        let is_answered = self.record.reason.is_none();
+        self.record.refused || (is_answered && self.record.observed == Some(Reason::TimestampExpired))
     }
 }
 
@@ -71,7 +78,7 @@ impl<R: Resources> Drop for RequestGuard<R> {
             // a few bytes too low.
             let unwritten = u64::try_from(self.unwritten).unwrap_or(u64::MAX);
             self.record.sent = self.record.sent.saturating_sub(unwritten);
-            if self.record.detail.is_none() || self.record.refused {
+            if self.record.detail.is_none() || self.is_detail_of_request() {
                 self.cut_short();
             }
         }

@@ -192,6 +192,9 @@ impl Route {
             Err(refused) => refused,
         };
         let rejection = Rejection::Unsigned(error);
+        if error == ClaimError::Expired {
+            self.explain_time(&head, None, now, record);
+        }
         match self.mode {
             // The content decides whether it is a set-up request. Nothing of it can verify.
             Mode::Enforce
@@ -205,9 +208,6 @@ impl Route {
                 if error == ClaimError::Missing {
                     self.explain(&head, record);
                 }
-                if error == ClaimError::Expired {
-                    self.explain_time(&head, None, now, record);
-                }
                 self.submit_sample(&head, None, now, rejection.reason(), record);
                 capture::keep(captor, &head, &[], record);
                 Err(rejection)
@@ -219,7 +219,7 @@ impl Route {
         }
     }
 
-    /// Writes for the log how far the signed time of a refused request is outside its window. A time in the fields is checked
+    /// Writes for the log how far the signed time of a request that does not verify is outside its window. A time in the fields is checked
     /// before the signature, so a forged request has any difference there. A time in the content is checked after the
     /// signature.
     #[cold]
@@ -301,7 +301,7 @@ impl Route {
             why @ (Unverified::Tag | Unverified::Unclaimed | Unverified::Time(_)) => why.into(),
         };
         let reason = record.observed.or(rejection.reason());
-        if let (Mode::Enforce, Unverified::Time(ClaimError::Expired)) = (&self.mode, mismatch.why) {
+        if mismatch.why == Unverified::Time(ClaimError::Expired) {
             self.explain_time(&mismatch.head, Some(&mismatch.content), mismatch.now, record);
         }
         self.submit_sample(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);

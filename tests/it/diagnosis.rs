@@ -34,6 +34,7 @@ struct Setup {
     secret: String,
     entry: &'static str,
     scheme: &'static str,
+    upstream: String,
     more: String,
     log: &'static str,
 }
@@ -41,7 +42,8 @@ struct Setup {
 impl Setup {
     fn new() -> Self {
         let entry = "{ name = \"current\", env = \"KEY\" }";
-        Self { secret: SECRET.to_owned(), entry, scheme: "propify", more: String::new(), log: "" }
+        let upstream = "http://127.0.0.1:9".to_owned();
+        Self { secret: SECRET.to_owned(), entry, scheme: "propify", upstream, more: String::new(), log: "" }
     }
 
     fn secret(text: impl Into<String>) -> Self {
@@ -70,11 +72,11 @@ impl Setup {
     }
 
     fn start(&self, folder: &Path) -> (Running, SocketAddr) {
-        let Self { entry, scheme, more, log, .. } = self;
+        let Self { entry, scheme, upstream, more, log, .. } = self;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[log]\nformat = \"json\"\nlevel = \"trace\"\n{log}\n\
              [signature]\nscheme = \"{scheme}\"\nsecrets = [{entry}]\n\
-             [[routes]]\npath = \"{PATH}\"\nupstream = \"http://127.0.0.1:9\"\n{more}\n"
+             [[routes]]\npath = \"{PATH}\"\nupstream = \"{upstream}\"\n{more}\n"
         );
         std::fs::write(folder.join("gateway.toml"), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
@@ -244,6 +246,47 @@ fn a_clock_that_is_off_is_named_with_how_far() {
         assert_eq!(request["detail"], format!("the signed time is {want}, where 5 minutes are allowed"));
     }
     assert_eq!(cause(&setup().refuses(&sent(format!("{now}000")))), "time_unit");
+}
+
+#[test]
+fn the_record_of_an_observed_request_says_how_far_its_time_is_off() {
+    let upstream = Upstream::ok_under(Oracle::default().observing());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let in_field = format!("{}.{}", now - 1025, body());
+    let in_content = format!(r#"{{"webhookTimestamp":{}000}}"#, now - 1025);
+    let tag = |text: &str| signature(text.as_bytes()).rsplit('=').next().unwrap().to_owned();
+    let (of_field, of_content) = (tag(&in_field), tag(&in_content));
+    for (scheme, body, line, allowed) in [
+        (
+            "stripe",
+            body(),
+            format!("stripe-signature: t={},v1={of_field}", now - 1025),
+            "17 minutes ago, where 5 minutes",
+        ),
+        (
+            "linear",
+            in_content,
+            format!("linear-signature: {of_content}"),
+            "1025 seconds (17 minutes) ago, where 60 seconds",
+        ),
+    ] {
+        let setup = Setup {
+            scheme,
+            upstream: upstream.url(),
+            more: "mode = \"observe\"".to_owned(),
+            log: "diagnose = false",
+            ..Setup::new()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (mut running, address) = setup.start(folder.path());
+        Client::connect(address).send(unsigned(&body).line(line).bytes()).response().assert_answer("ok");
+        running.signal("-TERM");
+        assert_eq!(running.ended(), Some(0));
+        let log: Vec<Value> = running.seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let request = log.iter().find(|line| line["message"] == "request").unwrap();
+        assert_eq!(request["would_refuse"], "timestamp_expired");
+        assert_eq!(request["detail"], format!("the signed time is {allowed} are allowed"));
+    }
 }
 
 /// The time in the content is checked after the signature.
