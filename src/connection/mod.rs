@@ -2,8 +2,8 @@
 //! clients that read too slowly.
 
 pub mod buffer;
+pub mod client_read_rate;
 pub mod limits;
 pub mod read_buffer;
-pub mod read_progress;
 pub mod slow_reader;
 pub mod transport;

@@ -5,14 +5,14 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
+use crate::connection::client_read_rate::ClientReadRate;
 use crate::connection::limits::Limits;
-use crate::connection::read_progress::ReadProgress;
 use crate::runtime::deadline::Deadline;
 
 /// Watches the writes of one connection.
 #[derive(Debug, Default)]
 pub struct SlowReaderWatch {
-    progress: ReadProgress,
+    read_rate: ClientReadRate,
     deadline: Deadline,
 }
 
@@ -29,11 +29,11 @@ impl SlowReaderWatch {
         match written {
             Poll::Ready(result) => {
                 self.deadline.clear();
-                self.progress.take(result.as_ref().map_or(0, |n| *n), now);
+                self.read_rate.take(result.as_ref().map_or(0, |n| *n), now);
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let (since, patience) = self.progress.wait(now, limits.write_timeout, limits.min_write_rate);
+                let (since, patience) = self.read_rate.wait(now, limits.write_timeout, limits.min_write_rate);
                 self.deadline.set_at(since.into(), patience);
                 ready!(self.deadline.poll_passed(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -44,12 +44,12 @@ impl SlowReaderWatch {
     /// Whether the client makes the gateway wait.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.progress.is_waiting()
+        self.read_rate.is_waiting()
     }
 
     /// Begins the watch of another response. What the client has read before does not count.
     pub fn begin_response(&mut self) {
-        self.progress = ReadProgress::default();
+        self.read_rate = ClientReadRate::default();
         self.deadline.clear();
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::admission::client::ClientAddress;
 use crate::admission::memory::Reservation;
-use crate::connection::read_progress::ReadProgress;
+use crate::connection::client_read_rate::ClientReadRate;
 use crate::http2::streams::{Streams, Waits};
 use crate::runtime::deadline::Deadline;
 
@@ -30,7 +30,7 @@ pub(crate) struct Stream {
     is_given_up: Cell<bool>,
     /// The bytes of the piece of the response that waits for the client's window.
     handed: Cell<Option<usize>>,
-    progress: Cell<ReadProgress>,
+    read_rate: Cell<ClientReadRate>,
     /// The memory of the stream itself, if it is not the only one of its connection.
     reservation: RefCell<Option<Reservation>>,
     /// When the request arrived.
@@ -57,7 +57,7 @@ impl Stream {
             is_given_up: Cell::new(false),
             is_authentic: Cell::new(false),
             handed: Cell::new(None),
-            progress: Cell::default(),
+            read_rate: Cell::default(),
             reservation: RefCell::new(None),
             at,
             write_timeout,
@@ -179,18 +179,18 @@ impl Stream {
     /// Records that the last piece is in the send queue.
     pub(crate) fn taken_up(&self) {
         if let Some(bytes) = self.handed.take() {
-            let mut progress = self.progress.get();
-            progress.take(bytes, || Instant::now().into_std());
-            self.progress.set(progress);
+            let mut read_rate = self.read_rate.get();
+            read_rate.take(bytes, || Instant::now().into_std());
+            self.read_rate.set(read_rate);
         }
     }
 
     /// Since when the client makes the response wait, and how long it may.
     fn reader_wait(&self) -> (Instant, Duration) {
-        let mut progress = self.progress.get();
+        let mut read_rate = self.read_rate.get();
         let now = || Instant::now().into_std();
-        let (since, patience) = progress.wait(now, self.write_timeout, self.min_write_rate);
-        self.progress.set(progress);
+        let (since, patience) = read_rate.wait(now, self.write_timeout, self.min_write_rate);
+        self.read_rate.set(read_rate);
         (since.into(), patience)
     }
 

@@ -6,14 +6,14 @@ use crate::admission::rate::longest_wait;
 
 /// How fast a client reads. Only the time in which the client makes the writer wait counts.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ReadProgress {
+pub struct ClientReadRate {
     taken: u64,
     waited: Duration,
     /// When the client began to make the writer wait. `None` if it does not.
     stuck_since: Option<Instant>,
 }
 
-impl ReadProgress {
+impl ClientReadRate {
     /// Records that the client takes `bytes` more bytes. Reads the clock only if the client has made the writer wait.
     pub fn take(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         if let Some(since) = self.stuck_since.take() {
@@ -55,14 +55,14 @@ mod tests {
 
     /// A client, and the time that has passed.
     struct Client {
-        progress: ReadProgress,
+        read_rate: ClientReadRate,
         begin: Instant,
         seconds: u64,
     }
 
     impl Client {
         fn new() -> Self {
-            Self { progress: ReadProgress::default(), begin: Instant::now(), seconds: 0 }
+            Self { read_rate: ClientReadRate::default(), begin: Instant::now(), seconds: 0 }
         }
 
         fn now(&self) -> Instant {
@@ -72,13 +72,13 @@ mod tests {
         /// The client takes nothing. Returns after how many further seconds it is given up, at a least rate.
         fn left(&mut self, min_rate: u64) -> u64 {
             let now = self.now();
-            let (since, patience) = self.progress.wait(|| now, LIMIT, min_rate);
+            let (since, patience) = self.read_rate.wait(|| now, LIMIT, min_rate);
             (since + patience).saturating_duration_since(now).as_secs()
         }
 
         fn take(&mut self, bytes: usize) {
             let now = self.now();
-            self.progress.take(bytes, || now);
+            self.read_rate.take(bytes, || now);
         }
     }
 
@@ -108,9 +108,9 @@ mod tests {
     fn the_time_in_which_the_client_does_not_make_the_writer_wait_does_not_count() {
         let mut client = Client::new();
         for _ in 0..100 {
-            assert!(!client.progress.is_waiting());
+            assert!(!client.read_rate.is_waiting());
             assert_eq!(client.left(1 << 40), 30);
-            assert!(client.progress.is_waiting());
+            assert!(client.read_rate.is_waiting());
             client.take(1);
             client.seconds += 29;
         }
@@ -119,10 +119,10 @@ mod tests {
     #[test]
     fn the_clock_is_read_only_when_a_wait_begins_or_ends() {
         let never = || -> Instant { panic!("the clock is read") };
-        let mut progress = ReadProgress::default();
-        progress.take(1, never);
+        let mut read_rate = ClientReadRate::default();
+        read_rate.take(1, never);
         let begin = Instant::now();
-        progress.wait(|| begin, LIMIT, 0);
-        assert_eq!(progress.wait(never, LIMIT, 0), (begin, LIMIT));
+        read_rate.wait(|| begin, LIMIT, 0);
+        assert_eq!(read_rate.wait(never, LIMIT, 0), (begin, LIMIT));
     }
 }
