@@ -80,7 +80,7 @@ impl RefusalReply {
 }
 
 /// The most fields that a response of the gateway's own has.
-const MOST_FIELDS: usize = 1 + crate::signature::setup::MOST_FIELDS;
+const MOST_FIELDS: usize = 1 + crate::signature::setup_request::MOST_FIELDS;
 
 /// The fields of a response.
 pub type Fields = [Option<(HeaderName, HeaderValue)>; MOST_FIELDS];

@@ -17,7 +17,7 @@ use crate::queue::event::RouteName;
 use crate::routing::router::ModelRule;
 use crate::routing::signed_model::{Questions, Requirement};
 use crate::signature::public_url::PublicUrls;
-use crate::signature::setup::handling::Handled;
+use crate::signature::setup_request::handling::Handled;
 use crate::signature::{
     Check, ClaimError, Context, Deliverable, Mode, Unverified, Verification, Verifier, challenge,
 };

@@ -28,7 +28,7 @@ pub mod private_key;
 pub mod public_url;
 pub mod scheme;
 pub mod secret;
-pub mod setup;
+pub mod setup_request;
 pub mod shared_token;
 pub mod sign;
 pub mod template;

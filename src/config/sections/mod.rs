@@ -24,7 +24,7 @@ pub(super) mod schemes;
 pub(super) mod secret;
 pub(super) mod secret_purpose;
 pub(super) mod server;
-pub(super) mod setup;
+pub(super) mod setup_request;
 pub(super) mod signature;
 pub(super) mod tls;
 pub(super) mod tokens;

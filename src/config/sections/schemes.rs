@@ -15,7 +15,7 @@ use crate::config::json_pointer;
 use crate::config::keys;
 use crate::config::problem::{Problem, Problems};
 use crate::config::sections::connection_fields::OF_THE_CONNECTION;
-use crate::config::sections::{challenge, setup};
+use crate::config::sections::{challenge, setup_request};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::message::head::is_lookalike;
@@ -100,7 +100,7 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     let model_pointers = pointers("model_pointers");
     let integration_pointers = pointers("integration_pointers");
     let challenge = table.get("challenge").and_then(|item| challenge::read(&item));
-    let setup = table.get("setup").map(|item| setup::read(&item)).unwrap_or_default();
+    let setup = table.get("setup").map(|item| setup_request::read(&item)).unwrap_or_default();
     let acknowledgment = table.get("acknowledgment").and_then(|item| acknowledgment(&item));
     let answer_use = table.choice("answer_use", &ANSWER_USES, AnswerUse::default());
     let refusal = table.choice("refusal", &REFUSALS, Refusal::default());

@@ -12,7 +12,7 @@ use crate::signature::scheme::{
     Acknowledgment, AnswerUse, Redelivery, Refusal, Scheme, SecretOrigin, Source,
 };
 use crate::signature::secret::SecretEncoding;
-use crate::signature::setup::{Member, Setup, SetupReply};
+use crate::signature::setup_request::{Member, SetupReply, SetupRequest};
 use crate::signature::template::Template;
 use crate::signature::window::{Place, Timestamp, Unit};
 
@@ -36,7 +36,7 @@ pub(super) struct Row {
     pub(super) model: &'static [&'static str],
     pub(super) integration: &'static [&'static str],
     pub(super) challenge: Option<Challenge>,
-    pub(super) setup: Vec<Setup>,
+    pub(super) setup: Vec<SetupRequest>,
     pub(super) answer_use: AnswerUse,
     pub(super) acknowledgment: Acknowledgment,
     pub(super) refusal: Refusal,
@@ -219,18 +219,18 @@ pub(super) fn answered_with_204(challenge: Option<Challenge>) -> Option<Challeng
 }
 
 /// A HEAD, answered with 200.
-pub(super) fn head_setup() -> Setup {
-    Setup { method: "HEAD".into(), field: None, members: Vec::new(), reply: with_200() }
+pub(super) fn head_setup() -> SetupRequest {
+    SetupRequest { method: "HEAD".into(), field: None, members: Vec::new(), reply: with_200() }
 }
 
 /// A POST of a form, answered with 200: its members, each with its text if the text is known.
-pub(super) fn form_setup<const N: usize>(members: [(&'static str, Option<&'static str>); N]) -> Setup {
+pub(super) fn form_setup<const N: usize>(members: [(&'static str, Option<&'static str>); N]) -> SetupRequest {
     let member = |(name, text): (&'static str, Option<&'static str>)| Member {
         name: name.into(),
         text: text.map(Into::into),
     };
     let members = members.into_iter().map(member).collect();
-    Setup { method: "POST".into(), field: None, members, reply: with_200() }
+    SetupRequest { method: "POST".into(), field: None, members, reply: with_200() }
 }
 
 fn with_200() -> Option<SetupReply> {

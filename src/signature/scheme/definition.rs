@@ -10,7 +10,7 @@ use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
 use crate::signature::named_fields::{self, NamedFields};
 use crate::signature::secret::SecretEncoding;
-use crate::signature::setup::Setup;
+use crate::signature::setup_request::SetupRequest;
 use crate::signature::template::{Body, Part, Template};
 use crate::signature::window::{Place, Timestamp};
 
@@ -53,7 +53,7 @@ pub struct Scheme {
     /// The sender's challenge, if it sends challenges.
     pub challenge: Option<Challenge>,
     /// The unsigned requests with which the sender sets a webhook up.
-    pub setup: Vec<Setup>,
+    pub setup: Vec<SetupRequest>,
     /// Whether the sender uses more of the app's answer than the status code.
     pub answer_use: AnswerUse,
     /// The answer that the sender accepts for a stored event.

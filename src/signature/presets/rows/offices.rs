@@ -8,7 +8,7 @@ use crate::signature::presets::row::{
 use crate::signature::scheme::Acknowledgment;
 use crate::signature::scheme::SecretOrigin::{Chosen, Given};
 use crate::signature::secret::SecretEncoding;
-use crate::signature::setup::{Member, Setup};
+use crate::signature::setup_request::{Member, SetupRequest};
 use crate::signature::window::Unit;
 
 /// These senders, by name.
@@ -33,7 +33,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-hook-signature",
             acknowledgment: Acknowledgment::Ok,
             // The request has the secret. Only the app can keep it, and repeat it.
-            setup: vec![Setup {
+            setup: vec![SetupRequest {
                 method: "POST".into(),
                 field: Some("x-hook-secret".into()),
                 members: Vec::new(),
@@ -204,7 +204,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-notion-signature",
             format: plain("sha256="),
             // The request has the secret. The operator copies it from the app.
-            setup: vec![Setup {
+            setup: vec![SetupRequest {
                 method: "POST".into(),
                 field: None,
                 members: vec![Member { name: "/verification_token".into(), text: None }],

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Setup;
+use super::SetupRequest;
 use crate::signature::challenge::{Answer, Answers};
 use crate::signature::claim::Context;
 use crate::signature::form;
@@ -38,7 +38,7 @@ impl Verifier {
     /// ([`Self::set_up`]).
     #[must_use]
     pub fn may_set_up<F: Fields>(&self, context: &Context<'_, F>) -> bool {
-        let handles = |setup: &Setup| match &self.answers {
+        let handles = |setup: &SetupRequest| match &self.answers {
             Answers::Nothing => false,
             Answers::Challenges(_) => setup.reply.is_some(),
             Answers::Unsigned(_) => true,
@@ -75,7 +75,8 @@ impl Verifier {
     /// answer. If so, the content decides ([`Self::answer_set_up`]).
     #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only the layer asks"))]
     pub(crate) fn may_answer_set_up<F: Fields>(&self, context: &Context<'_, F>) -> bool {
-        let is_one = |setup: &Setup| setup.reply.is_some() && setup.has_head(context.method, context.fields);
+        let is_one =
+            |setup: &SetupRequest| setup.reply.is_some() && setup.has_head(context.method, context.fields);
         self.scheme.setup.iter().any(is_one) && self.is_unsigned(context.fields, context.target)
     }
 
@@ -93,7 +94,11 @@ impl Verifier {
     }
 
     /// The scheme's set-up requests with this head and this content.
-    fn set_ups<F: Fields>(&self, context: &Context<'_, F>, content: &[u8]) -> impl Iterator<Item = &Setup> {
+    fn set_ups<F: Fields>(
+        &self,
+        context: &Context<'_, F>,
+        content: &[u8],
+    ) -> impl Iterator<Item = &SetupRequest> {
         let setups = self.scheme.setup.iter();
         setups.filter(|setup| setup.has_head(context.method, context.fields) && setup.has_content(content))
     }
@@ -109,7 +114,7 @@ impl Verifier {
             let challenge = self.scheme.challenge.as_ref()?;
             return Some(explained(ITS, challenge, true));
         }
-        let handled = |setup: &&Setup| answers && setup.reply.is_some();
+        let handled = |setup: &&SetupRequest| answers && setup.reply.is_some();
         let setup = self
             .scheme
             .setup

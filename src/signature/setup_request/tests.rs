@@ -19,15 +19,15 @@ fn text(name: &'static str, text: Option<&'static str>) -> Member {
     Member { name: name.into(), text: text.map(Into::into) }
 }
 
-fn setup(method: &'static str, field: Option<&'static str>, members: Vec<Member>) -> Setup {
-    Setup { method: method.into(), field: field.map(Into::into), members, reply: None }
+fn setup(method: &'static str, field: Option<&'static str>, members: Vec<Member>) -> SetupRequest {
+    SetupRequest { method: method.into(), field: field.map(Into::into), members, reply: None }
 }
 
-fn answered(setup: Setup, fields: Vec<(HeaderName, Option<HeaderValue>)>) -> Setup {
-    Setup { reply: Some(SetupReply { status: StatusCode::OK, fields }), ..setup }
+fn answered(setup: SetupRequest, fields: Vec<(HeaderName, Option<HeaderValue>)>) -> SetupRequest {
+    SetupRequest { reply: Some(SetupReply { status: StatusCode::OK, fields }), ..setup }
 }
 
-fn scheme(setup: Vec<Setup>) -> Scheme {
+fn scheme(setup: Vec<SetupRequest>) -> Scheme {
     Scheme { setup, ..Scheme::preset("github").unwrap().clone() }
 }
 

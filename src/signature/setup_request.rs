@@ -18,7 +18,7 @@ use super::signable::Fields;
 
 /// An unsigned request with which a sender sets a webhook up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setup {
+pub struct SetupRequest {
     /// The request's method.
     pub method: Cow<'static, str>,
     /// A field that the request has, in lower case.
@@ -44,7 +44,7 @@ pub struct Member {
 pub struct SetupReply {
     /// The status code.
     pub status: StatusCode,
-    /// The fields. `None` in place of a value: the value of [`Setup::field`].
+    /// The fields. `None` in place of a value: the value of [`SetupRequest::field`].
     pub fields: Vec<(HeaderName, Option<HeaderValue>)>,
 }
 
@@ -52,7 +52,7 @@ pub struct SetupReply {
 pub const MOST_FIELDS: usize = 2;
 
 /// A set-up request in one line.
-impl fmt::Display for Setup {
+impl fmt::Display for SetupRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.method)?;
         if let Some(field) = &self.field {
@@ -68,7 +68,7 @@ impl fmt::Display for Setup {
     }
 }
 
-impl Setup {
+impl SetupRequest {
     /// Whether a head is that of this set-up request. The content may still be another.
     pub(super) fn has_head(&self, method: &str, fields: &impl Fields) -> bool {
         let has = |name: &str| fields.values(name).next().is_some();

@@ -10,10 +10,10 @@ use crate::config::problem::Problem;
 use crate::config::sections::connection_fields::OF_THE_CONNECTION;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::signature::setup::{MOST_FIELDS, Member, Setup, SetupReply};
+use crate::signature::setup_request::{MOST_FIELDS, Member, SetupReply, SetupRequest};
 
 /// Reads all set-up requests of a scheme. One with an error is left out.
-pub(crate) fn read(item: &Item<'_>) -> Vec<Setup> {
+pub(crate) fn read(item: &Item<'_>) -> Vec<SetupRequest> {
     let Some(array) = item.array(EXAMPLE) else { return Vec::new() };
     if array.len() > MOST {
         let message = format!("a scheme has at most {MOST} set-up requests");
@@ -23,7 +23,7 @@ pub(crate) fn read(item: &Item<'_>) -> Vec<Setup> {
     item.elements(array).filter_map(|element| one(&element)).collect()
 }
 
-fn one(item: &Item<'_>) -> Option<Setup> {
+fn one(item: &Item<'_>) -> Option<SetupRequest> {
     let table = Table::of(item, "an element of `setup`", EXAMPLE, keys::SETUP)?;
     let before = item.problems.len();
     let method = table.choice("method", &SETUP_METHODS, "POST");
@@ -44,7 +44,7 @@ fn one(item: &Item<'_>) -> Option<Setup> {
             .report(item.problems);
     }
     let field = field.map(|name| Cow::Owned(name.as_str().to_owned()));
-    (item.problems.len() == before).then_some(Setup { method: method.into(), field, members, reply })
+    (item.problems.len() == before).then_some(SetupRequest { method: method.into(), field, members, reply })
 }
 
 /// Reads `when` and `has`.
