@@ -30,7 +30,7 @@ pub(super) fn is_asked_about(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|path| path.starts_with('/'))
 }
 
-/// The result of examining an event.
+/// The result of a dry run.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Examination {
     /// Whether the event's signature verifies.
@@ -60,9 +60,9 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
         Err(refusal) => return refusal,
     };
     let generation = control.generation();
-    let examined = generation.gateway.examine(&head, &content, SystemTime::now());
-    let route = examined.route.as_deref();
-    let (status, secret, reason) = match &examined.verdict {
+    let dry_run = generation.gateway.dry_run(&head, &content, SystemTime::now());
+    let route = dry_run.route.as_deref();
+    let (status, secret, reason) = match &dry_run.verdict {
         Ok(secret) => (StatusCode::OK, Some(&**secret), None),
         Err(rejection) => (rejection.status(), None, rejection.reason().map(Reason::as_str)),
     };
@@ -73,7 +73,7 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
         route: route.map(str::to_owned),
         secret: secret.map(str::to_owned),
         reason: reason.map(str::to_owned),
-        observed: examined.is_observed,
+        observed: dry_run.is_observed,
         generation: generation.number,
     };
     document(status, &json!(examination))

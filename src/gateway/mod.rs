@@ -15,7 +15,7 @@ mod storing;
 mod walk;
 
 pub mod delivery_routes;
-pub mod examine;
+pub mod dry_run;
 pub mod further_secrets;
 pub mod rejection;
 pub mod reply;

@@ -1,4 +1,4 @@
-//! Pure. Examines an event's signature for the operator. Nothing is forwarded.
+//! Pure. A dry run: verifies an event for the operator, as its route would. Nothing is forwarded.
 //!
 //! This file is not part of a request's path. The result is a verdict, not a `Deliverable`, so the event cannot
 //! reach an upstream.
@@ -19,9 +19,9 @@ use crate::message::head::Guarded;
 use crate::routing::router::Matched;
 use crate::signature::Fields;
 
-/// The verdict on an event's signature.
+/// The result of a dry run.
 #[derive(Debug)]
-pub struct Examined {
+pub struct DryRun {
     /// The path of the event's route, as configured; `None` if no route has it.
     pub route: Option<Arc<str>>,
     /// The name of the secret that verifies the event, or why the event would be refused.
@@ -36,7 +36,7 @@ impl Gateway {
     ///
     /// The content is not parsed: neither the model nor the requirements are checked.
     #[must_use]
-    pub fn examine(&self, head: &Parts, content: &[u8], now: SystemTime) -> Examined {
+    pub fn dry_run(&self, head: &Parts, content: &[u8], now: SystemTime) -> DryRun {
         let framing = Guarded::new(["content-length", "transfer-encoding"]);
         let matched = if has_lookalike_of(head, &framing) || has_lookalike_of(head, &self.set_fields) {
             Err(Rejection::Ambiguous(LIKE_SET_FIELD))
@@ -45,20 +45,20 @@ impl Gateway {
         };
         let checked = matched.as_ref().map_or(Ok(()), Matched::check);
         match matched.and_then(|matched| self.route(matched.candidates().first())) {
-            Ok(route) => Examined {
+            Ok(route) => DryRun {
                 route: Some(Arc::clone(&route.label.path)),
                 verdict: checked
                     .map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))
-                    .and_then(|()| route.examine(head, content, now)),
+                    .and_then(|()| route.dry_run(head, content, now)),
                 is_observed: matches!(route.mode, Mode::Observe(_)),
             },
-            Err(rejection) => Examined { route: None, verdict: Err(rejection), is_observed: false },
+            Err(rejection) => DryRun { route: None, verdict: Err(rejection), is_observed: false },
         }
     }
 }
 
 impl Route {
-    fn examine(&self, head: &Parts, content: &[u8], now: SystemTime) -> Result<Arc<str>, Rejection> {
+    fn dry_run(&self, head: &Parts, content: &[u8], now: SystemTime) -> Result<Arc<str>, Rejection> {
         if has_lookalike_of(head, &self.signed_fields) {
             return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
         }
