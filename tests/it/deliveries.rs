@@ -299,19 +299,22 @@ fn a_circuit_that_opens_after_its_route_was_removed_is_not_open_when_the_route_i
 #[test]
 fn an_open_circuit_whose_probe_is_under_way_is_open_when_its_route_is_removed_and_comes_back() {
     let answers = AtomicUsize::new(0);
-    let (open, passed) = gate();
+    let ((go_on, first), (open, passed)) = (gate(), gate());
     let upstream = Upstream::scripted(move |connection| {
         while connection.request().is_some() {
-            if answers.fetch_add(1, Ordering::Relaxed) >= 5 {
-                passed.pass();
-            }
+            let gate = if answers.fetch_add(1, Ordering::Relaxed) < 5 { &first } else { &passed };
+            gate.pass();
             connection.send(UNAVAILABLE);
         }
     });
     let other = Upstream::ok();
-    let routes = [(PATH, upstream.url(), with_schedule(&[1])), ("/b", other.url(), quick())];
+    let routes = [(PATH, upstream.url(), with_schedule(&[200])), ("/b", other.url(), quick())];
     let deliveries = Deliveries::of(&routes);
     let _ids: Vec<_> = (0..5).map(|_| deliveries.add(PATH, FIXTURE)).collect();
+    // The first answers are to five different events, so they open the circuit.
+    upstream.wait_for(5);
+    drop(go_on);
+    eventually("the circuit is open", || deliveries.queue.circuit(&route(PATH)) == Standing::Open);
     upstream.wait_for(6);
     for routes in [&routes[1..], &routes] {
         deliveries.reload(routes);
