@@ -1,10 +1,9 @@
 //! Shell. The handle of the queue: the requests that workers, deliveries and the admin listener make to the
 //! writer's thread.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -15,11 +14,13 @@ use crate::queue::circuit::Standing;
 use crate::queue::counts::DeliveryCounts;
 use crate::queue::event::{DuplicateKey, Event, Receipt, RouteName, Upstream};
 use crate::queue::id::EventId;
+pub use crate::queue::shared_state::UnderWay;
+use crate::queue::shared_state::{Shared, read};
 pub use crate::queue::store::Refused;
 use crate::queue::store::{
     Change, Completion, DeliveryId, Destination, Reader, Settled, Statistics, StoreError,
 };
-use crate::queue::time::Time;
+pub use crate::queue::writer_end::WriterEnd;
 pub use crate::queue::writer_messages::{Command, Handed, Health, Held, HeldClaim};
 use crate::telemetry::histogram::Distribution;
 
@@ -39,95 +40,14 @@ const RECORD_SEEN: Duration = Duration::from_secs(1);
 /// because they say the same.
 const MOST_SIGNS: usize = 64;
 
-/// The state that the handle and the writer share.
-#[derive(Default)]
-struct Shared {
-    health: AtomicU8,
-    statistics: Mutex<Statistics>,
-    reader: Mutex<OpenReader>,
-    /// The number of `circuits`. While it is zero, no lock is taken.
-    not_calm: AtomicUsize,
-    /// The circuits that are not [`Standing::Calm`].
-    circuits: Mutex<HashMap<Destination, Standing>>,
-    /// The view for lists. Lists may take long, so no request and no delivery waits for this view.
-    list_reader: Mutex<OpenReader>,
-    /// The events that were discarded. Such an event may be ready for delivery, or a read may return it.
-    discarded: Mutex<Discarded>,
-    /// The deliveries whose attempt is under way. The routes' `concurrency` bounds their number.
-    under_way: Mutex<HashMap<DeliveryId, UnderWay>>,
-    deliveries: Arc<DeliveryCounts>,
-    /// How often damage other than damaged records was found.
-    damage: Arc<AtomicU64>,
-    is_shared: AtomicBool,
-    /// The time until which other gateways take none of the deliveries in the memory of this gateway.
-    lease: Mutex<Option<Instant>>,
-    /// How often the lease has run out before it was renewed. Other gateways may then have taken the deliveries in memory.
-    lapses: AtomicU64,
-    /// Claims that have ended while the channel of commands was full.
-    released: Mutex<Vec<(RouteName, [u8; 32])>>,
-    /// The free bytes of the disk plus one. Zero means that they are not known.
-    disk_free: AtomicU64,
-    /// How long commits took, and how many events they stored. Only the writer changes this.
-    commits: Mutex<(Distribution, u64)>,
-    /// Events with dead letters that are removed soon, by route.
-    removed_soon: Mutex<Vec<(RouteName, u64)>>,
-}
-
-/// A view of the open store. A reader holds the inner lock for the whole read. It holds the outer lock only to
-/// find the view, so the store can be closed without waiting for a read.
-type OpenReader = Option<Arc<Mutex<Box<dyn Reader>>>>;
-
 /// The most ended claims that wait beside the channel of commands. Further claims end when this gateway ends.
 const MOST_RELEASED: usize = 4096;
-
-/// How many discarded events are remembered: many times the number of deliveries that can be ready.
-const MOST_DISCARDED: usize = 65_536;
-
-/// The events that were discarded last.
-#[derive(Default)]
-struct Discarded {
-    ids: HashSet<EventId>,
-    in_order: VecDeque<EventId>,
-}
-
-/// A delivery whose attempt is under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnderWay {
-    /// The event.
-    pub event: EventId,
-    /// The destination of the delivery.
-    pub destination: Destination,
-    /// When the attempt began ([`Attempt::at`](super::event::Attempt::at)).
-    pub began: Time,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("health", &self.health).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn open_circuits(&self) -> Vec<Destination> {
-        let circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = circuits.iter().filter(|(_, standing)| **standing == Standing::Open);
-        open.map(|(destination, _)| destination.clone()).collect()
-    }
-}
 
 /// The handle of the queue, which any thread may hold.
 #[derive(Clone, Debug)]
 pub struct Queue {
     commands: mpsc::Sender<Command>,
     works: mpsc::Sender<RouteName>,
-    shared: Arc<Shared>,
-}
-
-/// The end of the handle that the writer's thread holds.
-#[derive(Debug)]
-pub struct WriterEnd {
-    commands: mpsc::Receiver<Command>,
-    handed: mpsc::Sender<Handed>,
     shared: Arc<Shared>,
 }
 
@@ -434,118 +354,6 @@ impl Queue {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl WriterEnd {
-    /// Takes the receiver of the commands. Only the first call gets it.
-    pub fn take_commands(&mut self) -> mpsc::Receiver<Command> {
-        let (_nothing_sends, none) = mpsc::channel(1);
-        std::mem::replace(&mut self.commands, none)
-    }
-
-    /// Hands a message to the deliveries, if there is room. Without room, the deliveries find the event in the
-    /// store.
-    pub fn hand(&self, handed: Handed) -> bool {
-        self.handed.try_send(handed).is_ok()
-    }
-
-    /// The upstreams whose circuit is open.
-    #[must_use]
-    pub fn open_circuits(&self) -> Vec<Destination> {
-        self.shared.open_circuits()
-    }
-
-    /// The count of damage that is found.
-    #[must_use]
-    pub fn damage(&self) -> &Arc<AtomicU64> {
-        &self.shared.damage
-    }
-
-    /// Publishes that several gateways share the store, and the time of the lease: in this time, other gateways take no
-    /// delivery in the memory of this gateway. Returns whether the previous lease ended before `from`.
-    pub fn set_lease(&self, from: Instant, until: Instant) -> bool {
-        let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_lapsed = lease.is_some_and(|until| until < from);
-        if has_lapsed {
-            self.shared.lapses.fetch_add(1, Ordering::Release);
-        }
-        *lease = Some(until);
-        drop(lease);
-        self.shared.is_shared.store(true, Ordering::Release);
-        has_lapsed
-    }
-
-    /// Ends the lease: other gateways may take the deliveries in the memory of this gateway.
-    pub fn end_lease(&self) {
-        let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
-        *lease = lease.map(|until| until.min(Instant::now()));
-    }
-
-    /// Takes the claims that ended while the channel of commands was full.
-    #[must_use]
-    pub fn take_released(&self) -> Vec<(RouteName, [u8; 32])> {
-        std::mem::take(&mut *self.shared.released.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Publishes the state of the store.
-    pub fn set_health(&self, health: Health) {
-        self.shared.health.store(health.number(), Ordering::Release);
-    }
-
-    /// Publishes that an event was discarded. From now on, no delivery of the event begins.
-    pub fn note_discarded(&self, event: EventId) {
-        let mut discarded = self.shared.discarded.lock().unwrap_or_else(PoisonError::into_inner);
-        if discarded.ids.insert(event) {
-            discarded.in_order.push_back(event);
-        }
-        if discarded.in_order.len() > MOST_DISCARDED
-            && let Some(oldest) = discarded.in_order.pop_front()
-        {
-            discarded.ids.remove(&oldest);
-        }
-    }
-
-    /// Publishes the free bytes of the store's disk; `None` if they are not known.
-    pub fn set_disk_free(&self, free: Option<u64>) {
-        self.shared.disk_free.store(free.map_or(0, |free| free.saturating_add(1)), Ordering::Relaxed);
-    }
-
-    /// Counts a commit: the number of its events, and its duration with the sync.
-    pub fn committed(&self, events: usize, took: Duration) {
-        let mut commits = self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        commits.0.observe(took);
-        commits.1 = commits.1.wrapping_add(u64::try_from(events).unwrap_or(u64::MAX));
-    }
-
-    /// Publishes how many events with dead letters are removed soon, by route.
-    pub fn set_removed_soon(&self, counts: Vec<(RouteName, u64)>) {
-        *self.shared.removed_soon.lock().unwrap_or_else(PoisonError::into_inner) = counts;
-    }
-
-    /// Publishes the statistics of the store.
-    pub fn set_statistics(&self, statistics: Statistics) {
-        *self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
-    }
-
-    /// Publishes two views of the store for the threads that only read: one for short reads, one for lists.
-    /// `None` while the store is not open. A read under way keeps its view.
-    pub fn set_readers(&self, readers: Option<[Box<dyn Reader>; 2]>) {
-        let shared = |reader| Arc::new(Mutex::new(reader));
-        let (reader, list_reader) = readers.map(|readers| readers.map(shared).into()).unzip();
-        *self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
-        *self.shared.list_reader.lock().unwrap_or_else(PoisonError::into_inner) = list_reader;
-    }
-}
-
-fn read<T>(
-    reader: &Mutex<OpenReader>,
-    work: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let reader = reader.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    match reader {
-        Some(reader) => work(&mut **reader.lock().unwrap_or_else(PoisonError::into_inner)),
-        None => Err(StoreError::Failed("the store is not open".into())),
     }
 }
 
