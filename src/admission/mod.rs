@@ -1,6 +1,7 @@
 //! Pure. Admission: the limits on clients' connections, memory and time.
 
 pub mod client;
+pub mod connection_state;
 pub mod connections;
 pub mod eviction;
 pub mod failures;
