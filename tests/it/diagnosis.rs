@@ -253,7 +253,7 @@ fn the_record_of_an_observed_request_says_how_far_its_time_is_off() {
     let upstream = Upstream::ok_under(Oracle::default().observing());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let in_field = format!("{}.{}", now - 1025, body());
-    let in_content = format!(r#"{{"webhookTimestamp":{}000}}"#, now - 1025);
+    let in_content = format!(r#"{{"webhookTimestamp":{}000}}"#, now - 7205);
     let tag = |text: &str| signature(text.as_bytes()).rsplit('=').next().unwrap().to_owned();
     let (of_field, of_content) = (tag(&in_field), tag(&in_content));
     for (scheme, body, line, allowed) in [
@@ -267,7 +267,7 @@ fn the_record_of_an_observed_request_says_how_far_its_time_is_off() {
             "linear",
             in_content,
             format!("linear-signature: {of_content}"),
-            "1025 seconds (17 minutes) ago, where 60 seconds",
+            "2 hours ago, where 60 seconds",
         ),
     ] {
         let setup = Setup {
