@@ -79,6 +79,9 @@ pub struct IssuedState {
     pub failure: Option<String>,
     /// When the next order begins.
     pub next: Option<u64>,
+    /// Whether the authority asks for an early renewal.
+    #[serde(default)]
+    pub is_early: bool,
 }
 
 pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -115,7 +118,7 @@ fn state(control: &Control, asked: &Compared) -> State {
 fn issued((name, orders, facts): (Arc<str>, Orders, Option<Arc<Facts>>)) -> IssuedState {
     let expires = facts.map(|facts| seconds(facts.not_after));
     let (name, next) = (name.to_string(), orders.next.map(seconds));
-    IssuedState { name, expires, failure: orders.failure, next }
+    IssuedState { name, expires, failure: orders.failure, next, is_early: orders.is_early }
 }
 
 /// The version of this program, for the comparison.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::tls::acme::schedule::renewal;
+use crate::tls::acme::renewal::Plan;
 use crate::tls::acme::storage::Storage;
 
 /// A line for each name.
@@ -49,7 +49,10 @@ fn of(config: &Config) -> impl Iterator<Item = (&str, Result<Option<Times>, Stri
             let found = storage.certificate(name).map_err(|error| error.to_string());
             let times = found.map(|pair| {
                 pair.map(|pair| {
-                    (pair.facts.not_after, renewal(pair.facts.not_before, pair.facts.not_after, 0))
+                    // Without the record, the gateway renews by its own rule.
+                    let record = storage.renewal(name).ok().flatten();
+                    let plan = Plan::of_kept(&pair.facts, pair.chain().first(), record, SystemTime::now(), 0);
+                    (pair.facts.not_after, plan.due())
                 })
             });
             (&**name, times)

@@ -41,8 +41,13 @@ const LONGEST_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Whether a certificate with this end and life should have been renewed, as [`Facts::is_overdue`] says.
 #[must_use]
 pub fn is_overdue(end: SystemTime, life: Duration, now: SystemTime) -> bool {
-    let least = life.checked_div(4).unwrap_or_default().min(LONGEST_WARNING);
-    end.duration_since(now).map_or(true, |left| left < least)
+    end.duration_since(now).map_or(true, |left| left < warning(life))
+}
+
+/// The time between the first warning and the end of a certificate with this life.
+#[must_use]
+pub fn warning(life: Duration) -> Duration {
+    life.checked_div(4).unwrap_or_default().min(LONGEST_WARNING)
 }
 
 impl Facts {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use hookgate::tls::acme::issued::Orders;
@@ -20,11 +21,11 @@ use crate::support::request::PATH;
 use crate::support::tls::{TlsClient, until};
 use crate::support::{Client, FIXTURE, Gateway, Post, Setup, Upstream, gateway, nothing_reached, post};
 
-const NAME: &str = "hooks.example";
-const LONG: Conduct = Conduct::Issues(Duration::from_secs(90 * 24 * 3600));
+pub(crate) const NAME: &str = "hooks.example";
+pub(crate) const LONG: Conduct = Conduct::Issues(Duration::from_secs(90 * 24 * 3600));
 
 /// A gateway for these names, with certificates from this authority.
-fn setup(authority: &AcmeAuthority, storage: &Path, names: &[&str], upstream: &Upstream) -> Setup {
+pub(crate) fn setup(authority: &AcmeAuthority, storage: &Path, names: &[&str], upstream: &Upstream) -> Setup {
     let lines = format!(
         "[tls.acme]\ndomains = {names:?}\nstorage = \"{}\"\ncontact = \"ops@example.com\"\n{}",
         storage.display(),
@@ -36,7 +37,7 @@ fn setup(authority: &AcmeAuthority, storage: &Path, names: &[&str], upstream: &U
         .route(PATH, &upstream.url())
 }
 
-fn start(authority: &AcmeAuthority, storage: &Path, upstream: &Upstream) -> Gateway {
+pub(crate) fn start(authority: &AcmeAuthority, storage: &Path, upstream: &Upstream) -> Gateway {
     authority.validates_nowhere();
     let gateway = setup(authority, storage, &[NAME], upstream).start();
     authority.validates_at(gateway.tls_address());
@@ -53,12 +54,12 @@ fn send(gateway: &Gateway, name: &str, config: &Arc<ClientConfig>) -> Option<u16
     Some(client.send(to(name, post(FIXTURE))).response().status)
 }
 
-fn orders(gateway: &Gateway, name: &str) -> Orders {
+pub(crate) fn orders(gateway: &Gateway, name: &str) -> Orders {
     let all = gateway.control().issued().orders();
     all.into_iter().find(|(domain, ..)| **domain == *name).unwrap().1
 }
 
-fn obtained(gateway: &Gateway, name: &str, count: u64) {
+pub(crate) fn obtained(gateway: &Gateway, name: &str, count: u64) {
     until("a certificate is obtained", || {
         let orders = orders(gateway, name);
         assert_eq!((orders.failed, orders.failure), (0, None));
@@ -77,16 +78,29 @@ fn handshakes(gateway: &Gateway, result: &str) -> u64 {
 }
 
 /// The certificate that a client sees which offers HTTP/1.1.
-fn certificate(gateway: &Gateway, name: &str) -> Option<CertificateDer<'static>> {
+pub(crate) fn certificate(gateway: &Gateway, name: &str) -> Option<CertificateDer<'static>> {
     shown(gateway.tls_address(), name, &[b"http/1.1"]).ok().flatten()
 }
 
 /// How long to wait for the next order.
-fn wait(orders: &Orders) -> Duration {
+pub(crate) fn wait(orders: &Orders) -> Duration {
     orders.next.unwrap().duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+/// The file with what the authority has said about the renewal.
+pub(crate) fn record_path(authority: &AcmeAuthority, storage: &Path) -> PathBuf {
+    storage.join(authority.folder()).join(format!("{NAME}.renewal.json"))
+}
+
+/// The record after the first question about the renewal.
+pub(crate) fn recorded(authority: &AcmeAuthority, storage: &Path) -> Value {
+    let path = record_path(authority, storage);
+    let read = || -> Option<Value> { serde_json::from_slice(&fs::read(&path).ok()?).ok() };
+    until("the question about the renewal has ended", || read().is_some_and(|record| record["ask"] != 0));
+    read().unwrap()
+}
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_certificate_is_obtained_through_the_listener_and_kept_so_that_only_the_owner_reads_it() {
@@ -120,6 +134,7 @@ fn a_restart_uses_the_certificate_in_storage_and_asks_the_authority_for_nothing(
     let first = start(&authority, folder.path(), &upstream);
     obtained(&first, NAME, 1);
     let before = certificate(&first, NAME).unwrap();
+    recorded(&authority, folder.path());
     drop(first);
     let requests = authority.requests();
     authority.set(Conduct::Down);

@@ -16,6 +16,7 @@
 mod support;
 
 mod acme;
+mod acme_renewal;
 mod admin;
 mod admin_socket;
 mod admin_tls;

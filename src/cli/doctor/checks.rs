@@ -43,7 +43,8 @@ pub(super) fn certificate(of: &IssuedState, now: u64) -> Finding {
     let finding = match (of.expires, &of.failure) {
         (Some(end), None) if now < end => {
             let end = about(end.saturating_sub(now));
-            Finding::ok(CERTIFICATE, format!("expires in {end}, and is renewed in {next}"))
+            let early = if of.is_early { ": the authority asks for an early renewal" } else { "" };
+            Finding::ok(CERTIFICATE, format!("expires in {end}, and is renewed in {next}{early}"))
         }
         (Some(end), Some(failure)) if now < end => {
             Finding::warning(CERTIFICATE, format!("is not renewed, and the old one stays: {failure}"), to_do)

@@ -56,8 +56,7 @@ impl Failure {
     /// A failure of this kind. The text is cut, and its control characters are left out.
     #[must_use]
     pub fn new(kind: Kind, what: impl AsRef<str>) -> Self {
-        let what = what.as_ref().chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
-        Self { kind, what, retry_after: None }
+        Self { kind, what: visible(what.as_ref()), retry_after: None }
     }
 
     /// The failure that a problem document of the authority describes (RFC 8555, section 6.7).
@@ -65,6 +64,11 @@ impl Failure {
     pub fn of_problem(kind: Option<&str>, what: &str) -> Self {
         Self::new(Kind::of_problem(kind.unwrap_or_default()), what)
     }
+}
+
+/// A text of the authority, for the log. It is cut, and its control characters are left out.
+pub(super) fn visible(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
 }
 
 impl Kind {

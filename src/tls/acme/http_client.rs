@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::admin::body::read_bounded;
 use crate::queue::retry;
+use crate::tls::acme::renewal;
 use crate::tls::client_config::Connector;
 use crate::upstream::dial::{dial, secure};
 use crate::upstream::origin::Origin;
@@ -94,6 +95,7 @@ impl Client {
         }
         head.headers
             .insert(USER_AGENT, HeaderValue::from_static(concat!("hookgate/", env!("CARGO_PKG_VERSION"))));
+        let is_get = head.method == Method::GET;
         let exchange = async {
             let connected =
                 async { secure(dial(&origin, CONNECT).await?, &origin, Some(&self.config)).await };
@@ -113,15 +115,21 @@ impl Client {
             answer.map_err(broken)
         };
         let answered = timeout(LIMIT, exchange).await;
-        let (head, content, is_cut) = answered.map_err(|_elapsed| ClientError::TimedOut(name.clone()))??;
+        let (mut head, content, is_cut) =
+            answered.map_err(|_elapsed| ClientError::TimedOut(name.clone()))??;
         if is_cut {
             return Err(ClientError::TooLong(name));
         }
         // ACME has no redirects.
         let is_failure = !head.status.is_success();
-        let after = head.headers.get(RETRY_AFTER).filter(|_| is_failure);
+        let after = head.headers.get(RETRY_AFTER);
         let after = after.and_then(|value| retry::retry_after(value.as_bytes(), SystemTime::now()));
-        *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner) = after;
+        *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner) = after.filter(|_| is_failure);
+        // Only the directory and renewal information are read with GET. instant-acme does not use renewal information, or the
+        // problem document in its place, without this field. It panics at a number that is too large.
+        if is_get {
+            head.headers.insert(RETRY_AFTER, HeaderValue::from(renewal::wait(after).as_secs()));
+        }
         let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         if is_failure && !kind.starts_with(b"application/problem+json") {
             return Err(ClientError::Status(name, head.status.as_u16()));

@@ -35,6 +35,8 @@ pub struct Orders {
     pub failure: Option<String>,
     /// When the next order begins.
     pub next: Option<SystemTime>,
+    /// Whether the authority asks for an early renewal of the certificate.
+    pub is_early: bool,
 }
 
 impl Issued {

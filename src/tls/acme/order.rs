@@ -7,11 +7,13 @@ use instant_acme::{
     AuthorizationStatus, ChallengeType, Error, ExternalAccountKey, Identifier, NewAccount, NewOrder, Order,
     OrderStatus, Problem, RetryPolicy,
 };
+use tracing::debug;
 
 use crate::tls::acme::challenge;
 use crate::tls::acme::failure::{Failure, Kind};
 use crate::tls::acme::http_client::{Client, ClientError};
 use crate::tls::acme::issued::{Answering, Issued};
+use crate::tls::acme::renewal;
 use crate::tls::acme::settings::Settings;
 use crate::tls::acme::storage::{Account, Storage};
 use crate::tls::key_pair::KeyPair;
@@ -90,9 +92,7 @@ impl Ordering {
     }
 
     async fn obtain_with(&self, account: &instant_acme::Account) -> Result<KeyPair, Failure> {
-        let identifiers = [Identifier::Dns(self.domain.to_string())];
-        let order = account.new_order(&NewOrder::new(&identifiers)).await;
-        let mut order = order.map_err(|error| of_authority(&error))?;
+        let mut order = self.new_order(account).await?;
         self.prove(&mut order).await?;
         let defect = |error: challenge::NotMade| Failure::new(Kind::Defect, error.to_string());
         let request = challenge::request(&self.domain).map_err(defect)?;
@@ -115,6 +115,23 @@ impl Ordering {
         let kept = self.storage.keep_certificate(&self.domain, &chain, &request.key);
         kept.map_err(|error| self.storage_failure(&error))?;
         Ok(pair)
+    }
+
+    /// Begins an order. It names the certificate in the folder, which the new certificate replaces (RFC 9773, section 5). If the
+    /// authority does not take this, the order names none.
+    async fn new_order(&self, account: &instant_acme::Account) -> Result<Order, Failure> {
+        let identifiers = [Identifier::Dns(self.domain.to_string())];
+        // The certificate that clients see may be from another authority, if `directory` was changed.
+        let old = self.storage.certificate(&self.domain).ok().flatten();
+        if let Some(old) = old.and_then(|old| renewal::identifier(old.chain().first()?)) {
+            match account.new_order(&NewOrder::new(&identifiers).replaces(old)).await {
+                Err(error) if is_about_replaces(&error) => {
+                    debug!(name = %self.domain, %error, "the order cannot name the certificate that it replaces");
+                }
+                order => return order.map_err(|error| of_authority(&error)),
+            }
+        }
+        account.new_order(&NewOrder::new(&identifiers)).await.map_err(|error| of_authority(&error))
     }
 
     /// Proves that the name leads to this gateway.
@@ -175,11 +192,25 @@ pub(crate) fn storage_failure(settings: &Settings, error: &std::io::Error) -> Fa
     Failure::new(Kind::Storage, format!("{} cannot be used: {error}", settings.storage.display()))
 }
 
+/// Whether an order that names the certificate it replaces may have failed because it names it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum of instant-acme grows")]
+fn is_about_replaces(error: &Error) -> bool {
+    match error {
+        // The authority offers no renewal information.
+        Error::Unsupported(_) => true,
+        // `alreadyReplaced` is among these. An order after a limit of the authority would count again.
+        Error::Api(problem) => matches!(of_problem(problem).kind, Kind::Authority | Kind::OtherServer),
+        // The order that the authority has made names no certificate, or another one.
+        Error::Other(other) => !other.is::<ClientError>(),
+        _ => false,
+    }
+}
+
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the enum of instant-acme grows, and its own words are good enough"
 )]
-fn of_authority(error: &Error) -> Failure {
+pub(super) fn of_authority(error: &Error) -> Failure {
     match error {
         Error::Api(problem) => {
             let failure = of_problem(problem);

@@ -96,7 +96,8 @@ impl Failures {
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+/// A time in seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 

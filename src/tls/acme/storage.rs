@@ -6,6 +6,7 @@
 //!   acme-v02.api.letsencrypt.org-directory/  one folder for each authority, 0700
 //!     account.json                           0600
 //!     hooks.example.com.pem                  chain and key in one file, so that they are replaced together, 0600
+//!     hooks.example.com.renewal.json         when the authority wants the renewal, 0600
 //!     hooks.example.com.failures.json        the orders that have failed in a row, if the last one has failed, 0600
 //! ```
 //!
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::config::bounded_read::{self, ReadError};
+use crate::tls::acme::renewal::Renewal;
 use crate::tls::acme::schedule::Failures;
 use crate::tls::key_pair::KeyPair;
 
@@ -152,6 +154,23 @@ impl Storage {
         remove(&self.failures_path(domain))
     }
 
+    /// What the authority has said about the renewal of a name's certificate. `None` if nothing is kept.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn renewal(&self, domain: &str) -> io::Result<Option<Renewal>> {
+        let Some(bytes) = read(&self.renewal_path(domain))? else { return Ok(None) };
+        Ok(serde_json::from_slice(&bytes).map(Some)?)
+    }
+
+    /// Keeps what the authority has said about the renewal of a name's certificate.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn keep_renewal(&self, domain: &str, renewal: &Renewal) -> io::Result<()> {
+        self.replace(&self.renewal_path(domain), &serde_json::to_vec(renewal)?)
+    }
+
     /// Takes the right to order. `None` if another process has it.
     ///
     /// # Errors
@@ -174,6 +193,10 @@ impl Storage {
 
     fn failures_path(&self, domain: &str) -> PathBuf {
         self.folder.join(format!("{domain}.failures.json"))
+    }
+
+    fn renewal_path(&self, domain: &str) -> PathBuf {
+        self.folder.join(format!("{domain}.renewal.json"))
     }
 
     fn account_path(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! Shell. The thread that orders certificates: one order at a time, for the name that is due first.
 //!
 //! The thread has its own runtime, so no request waits for the thread. The thread follows reloads. After a failure, the old
-//! certificate stays.
+//! certificate stays. While no order is due, the thread asks the authority when it wants the renewals.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -18,9 +18,11 @@ use tracing::{debug, error, info, warn};
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::{Control, Generation};
 use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::tls::acme::ask;
 use crate::tls::acme::failure::{Failure, Kind};
 use crate::tls::acme::issued::Issued;
 use crate::tls::acme::order::{Ordering, storage_failure};
+use crate::tls::acme::renewal::{self, Plan, Suggestion, Window};
 use crate::tls::acme::schedule::{self, Failures};
 use crate::tls::acme::settings::Settings;
 use crate::tls::acme::storage::Storage;
@@ -32,6 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// The time for a whole order.
 const ORDER_LIMIT: Duration = Duration::from_secs(300);
+
+/// The time for a question about a renewal.
+const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 
 /// The running thread.
 #[derive(Debug)]
@@ -113,6 +118,31 @@ struct Name {
     due: SystemTime,
     /// The failures in a row.
     failures: usize,
+    /// The plan for the certificate, if there is one.
+    plan: Option<Plan>,
+    /// Before this time, the authority is not asked about the certificate again: another process may have had the right to ask.
+    ask_not_before: SystemTime,
+}
+
+/// What the thread does for a name. An order comes before a question.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    Order,
+    Ask,
+}
+
+impl Name {
+    fn new(domain: &Arc<str>, now: SystemTime) -> Self {
+        let domain = Arc::clone(domain);
+        Self { domain, due: now, failures: 0, plan: None, ask_not_before: SystemTime::UNIX_EPOCH }
+    }
+
+    /// When there is work for this name.
+    fn work(&self, now: SystemTime) -> impl Iterator<Item = (Work, SystemTime)> {
+        let ask = self.plan.as_ref().and_then(|plan| plan.ask(now));
+        let ask = ask.map(|ask| (Work::Ask, ask.max(self.ask_not_before)));
+        std::iter::once((Work::Order, self.due)).chain(ask)
+    }
 }
 
 impl Thread {
@@ -137,8 +167,7 @@ impl Thread {
         self.settings = settings;
         let now = SystemTime::now();
         let domains = self.settings.iter().flat_map(|settings| &settings.domains);
-        self.names =
-            domains.map(|domain| Name { domain: Arc::clone(domain), due: now, failures: 0 }).collect();
+        self.names = domains.map(|domain| Name::new(domain, now)).collect();
         let domains: Vec<_> = self.names.iter().map(|name| Arc::clone(&name.domain)).collect();
         self.issued.keep_only(&domains);
         for index in 0..self.names.len() {
@@ -169,11 +198,14 @@ impl Thread {
         loop {
             self.configure();
             let now = SystemTime::now();
-            let first = self.names.iter().enumerate().min_by_key(|(_, name)| name.due);
-            let first = first.map(|(index, name)| (index, name.due.duration_since(now).unwrap_or_default()));
-            match first {
-                Some((index, Duration::ZERO)) => self.order(index).await,
-                Some((_, wait)) => {
+            let work = self.names.iter().enumerate().flat_map(|(index, name)| {
+                let work = name.work(now);
+                work.map(move |(work, at)| (at.duration_since(now).unwrap_or_default(), work, at, index))
+            });
+            match work.min() {
+                Some((Duration::ZERO, Work::Order, _, index)) => self.order(index).await,
+                Some((Duration::ZERO, Work::Ask, _, index)) => self.ask(index).await,
+                Some((wait, ..)) => {
                     let _time_is_up = timeout(wait.min(LOOK_EVERY), self.in_force.changed()).await;
                     for index in 0..self.names.len() {
                         self.look(index, Folder::Known);
@@ -190,20 +222,31 @@ impl Thread {
         }
     }
 
-    /// Shows the certificate of the folder if it differs from the certificate that is shown.
+    /// Shows the certificate of the folder if it differs from the certificate that is shown. Takes over what another process has
+    /// learned from the authority.
     fn look(&mut self, index: usize, folder: Folder) {
         let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
         let (domain, now) = (Arc::clone(&name.domain), SystemTime::now());
-        match Storage::new(&settings.storage, &settings.directory).certificate(&domain) {
+        let storage = Storage::new(&settings.storage, &settings.directory);
+        match storage.certificate(&domain) {
             Ok(Some(pair)) => {
                 let before = self.issued.certificate(&domain);
-                let is_newer = before.is_none_or(|before| before.facts.not_after < pair.facts.not_after);
+                let is_newer = before.is_none_or(|before| age(&before) < age(&pair));
+                let record = storage.renewal(&domain).unwrap_or_else(|error| {
+                    debug!(name = %domain, %error, "what the authority has said about the renewal cannot be read");
+                    None
+                });
                 if is_newer || folder == Folder::New {
-                    let due = schedule::renewal(pair.facts.not_before, pair.facts.not_after, self.draw());
-                    let expires = shown(pair.facts.not_after);
+                    let plan = Plan::of_kept(&pair.facts, pair.chain().first(), record, now, self.draw());
+                    let (due, expires) = (plan.due(), shown(pair.facts.not_after));
                     info!(name = %domain, expires, is_due = due <= now, "certificate of [tls.acme] is read from storage");
                     self.issued.show(&domain, pair);
-                    self.set(index, due, 0);
+                    self.plan(index, plan, 0);
+                } else if let Some(record) = record
+                    && let Some(plan) = self.names.get_mut(index).and_then(|name| name.plan.as_mut())
+                    && plan.adopt(record, now)
+                {
+                    self.follow_plan(index);
                 }
             }
             Ok(None) => {}
@@ -224,6 +267,104 @@ impl Thread {
             (name.due, name.failures) = (due, failures);
             self.issued.change(&name.domain, |orders| orders.next = Some(due));
         }
+    }
+
+    /// Follows this plan for a certificate.
+    fn plan(&mut self, index: usize, plan: Plan, failures: usize) {
+        if let Some(name) = self.names.get_mut(index) {
+            (name.plan, name.failures) = (Some(plan), failures);
+            name.ask_not_before = SystemTime::UNIX_EPOCH;
+            self.follow_plan(index);
+        }
+    }
+
+    /// Renews when the plan says. After a failure, the wait for the next order stays.
+    fn follow_plan(&mut self, index: usize) {
+        let Some(name) = self.names.get(index) else { return };
+        let Some(plan) = &name.plan else { return };
+        let is_early = plan.window().is_some_and(Window::is_early);
+        self.issued.change(&name.domain, |orders| orders.is_early = is_early);
+        if name.failures == 0 {
+            self.set(index, plan.due(), 0);
+        }
+    }
+
+    /// Asks the authority when it wants the certificate to be renewed. Gives up if the settings change.
+    async fn ask(&mut self, index: usize) {
+        let (Some(settings), Some(name)) = (self.settings.clone(), self.names.get_mut(index)) else { return };
+        let (domain, now) = (Arc::clone(&name.domain), SystemTime::now());
+        let storage = Storage::new(&settings.storage, &settings.directory);
+        name.ask_not_before = after(now, LOOK_EVERY);
+        // With the right to order, no other process asks, or replaces the certificate.
+        let lock = storage.lock();
+        if !matches!(lock, Ok(Some(_))) {
+            debug!(name = %domain, ?lock, "there is no right to ask about the renewal");
+            return;
+        }
+        self.look(index, Folder::Known);
+        let ask = self.names.get(index).and_then(|name| name.plan.as_ref()?.ask(now));
+        let certificate = self.issued.certificate(&domain).filter(|_| ask.is_some_and(|ask| ask <= now));
+        let certificate = certificate.and_then(|pair| renewal::identifier(pair.chain().first()?));
+        let Some(certificate) = certificate else { return };
+        let of_task = Arc::clone(&settings);
+        let question = async move { ask::ask(&of_task, &certificate).await };
+        let mut task = spawn_local(timeout(QUESTION_LIMIT, question));
+        let asked = tokio::select! {
+            asked = &mut task => asked,
+            () = other_settings(&mut self.in_force, &settings) => {
+                task.abort();
+                return;
+            }
+        };
+        let asked = match asked {
+            Ok(Ok(asked)) => asked,
+            Ok(Err(_elapsed)) => Err(Failure::new(Kind::TimedOut, "there was no answer within a minute")),
+            Err(_panic) => Err(Failure::new(Kind::Defect, "the question has panicked")),
+        };
+        self.asked(index, asked);
+        let record = self.names.get(index).and_then(|name| name.plan.as_ref()?.record());
+        if let Some(Err(error)) = record.map(|record| storage.keep_renewal(&domain, record)) {
+            debug!(name = %domain, %error, "what the authority has said about the renewal cannot be kept");
+        }
+        drop(lock);
+    }
+
+    /// Follows the authority's answer.
+    fn asked(&mut self, index: usize, asked: Result<Option<Suggestion>, Failure>) {
+        let (now, random) = (SystemTime::now(), self.draw());
+        let Some(Name { domain, plan: Some(plan), .. }) = self.names.get_mut(index) else { return };
+        let answered = asked.and_then(|answer| match answer {
+            Some(suggestion) => plan
+                .answered(suggestion, now, random)
+                .map_err(|error| Failure::new(Kind::NotAcme, error.to_string())),
+            None => {
+                plan.not_offered(now);
+                Ok(false)
+            }
+        });
+        match (answered, plan.window()) {
+            (Ok(true), Some(window)) => {
+                let (renewal, start, end) = (shown(plan.due()), shown(window.start()), shown(window.end()));
+                let explanation = window.explanation();
+                if window.is_early() {
+                    warn!(name = %domain, renewal, start, end, explanation, "the authority asks for an early renewal");
+                } else {
+                    info!(name = %domain, renewal, start, end, explanation, "the authority says when to renew");
+                }
+            }
+            (Ok(_), _) => {}
+            (Err(failure), _) => {
+                plan.failed(now, failure.retry_after, random);
+                let (cause, renewal) = (failure.to_string(), shown(plan.due()));
+                let next = plan.ask(now).map(shown);
+                if plan.failures() == 1 {
+                    info!(name = %domain, cause, renewal, next, "the authority has not said when to renew");
+                } else {
+                    debug!(name = %domain, cause, renewal, next, "the authority has not said when to renew");
+                }
+            }
+        }
+        self.follow_plan(index);
     }
 
     /// Orders a certificate. Gives up if the settings change.
@@ -264,7 +405,6 @@ impl Thread {
                 task.await
             }
         };
-        drop(lock);
         match ordered {
             Ok(Ok(Ok(pair))) => self.succeeded(index, &domain, pair),
             Ok(Ok(Err(failure))) => self.failed(index, &failure),
@@ -279,17 +419,28 @@ impl Thread {
             }
             Err(_panic) => self.failed(index, &Failure::new(Kind::Defect, "the order has panicked")),
         }
+        // The other processes now find what this order has left.
+        drop(lock);
     }
 
     fn succeeded(&mut self, index: usize, domain: &Arc<str>, pair: KeyPair) {
         let (facts, random) = (Arc::clone(&pair.facts), self.draw());
+        let first = pair.chain().first().cloned();
         self.issued.show(domain, pair);
         self.issued.change(domain, |orders| {
             orders.succeeded = orders.succeeded.saturating_add(1);
             orders.failure = None;
         });
-        let due = schedule::renewal_of_new(facts.not_before, facts.not_after, SystemTime::now(), random);
-        self.set(index, due, 0);
+        let plan = Plan::of_new(&facts, first.as_ref(), SystemTime::now(), random);
+        let due = plan.due();
+        if let Some(settings) = &self.settings
+            && let Some(record) = plan.record()
+            && let Err(error) =
+                Storage::new(&settings.storage, &settings.directory).keep_renewal(domain, record)
+        {
+            debug!(name = %domain, %error, "the record of the renewal cannot be kept");
+        }
+        self.plan(index, plan, 0);
         self.keep_failures(domain, None);
         info!(name = %domain, expires = shown(facts.not_after), renewal = shown(due), "certificate obtained");
     }
@@ -336,6 +487,11 @@ impl Thread {
 async fn other_settings(in_force: &mut watch::Receiver<Arc<Generation>>, settings: &Arc<Settings>) {
     let is_other = |generation: &Arc<Generation>| generation.acme.as_ref() != Some(settings);
     let _ended = in_force.wait_for(is_other).await;
+}
+
+/// The older of two certificates of a name has the lesser value.
+fn age(pair: &KeyPair) -> (SystemTime, SystemTime) {
+    (pair.facts.not_before, pair.facts.not_after)
 }
 
 fn after(now: SystemTime, wait: Duration) -> SystemTime {

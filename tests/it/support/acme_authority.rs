@@ -41,6 +41,27 @@ pub(crate) enum Conduct {
     Forgets,
 }
 
+/// What the authority says about the renewal of every certificate that it knows (RFC 9773).
+#[derive(Clone, Debug)]
+pub(crate) enum RenewalInfo {
+    /// Its directory offers no renewal information.
+    NotOffered,
+    /// It suggests this window.
+    Window {
+        /// The begin.
+        start: SystemTime,
+        /// The end.
+        end: SystemTime,
+        /// The value of `retry-after`, if there is one.
+        retry_after: Option<&'static str>,
+    },
+    /// It answers 500.
+    Fails,
+}
+
+/// The page that explains the windows.
+pub(crate) const EXPLANATION: &str = "https://authority.example/why";
+
 /// The authority.
 pub(crate) struct AcmeAuthority {
     /// Whose roots clients believe.
@@ -56,6 +77,8 @@ struct Shared {
     url: String,
     conduct: Mutex<Conduct>,
     takes_only_customers: AtomicBool,
+    renewal_info: Mutex<RenewalInfo>,
+    refuses_replaces: AtomicBool,
     requests: AtomicU64,
     accounts: AtomicU64,
     state: Mutex<State>,
@@ -69,6 +92,12 @@ struct State {
     gateway: Option<SocketAddr>,
     thumbprint: String,
     orders: Vec<Order>,
+    /// The `replaces` of each request for an order, also of those that were refused.
+    replaced: Vec<Option<String>>,
+    /// The certificates whose renewal was asked about.
+    asked: Vec<String>,
+    /// Identifiers of certificates from elsewhere.
+    known_certificates: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -77,6 +106,7 @@ struct Order {
     status: &'static str,
     error: Option<Value>,
     certificate: Option<String>,
+    replaces: Option<String>,
 }
 
 impl AcmeAuthority {
@@ -100,6 +130,8 @@ impl AcmeAuthority {
             url: format!("https://localhost:{}", address.port()),
             conduct: Mutex::new(conduct),
             takes_only_customers: AtomicBool::new(false),
+            renewal_info: Mutex::new(RenewalInfo::NotOffered),
+            refuses_replaces: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             accounts: AtomicU64::new(0),
             state: Mutex::default(),
@@ -143,6 +175,33 @@ impl AcmeAuthority {
 
     pub(crate) fn set(&self, conduct: Conduct) {
         *self.shared.conduct.lock().unwrap() = conduct;
+    }
+
+    /// From now on, the authority says this about renewals.
+    pub(crate) fn says(&self, info: RenewalInfo) {
+        *self.shared.renewal_info.lock().unwrap() = info;
+    }
+
+    /// A certificate in PEM that the authority answers questions about. Returns its identifier.
+    pub(crate) fn knows(&self, certificate: &str) -> String {
+        let identifier = identifier(certificate);
+        self.shared.state.lock().unwrap().known_certificates.push(identifier.clone());
+        identifier
+    }
+
+    /// From now on, no order may name a certificate that it replaces.
+    pub(crate) fn refuses_replaces(&self) {
+        self.shared.refuses_replaces.store(true, Ordering::Relaxed);
+    }
+
+    /// The certificates whose renewal was asked about, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().asked.clone()
+    }
+
+    /// The certificates that the requests for orders named as replaced, in order. `None` for a request that named none.
+    pub(crate) fn replaced(&self) -> Vec<Option<String>> {
+        self.shared.state.lock().unwrap().replaced.clone()
     }
 
     /// The number of requests so far.
@@ -204,16 +263,47 @@ impl Shared {
             (status, format!("content-type: application/problem+json\r\n{fields}"), value.to_string())
         };
         let mut path = request.path.trim_start_matches('/').split('/');
-        let (what, number) = (path.next().unwrap(), path.next().map_or(0, |n| n.parse::<usize>().unwrap()));
+        let (what, which) = (path.next().unwrap(), path.next().unwrap_or_default());
+        let number = which.parse::<usize>().unwrap_or_default();
         match what {
-            "dir" => json(
-                200,
-                String::new(),
-                json!({
+            "dir" => {
+                let mut directory = json!({
                     "newNonce": format!("{url}/nonce"), "newAccount": format!("{url}/account"),
                     "newOrder": format!("{url}/order"), "revokeCert": format!("{url}/no"), "keyChange": format!("{url}/no"),
-                }),
-            ),
+                });
+                if !matches!(*self.renewal_info.lock().unwrap(), RenewalInfo::NotOffered) {
+                    directory["renewalInfo"] = json!(format!("{url}/renewal"));
+                }
+                json(200, String::new(), directory)
+            }
+            "renewal" => {
+                let mut state = self.state.lock().unwrap();
+                state.asked.push(which.to_owned());
+                let issued = state.orders.iter().filter_map(|order| order.certificate.as_deref());
+                let is_known = issued.map(identifier).any(|known| known == which);
+                if !is_known && state.known_certificates.iter().all(|known| known != which) {
+                    return problem(404, "", "malformed", "no such certificate");
+                }
+                match &*self.renewal_info.lock().unwrap() {
+                    RenewalInfo::NotOffered => problem(404, "", "malformed", "no such path"),
+                    RenewalInfo::Fails => problem(500, "", "serverInternal", "no window"),
+                    RenewalInfo::Window { start, end, retry_after } => {
+                        let [start, end] = [*start, *end].map(|time| {
+                            jiff::Timestamp::try_from(time)
+                                .unwrap()
+                                .strftime("%Y-%m-%dT%H:%M:%S+00:00")
+                                .to_string()
+                        });
+                        let window = json!({ "start": start, "end": end });
+                        let fields = retry_after.map(|value| format!("retry-after: {value}\r\n"));
+                        json(
+                            200,
+                            fields.unwrap_or_default(),
+                            json!({ "suggestedWindow": window, "explanationURL": EXPLANATION }),
+                        )
+                    }
+                }
+            }
             "nonce" => (200, String::new(), String::new()),
             "account" if self.takes_only_customers.load(Ordering::Relaxed) && !is_bound(request, url) => {
                 problem(403, "", "externalAccountRequired", "only for customers")
@@ -236,8 +326,13 @@ impl Shared {
                     Conduct::Issues(_) | Conduct::CannotConnect | Conduct::Down | Conduct::Unavailable => {}
                 }
                 let domain = request.payload["identifiers"][0]["value"].as_str().unwrap().to_owned();
-                let order = Order { domain, status: "pending", error: None, certificate: None };
+                let replaces = request.payload["replaces"].as_str().map(str::to_owned);
                 let mut state = self.state.lock().unwrap();
+                state.replaced.push(replaces.clone());
+                if replaces.is_some() && self.refuses_replaces.load(Ordering::Relaxed) {
+                    return problem(409, "", "alreadyReplaced", "another order replaces it");
+                }
+                let order = Order { domain, status: "pending", error: None, certificate: None, replaces };
                 state.orders.push(order.clone());
                 let number = state.orders.len() - 1;
                 json(201, format!("location: {url}/order/{number}\r\n"), self.order(number, &order))
@@ -307,6 +402,9 @@ impl Shared {
             "authorizations": [format!("{url}/authorization/{number}")],
             "finalize": format!("{url}/finalize/{number}"),
         });
+        if let Some(replaces) = &order.replaces {
+            document["replaces"] = json!(replaces);
+        }
         if order.certificate.is_some() {
             document["certificate"] = json!(format!("{url}/certificate/{number}"));
         }
@@ -358,6 +456,17 @@ fn is_bound(request: &Request, url: &str) -> bool {
     decoded("protected") == protected
         && decoded("payload") == request.protected["jwk"]
         && mac.verify_slice(&BASE64.decode(part("signature")).unwrap()).is_ok()
+}
+
+/// The identifier of the first certificate in PEM (RFC 9773, section 4.1).
+fn identifier(certificate: &str) -> String {
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let certificate = x509_cert::Certificate::from_der(&certificate).unwrap();
+    let certificate = certificate.tbs_certificate();
+    let authority = certificate.get_extension::<x509_cert::ext::pkix::AuthorityKeyIdentifier>().unwrap();
+    let key = authority.unwrap().1.key_identifier.unwrap();
+    let serial = certificate.serial_number().to_der().unwrap();
+    format!("{}.{}", BASE64.encode(key.as_bytes()), BASE64.encode(&serial[2..]))
 }
 
 fn token(number: usize) -> String {

@@ -73,6 +73,7 @@ impl Authority {
     ) -> String {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (valid.0.into(), valid.1.into());
+        params.use_authority_key_identifier_extension = true;
         params.signed_by(key, &self.issuer).unwrap().pem()
     }
 

@@ -118,12 +118,10 @@ fn a_route_is_found_only_if_it_refuses_for_the_expected_reason() {
 
 #[test]
 fn a_certificate_is_a_problem_only_if_there_is_no_valid_one() {
-    let of = |expires, failure: Option<&str>| {
+    let of = |expires, failure: Option<&str>, is_early| {
         let failure = failure.map(str::to_owned);
-        certificate(
-            &IssuedState { name: "a.example".to_owned(), expires, failure, next: Some(100_000) },
-            1000,
-        )
+        let name = "a.example".to_owned();
+        certificate(&IssuedState { name, expires, failure, next: Some(100_000), is_early }, 1000)
     };
     let refused = Some("too many certificates");
     for (expires, failure, want, text) in [
@@ -134,11 +132,14 @@ fn a_certificate_is_a_problem_only_if_there_is_no_valid_one() {
         (None, refused, Level::Problem, "is not obtained: too many certificates"),
         (None, None, Level::Warning, "is not obtained yet"),
     ] {
-        let finding = of(expires, failure);
+        let finding = of(expires, failure, false);
         assert_eq!(finding.level, want, "{finding:?}");
         assert!(
             finding.text().starts_with("certificate for a.example: ") && finding.text().ends_with(text),
             "{finding:?}"
         );
     }
+    let early = of(Some(400_000), None, true);
+    let text = "expires in 4 days, and is renewed in 27 hours: the authority asks for an early renewal";
+    assert!(early.level == Level::Ok && early.text().ends_with(text), "{early:?}");
 }
