@@ -2,9 +2,9 @@
 //!
 //! As a library, hookgate checks webhooks inside an app. [`verify`] is the check as a function, and `layer`
 //! (with the feature `tower`) checks the requests of an axum, hyper or tower app. These two modules are the
-//! public surface. All other modules are the program. They are visible for its tests and benchmarks, and change
-//! without notice. `RUSTDOCFLAGS='--cfg hookgate_internals' cargo doc` also describes them. The rest of this page
-//! is about the program.
+//! public surface. All other modules are the program. They are visible for its tests and benchmarks, and
+//! change without notice. `RUSTDOCFLAGS='--cfg hookgate_internals' cargo doc` also describes them. The rest
+//! of this page is about the program.
 //!
 //! hookgate reads the whole content of each request and checks the sender's signature over exactly these
 //! bytes. A request that does not verify is refused. A request that verifies is forwarded unchanged to the

@@ -1,5 +1,5 @@
-//! Measures the diagnosis of one request that does not verify, for content of the maximum length and many shapes. Run with
-//! `cargo bench --bench diagnosis [SECRETS]`; one secret by default.
+//! Measures the diagnosis of one request that does not verify, for content of the maximum length and many
+//! shapes. Run with `cargo bench --bench diagnosis [SECRETS]`; one secret by default.
 
 #![allow(
     clippy::unwrap_used,

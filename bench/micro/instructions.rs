@@ -1,5 +1,5 @@
-//! Calls one part of a request's path once, so that `bench/instructions` can count its instructions. Without an argument,
-//! prints the names of the parts.
+//! Calls one part of a request's path once, so that `bench/instructions` can count its instructions. Without
+//! an argument, prints the names of the parts.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! Micro: measures the time of each part of a request's path. `cargo bench --bench micro [PATTERN]`
 //!
-//! Of the printed figures, a busy machine disturbs `fastest` least. The number of instructions does not depend on the machine's
-//! load: `bench/instructions` counts them.
+//! Of the printed figures, a busy machine disturbs `fastest` least. The number of instructions does not
+//! depend on the machine's load: `bench/instructions` counts them.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,15 +1,16 @@
-//! Timing leak test: whether the time of verification reveals how much of a forged tag is right. It follows dudect (Reparaz,
-//! Balasch and Verbauwhede, "Dude, is my code constant time?", 2017), applied to `Verifier::claim`, `begin` and `finish`
-//! together.
+//! Timing leak test: whether the time of verification reveals how much of a forged tag is right. It follows
+//! dudect (Reparaz, Balasch and Verbauwhede, "Dude, is my code constant time?", 2017), applied to
+//! `Verifier::claim`, `begin` and `finish` together.
 //!
 //!     cargo bench --bench timing
 //!
-//! Two classes of requests that do not verify are timed in random order: one signature differs from the right one in its first
-//! digit, the other in its last. Welch's t-test then compares their times: |t| below 4.5 is no evidence of a difference, above
-//! 10 is a leak. As in dudect, the test runs on all times, and on the times below several percentiles, because interrupts cause
-//! the slow tail. Two controls are timed in the same way. The first control verifies the same two signatures with another secret.
-//! Both are then completely wrong, so a difference comes only from the bytes that the forger wrote. The second control is a
-//! comparison that stops at the first wrong digit. The test must detect this control.
+//! Two classes of requests that do not verify are timed in random order: one signature differs from the right
+//! one in its first digit, the other in its last. Welch's t-test then compares their times: |t| below 4.5 is
+//! no evidence of a difference, above 10 is a leak. As in dudect, the test runs on all times, and on the
+//! times below several percentiles, because interrupts cause the slow tail. Two controls are timed in the
+//! same way. The first control verifies the same two signatures with another secret. Both are then completely
+//! wrong, so a difference comes only from the bytes that the forger wrote. The second control is a comparison
+//! that stops at the first wrong digit. The test must detect this control.
 
 #![allow(
     clippy::print_stdout,
@@ -78,8 +79,8 @@ fn verifies(verifier: &Verifier, tag: &[u8]) -> bool {
     verification.finish().is_ok()
 }
 
-/// Changes a digit to a digit and a letter to a letter, so that parsing the claim takes the same branches in both classes. What
-/// a forger wrote is not secret, but the difference would show in the times.
+/// Changes a digit to a digit and a letter to a letter, so that parsing the claim takes the same branches in
+/// both classes. What a forger wrote is not secret, but the difference would show in the times.
 fn wrong_first_and_last(right: &[u8]) -> [Vec<u8>; 2] {
     [0, right.len() - 1].map(|index| {
         let mut tag = right.to_vec();
@@ -109,7 +110,8 @@ fn report(name: &str, verify: impl Fn(&[u8]) -> bool, classes: &[Vec<u8>; 2]) {
     }
 }
 
-/// The times of each class in nanoseconds. The order is drawn in advance, so that no periodic disturbance hits one class only.
+/// The times of each class in nanoseconds. The order is drawn in advance, so that no periodic disturbance
+/// hits one class only.
 fn measure(verify: impl Fn(&[u8]) -> bool, classes: &[Vec<u8>; 2]) -> [Vec<u64>; 2] {
     let mut times = [Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES)];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

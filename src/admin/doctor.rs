@@ -1,4 +1,5 @@
-//! Shell. `/doctor`: the state of the gateway, and the differences between its configuration and the client's.
+//! Shell. `/doctor`: the state of the gateway, and the differences between its configuration and the
+//! client's.
 //!
 //! The client sends digests of its configuration, and the answer names the parts that differ. The gateway
 //! never sends its own digests. With them, values of the file such as an upstream's address could be guessed

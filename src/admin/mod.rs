@@ -204,9 +204,9 @@ struct Shared {
 }
 
 impl Shared {
-    /// Logs, at most once a minute, requests that were refused because of their origin: a client may be guessing tokens, or a
-    /// page of another site may be sending requests. The line names the last client, and counts the clients since the last
-    /// line.
+    /// Logs, at most once a minute, requests that were refused because of their origin: a client may be
+    /// guessing tokens, or a page of another site may be sending requests. The line names the last client,
+    /// and counts the clients since the last line.
     fn tell_of_refused(&self, client: ClientAddress, status: StatusCode) {
         if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return;

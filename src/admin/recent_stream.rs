@@ -1,7 +1,7 @@
 //! Shell. Recent requests as server-sent events, as they end.
 //!
-//! The entries since the last batch are sent a few times a second. The gateway never waits for a reader. A reader that is too
-//! slow gets the latest entries, and the number of the entries that it missed.
+//! The entries since the last batch are sent a few times a second. The gateway never waits for a reader. A
+//! reader that is too slow gets the latest entries, and the number of the entries that it missed.
 
 use std::fmt::Write as _;
 use std::io;
@@ -36,7 +36,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a client may take to read a batch.
 const STALL: Duration = Duration::from_secs(30);
 
-/// How long a stream may last. Its client then asks for the rest. So a client that has gone unnoticed holds no place for ever.
+/// How long a stream may last. Its client then asks for the rest. So a client that has gone unnoticed holds
+/// no place for ever.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// The time limit of a connection with a stream.
@@ -90,14 +91,15 @@ impl Source {
         format!("{}-{}", self.run(), self.recent.end().number)
     }
 
-    /// The cursor behind an entry. If the entry is of another run, the cursor is before the first entry of this run.
+    /// The cursor behind an entry. If the entry is of another run, the cursor is before the first entry of
+    /// this run.
     fn behind(&self, id: EntryId) -> Cursor {
         self.recent.behind(if id.run == self.run() { id.number } else { 0 })
     }
 }
 
-/// Starts a stream, which holds its place until it ends. `document` writes an entry: its name and its data. The stream
-/// ends as soon as `still` says that its client may not follow any longer.
+/// Starts a stream, which holds its place until it ends. `document` writes an entry: its name and its data.
+/// The stream ends as soon as `still` says that its client may not follow any longer.
 pub(super) fn start(
     source: Source,
     following: Following,

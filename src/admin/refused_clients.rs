@@ -1,4 +1,5 @@
-//! Pure. Counts the requests to the admin listener that were refused because of their origin, and their clients, for the log.
+//! Pure. Counts the requests to the admin listener that were refused because of their origin, and their
+//! clients, for the log.
 
 use std::collections::HashSet;
 use std::time::Instant;

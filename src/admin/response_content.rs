@@ -28,8 +28,8 @@ impl Content {
     }
 }
 
-/// Bytes that hold a place until the last byte is sent, or the answer is given up. So clients that read slowly cannot make the
-/// gateway hold more large answers than there are places.
+/// Bytes that hold a place until the last byte is sent, or the answer is given up. So clients that read
+/// slowly cannot make the gateway hold more large answers than there are places.
 pub(crate) fn holding<B>(bytes: B, place: OwnedSemaphorePermit) -> Bytes
 where
     B: AsRef<[u8]> + Send + 'static,

@@ -36,8 +36,8 @@ impl AdminTls {
         }
     }
 
-    /// Shakes hands with a client, under the certificate in force. `None` if the handshake fails. The caller limits
-    /// the time.
+    /// Shakes hands with a client, under the certificate in force. `None` if the handshake fails. The caller
+    /// limits the time.
     pub(super) async fn accept(
         &self,
         control: &Control,

@@ -115,8 +115,8 @@ impl ConnectionState {
         }
     }
 
-    /// Records that the connection waits for the upstream of an authentic request. Returns whether the connection was just
-    /// evicted.
+    /// Records that the connection waits for the upstream of an authentic request. Returns whether the
+    /// connection was just evicted.
     pub(super) fn protect(&self) -> bool {
         // The order is sequentially consistent, here and in `evict`. So at least one of the two threads sees
         // the other's store.
@@ -191,7 +191,8 @@ impl ConnectionState {
         }
     }
 
-    /// The facts by which the connection is compared with others. `places` is the number of its client's connections.
+    /// The facts by which the connection is compared with others. `places` is the number of its client's
+    /// connections.
     pub(super) fn standing(&self, now: u64, places: usize) -> Standing {
         Standing {
             waits: self.waits(),

@@ -1,9 +1,9 @@
 //! Shell. The connection limit and eviction: at `max_connections`, a connection that waits for its client is
 //! closed to admit a new connection.
 //!
-//! All workers share one registry. A connection records in its [`ConnectionState`] what it waits for. The record takes
-//! a few atomic stores and no lock. The lock is taken when a connection opens or closes, or when a connection
-//! needs a place and none is free.
+//! All workers share one registry. A connection records in its [`ConnectionState`] what it waits for. The
+//! record takes a few atomic stores and no lock. The lock is taken when a connection opens or closes, or when
+//! a connection needs a place and none is free.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -22,8 +22,8 @@ use crate::admission::eviction::Rank;
 /// If no connection could be evicted, the search is repeated after this time.
 const RECALL: Duration = Duration::from_millis(50);
 
-/// How many connections are compared to find the connection to evict. If none of them can be evicted, more are
-/// compared.
+/// How many connections are compared to find the connection to evict. If none of them can be evicted, more
+/// are compared.
 const LOOKED_AT: usize = 512;
 
 /// The connection limit of all workers: the open connections, and the connections that wait for a place.

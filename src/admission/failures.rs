@@ -1,13 +1,13 @@
 //! Pure. The limit on the failures of each client (`max_failures_per_client`).
 //!
-//! Each client group has a budget of failures. A failure takes one from the budget, and the budget is refilled
-//! evenly. While the budget is empty, the client is refused. The table keeps one time for each group: the time
-//! at which the budget of the group is full again (the generic cell rate algorithm).
+//! Each client group has a budget of failures. A failure takes one from the budget, and the budget is
+//! refilled evenly. While the budget is empty, the client is refused. The table keeps one time for each
+//! group: the time at which the budget of the group is full again (the generic cell rate algorithm).
 //!
 //! The memory is fixed. There are `SETS` sets of `WAYS` groups, and a keyed hash chooses the set of a group,
-//! so no client can choose the other groups of its set. In a full set, a new group takes the place of the group
-//! whose budget is full again first. So a client that is refused is forgotten only if all groups of its set have
-//! failed as much.
+//! so no client can choose the other groups of its set. In a full set, a new group takes the place of the
+//! group whose budget is full again first. So a client that is refused is forgotten only if all groups of its
+//! set have failed as much.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;

@@ -4,10 +4,10 @@
 //! The code enforces each part. The constants are in the files that enforce them. Parts without a constant
 //! are measured (docs/measurements.md, "What attacks cost") and rounded up.
 //!
-//! Three parts are not included. First, the kernel's socket buffers: a container's limit counts them, but they
-//! shrink when memory is short. Second, heads of upstreams' responses over [`RESPONSE_HEAD`]: the operator
-//! controls what the app sends. Third, requests to the admin listener's `/verify`, `/doctor` and `/api`: only
-//! the machine itself and operators may use these paths.
+//! Three parts are not included. First, the kernel's socket buffers: a container's limit counts them, but
+//! they shrink when memory is short. Second, heads of upstreams' responses over [`RESPONSE_HEAD`]: the
+//! operator controls what the app sends. Third, requests to the admin listener's `/verify`, `/doctor` and
+//! `/api`: only the machine itself and operators may use these paths.
 
 use std::collections::HashSet;
 
@@ -32,8 +32,8 @@ use crate::tls::stream::{MOST_HANDSHAKE, MOST_QUIET};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// The program with its libraries and threads, but without connections (measured: 8 to 10 MiB with two workers,
-/// most of it code). Also the memory that the allocator keeps after start-up.
+/// The program with its libraries and threads, but without connections (measured: 8 to 10 MiB with two
+/// workers, most of it code). Also the memory that the allocator keeps after start-up.
 pub const PROGRAM: u64 = 14 * MIB;
 
 /// A worker: a stack, an event queue, an allocator's arena (measured: 0.05 MiB for each worker at the start).
@@ -56,7 +56,8 @@ pub const LOG: u64 = 2 * bytes(sink::CAPACITY);
 /// The admin listener: 64 connections, each with a head of 8 KiB and an answer.
 pub const ADMIN: u64 = 4 * MIB;
 
-/// TLS on the admin listener: 64 connections, each with the state of a TLS connection and the bytes of a handshake.
+/// TLS on the admin listener: 64 connections, each with the state of a TLS connection and the bytes of a
+/// handshake.
 pub const ADMIN_TLS: u64 = 64 * (TLS + bytes(MOST_HANDSHAKE));
 
 /// The task of a connection, and the state of a request besides heads and content (measured: 7 KiB).
@@ -76,13 +77,13 @@ pub const RESPONSE: u64 = RESPONSE_HEAD + bytes(FULL) + 2 * bytes(READ_SIZE);
 /// The state of a TLS connection at rest (measured: 11 KiB).
 pub const TLS_AT_REST: u64 = 16 * KIB;
 
-/// The memory of a TLS connection, in addition to the memory of each connection: its state, received bytes that are not
-/// content yet, the content of a record, and encrypted bytes that the kernel has not taken. A handshake takes no more
-/// memory outside the memory budget.
+/// The memory of a TLS connection, in addition to the memory of each connection: its state, received bytes
+/// that are not content yet, the content of a record, and encrypted bytes that the kernel has not taken. A
+/// handshake takes no more memory outside the memory budget.
 pub const TLS: u64 = TLS_AT_REST + bytes(MOST_QUIET) + RECORD + bytes(MOST_ENCRYPTED) + 2 * KIB;
 
-/// The memory of an HTTP/2 connection, in addition to the memory of each connection. Further streams count towards
-/// the memory budget.
+/// The memory of an HTTP/2 connection, in addition to the memory of each connection. Further streams count
+/// towards the memory budget.
 pub const HTTP2: u64 = bytes(limits::CONNECTION);
 
 /// A TLS record with its header and its tag (RFC 8446, section 5.2).
@@ -91,8 +92,8 @@ pub const RECORD: u64 = 18 * KIB;
 /// A sample in diagnosis with the copies of its content: 1 MiB of decompressed content, and further copies.
 pub const DIAGNOSIS: u64 = 4 * MIB;
 
-/// The queue, without its store. It holds events that are read from the store or handed over, attempts that wait to be recorded
-/// while the store fails, and the data of deliveries, discarded events and duplicates.
+/// The queue, without its store. It holds events that are read from the store or handed over, attempts that
+/// wait to be recorded while the store fails, and the data of deliveries, discarded events and duplicates.
 pub const QUEUE: u64 = MOST_BYTES
     + MOST_READY_BYTES
     + bytes(MOST_HANDED) * LARGEST_HANDED
@@ -100,8 +101,8 @@ pub const QUEUE: u64 = MOST_BYTES
     + bytes(MOST_DELIVERIES) * KIB
     + 16 * MIB;
 
-/// A store on PostgreSQL: 16 MiB for the values of a commit, 16 MiB for the same values in the form in which they are sent,
-/// and 16 MiB for reads.
+/// A store on PostgreSQL: 16 MiB for the values of a commit, 16 MiB for the same values in the form in which
+/// they are sent, and 16 MiB for reads.
 pub const SERVER_STORE: u64 = 48 * MIB;
 
 /// An attempt to deliver a stored event, besides the event: its task, the request's head and the response.

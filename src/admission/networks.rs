@@ -1,8 +1,8 @@
 //! Pure. The networks from which senders deliver webhooks, as named sets. A set is a file in `networks/`.
 //!
-//! The files are copies of lists that the senders publish. The date of a file is the day of the sender's announcement,
-//! or of the public copy from which the list was taken. The gateway does not fetch these lists. So a set goes out of
-//! date when its sender adds an address.
+//! The files are copies of lists that the senders publish. The date of a file is the day of the sender's
+//! announcement, or of the public copy from which the list was taken. The gateway does not fetch these lists.
+//! So a set goes out of date when its sender adds an address.
 
 use crate::admission::client::Network;
 

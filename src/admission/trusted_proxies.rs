@@ -64,7 +64,8 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// The client's protocol: the protocol that the trusted proxy reports, or else the protocol of the connection.
+    /// The client's protocol: the protocol that the trusted proxy reports, or else the protocol of the
+    /// connection.
     #[must_use]
     pub fn protocol_over(&self, is_tls: bool) -> Protocol {
         let of_connection = if is_tls { Protocol::Https } else { Protocol::Http };
@@ -85,13 +86,13 @@ impl TrustedProxies {
 
     /// The client of a request that came over a connection from `peer`.
     ///
-    /// If the peer is a trusted proxy, the client is the last address in the field that is no trusted proxy, over
-    /// all lines. If all addresses are trusted proxies, the client is the first address. If the request has no such
-    /// field, the client is the peer.
+    /// If the peer is a trusted proxy, the client is the last address in the field that is no trusted proxy,
+    /// over all lines. If all addresses are trusted proxies, the client is the first address. If the request
+    /// has no such field, the client is the peer.
     ///
     /// # Errors
-    /// [`NoAddress`] if the client's entry or a later entry is no address. Entries before the client's entry are not
-    /// read, because the client can have written them.
+    /// [`NoAddress`] if the client's entry or a later entry is no address. Entries before the client's entry
+    /// are not read, because the client can have written them.
     pub fn arrival(&self, peer: ClientAddress, fields: &impl Fields) -> Result<Arrival, NoAddress> {
         if !self.trust(peer) {
             return Ok(Arrival { client: peer, last_hop: LastHop::Client, protocol: None });
@@ -139,8 +140,8 @@ impl TrustedProxies {
         Ok(first)
     }
 
-    /// The last client in a line of `forwarded`. The line is read from left to right, because commas in quoted strings
-    /// can be recognised only in this direction.
+    /// The last client in a line of `forwarded`. The line is read from left to right, because commas in
+    /// quoted strings can be recognised only in this direction.
     fn of_line(&self, line: &[u8]) -> Result<OfLine, NoAddress> {
         let mut last = Ok(OfLine::Empty);
         let read = elements(line, |element| {

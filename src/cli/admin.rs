@@ -36,9 +36,9 @@ pub(super) enum NoListener {
 }
 
 impl AdminClient {
-    /// The admin listener `named`, or else the first address of `[admin]` in the configuration. Only `[admin]` is read,
-    /// so missing secrets and errors in other tables do not matter. A listener that speaks TLS must show the
-    /// certificate that `[admin]` names.
+    /// The admin listener `named`, or else the first address of `[admin]` in the configuration. Only
+    /// `[admin]` is read, so missing secrets and errors in other tables do not matter. A listener that speaks
+    /// TLS must show the certificate that `[admin]` names.
     ///
     /// # Errors
     /// A [`Failure`] with exit code 78, if the configuration has no admin listener.
@@ -86,8 +86,8 @@ impl AdminClient {
         }
     }
 
-    /// The admin listener at the address `named`, if there is one, or else at the first address of the configuration. The
-    /// certificate is the configured one.
+    /// The admin listener at the address `named`, if there is one, or else at the first address of the
+    /// configuration. The certificate is the configured one.
     pub(super) fn of_config(admin: Option<&Admin>, named: Option<&Origin>) -> Option<Self> {
         let pair = admin.and_then(|admin| admin.tls.as_ref()?.certificates.first());
         let certificate = pair.and_then(|pair| pair.chain().first().cloned());
@@ -109,7 +109,8 @@ impl AdminClient {
         &self.origin
     }
 
-    /// The trusted certificate, if the listener speaks TLS. `None` if the authorities that the system trusts are trusted.
+    /// The trusted certificate, if the listener speaks TLS. `None` if the authorities that the system trusts
+    /// are trusted.
     pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.tls.as_ref()
     }
@@ -144,7 +145,8 @@ impl AdminClient {
         self.wants_https(content).unwrap_or_else(other)
     }
 
-    /// The fault if plain HTTP was sent to a listener that speaks TLS. `None` if the answer says something else.
+    /// The fault if plain HTTP was sent to a listener that speaks TLS. `None` if the answer says something
+    /// else.
     pub(super) fn wants_https(&self, content: &[u8]) -> Option<String> {
         let wants = content == handshake::SPEAKS_TLS;
         wants.then(|| format!("the server at {self} speaks TLS: name it with https://"))

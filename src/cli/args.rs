@@ -19,11 +19,13 @@ use crate::signature::secret::SecretEncoding;
 use crate::telemetry::recent::filter::{State, StatusRange};
 use crate::upstream::origin::{Origin, OriginError};
 
-/// A reverse proxy that verifies webhooks: only authentic events reach your app, byte for byte as they were sent.
+/// A reverse proxy that verifies webhooks: only authentic events reach your app, byte for byte as they were
+/// sent.
 #[derive(Debug, Parser)]
 #[command(name = "hookgate", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(super) struct Typed {
-    /// The configuration file [default: HOOKGATE_CONFIG, or else ./gateway.toml, or else /etc/hookgate/gateway.toml]
+    /// The configuration file [default: HOOKGATE_CONFIG, or else ./gateway.toml, or else
+    /// /etc/hookgate/gateway.toml]
     #[arg(long, short, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     #[command(subcommand)]
@@ -38,7 +40,8 @@ pub(super) enum Command {
     /// Write a commented gateway.toml for a sender
     #[command(after_help = INIT_EXAMPLES)]
     Init(Init),
-    /// Read the configuration and print its routes, or every problem in it. With --live, ask a running gateway whether it is ready
+    /// Read the configuration and print its routes, or every problem in it. With --live, ask a running
+    /// gateway whether it is ready
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Print the signature field(s) that a sender would add to a body
@@ -53,19 +56,22 @@ pub(super) enum Command {
     /// Say which secrets a running gateway still needs, and which are safe to remove
     #[command(after_help = SECRETS_EXAMPLES)]
     Secrets(Secrets),
-    /// List, show, send again, discard and export the events that a running gateway stores; pause and resume routes
+    /// List, show, send again, discard and export the events that a running gateway stores; pause and resume
+    /// routes
     #[command(after_help = events::EXAMPLES)]
     Events {
         #[command(subcommand)]
         verb: events::Verb,
     },
-    /// Print a link to the pages of a running gateway: what comes in, what was refused, what waits, what failed
+    /// Print a link to the pages of a running gateway: what comes in, what was refused, what waits, what
+    /// failed
     #[command(after_help = CONSOLE_EXAMPLES)]
     Console(Console),
     /// Follow the requests and deliveries of a running gateway, one line each
     #[command(after_help = TAIL_EXAMPLES)]
     Tail(Tail),
-    /// Find problems of a running gateway: its configuration, upstreams, secrets, clocks, and apps that are reachable without it
+    /// Find problems of a running gateway: its configuration, upstreams, secrets, clocks, and apps that are
+    /// reachable without it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
     /// Show how hookgate works: a sender, the gateway and an app in one process, with nothing to set up
@@ -103,7 +109,8 @@ pub(super) struct Init {
     /// The sender, by its name in `hookgate schemes`
     #[arg(value_name = "SENDER", default_value = "propify", value_parser = SenderParser, hide_possible_values = true)]
     pub(super) sender: String,
-    /// The file to write, `-` for standard output [default: the file of --config or HOOKGATE_CONFIG, or else gateway.toml]
+    /// The file to write, `-` for standard output [default: the file of --config or HOOKGATE_CONFIG, or else
+    /// gateway.toml]
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// The app: http://HOST:PORT, https://HOST:PORT or unix:/PATH
@@ -112,7 +119,8 @@ pub(super) struct Init {
     /// The path of the URL that the sender calls [default: /hooks/SENDER]
     #[arg(long, value_parser = route_path)]
     pub(super) path: Option<String>,
-    /// The name under which senders reach this machine (repeatable). hookgate then obtains certificates itself (ACME)
+    /// The name under which senders reach this machine (repeatable). hookgate then obtains certificates
+    /// itself (ACME)
     #[arg(long = "domain", value_name = "NAME", value_parser = init::domain)]
     pub(super) domains: Vec<String>,
     /// The mail address that the certificate authority may write to
@@ -140,13 +148,16 @@ pub(super) struct Check {
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
-    /// Fail if this user may not read a file of the configuration. Root may read every file, and the service's user may not
+    /// Fail if this user may not read a file of the configuration. Root may read every file, and the
+    /// service's user may not
     #[arg(long, value_name = "NAME", conflicts_with = "live")]
     pub(super) user: Option<String>,
-    /// Ask the running gateway's admin listener whether the gateway is ready. Only `[admin]` of the configuration is read
+    /// Ask the running gateway's admin listener whether the gateway is ready. Only `[admin]` of the
+    /// configuration is read
     #[arg(long, conflicts_with = "strict", help_heading = LIVE)]
     pub(super) live: bool,
-    /// The admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// The admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]`
+    /// in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse, requires = "live", help_heading = LIVE)]
     pub(super) admin: Option<Origin>,
     /// How long to wait for the answer
@@ -159,7 +170,8 @@ pub(super) struct Doctor {
     /// A URL at which the app itself may be reachable (repeatable); an unsigned POST is sent there
     #[arg(long, value_name = "URL", value_parser = BypassProbe::parse)]
     pub(super) bypass: Vec<BypassProbe>,
-    /// The gateway's admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// The gateway's admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of
+    /// `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// How long to wait for each answer
@@ -230,7 +242,8 @@ pub(super) struct Send {
     /// The gateway, with http:// or https://; default: the first address of `[server] listen`
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) url: Option<Origin>,
-    /// The certificate authorities (PEM) that an https:// gateway is verified against, `-` for standard input; default: those that the system trusts
+    /// The certificate authorities (PEM) that an https:// gateway is verified against, `-` for standard
+    /// input; default: those that the system trusts
     #[arg(long, value_name = "FILE", requires = "url")]
     pub(super) ca: Option<PathBuf>,
     /// The method to send with
@@ -256,7 +269,8 @@ pub(super) struct Send {
 
 #[derive(Debug, Args)]
 pub(super) struct Secrets {
-    /// The gateway's admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// The gateway's admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of
+    /// `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// Print one JSON document

@@ -107,7 +107,8 @@ impl fmt::Display for ConfigFile {
     }
 }
 
-/// The advice for a named file that does not exist. The file was meant to be there, so the advice is about its name.
+/// The advice for a named file that does not exist. The file was meant to be there, so the advice is about
+/// its name.
 fn name_another(path: &Path) -> String {
     let folder = std::env::current_dir().ok().filter(|_| path.is_relative());
     let from = folder.map(|folder| format!(" A relative path begins at {}", folder.display()));

@@ -1,7 +1,7 @@
 //! Shell. Which files of a configuration another user may not read.
 //!
-//! Root may read every file, and the service's user may not. The permission bits of the files and of their folders decide
-//! here. Access control lists do not count.
+//! Root may read every file, and the service's user may not. The permission bits of the files and of their
+//! folders decide here. Access control lists do not count.
 
 use std::cell::RefCell;
 use std::fs;
@@ -37,8 +37,8 @@ pub(super) fn denied(config: &Path, name: &str) -> Result<Vec<String>, Failure> 
     Ok(denied.collect())
 }
 
-/// Whether a file of this configuration is readable for its owner alone, and this process is root. Then the check says
-/// nothing about the user of the service.
+/// Whether a file of this configuration is readable for its owner alone, and this process is root. Then the
+/// check says nothing about the user of the service.
 pub(super) fn is_root_alone(config: &Path) -> bool {
     let is_private = |file: &PathBuf| {
         fs::metadata(file).is_ok_and(|metadata| metadata.uid() == 0 && metadata.mode() & 0o044 == 0)
@@ -65,7 +65,8 @@ fn obstacle(path: &Path, user: &User) -> Option<PathBuf> {
     closed.or(file).map(Path::to_owned)
 }
 
-/// Whether the permission bits grant this right: 4 to read, 1 to enter. The first class that fits decides (path_resolution(7)).
+/// Whether the permission bits grant this right: 4 to read, 1 to enter. The first class that fits decides
+/// (path_resolution(7)).
 fn may(path: &Path, user: &User, right: u32) -> bool {
     let Ok(metadata) = fs::metadata(path) else { return false };
     let mode = metadata.mode();

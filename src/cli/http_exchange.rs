@@ -37,7 +37,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) patience: Patience,
     /// Bytes that are sent before the request: a PROXY protocol header, if the listener expects one.
     pub(super) preface: &'static [u8],
-    /// The trusted certificates, if the gateway is reached over TLS. By default, the authorities that the system trusts.
+    /// The trusted certificates, if the gateway is reached over TLS. By default, the authorities that the
+    /// system trusts.
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
 

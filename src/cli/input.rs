@@ -13,8 +13,8 @@ use super::terminal::Terminal;
 use crate::config::bounded_read;
 use crate::signature::decoration;
 
-/// Checks that at most one of the inputs is standard input (`-`). Each input has its name, and its file if it is
-/// read.
+/// Checks that at most one of the inputs is standard input (`-`). Each input has its name, and its file if it
+/// is read.
 ///
 /// # Errors
 /// Wrong usage if there are two: the first input would read the bytes that are meant for the second input.

@@ -8,8 +8,8 @@ use super::args::Typed;
 use super::exit::Failure;
 use crate::upstream::origin::Origin;
 
-/// The failure for a command or an option that another program has. `None` if the word is not known here. Then
-/// the parser's own message has the most similar words.
+/// The failure for a command or an option that another program has. `None` if the word is not known here.
+/// Then the parser's own message has the most similar words.
 pub(super) fn of(error: &clap::Error) -> Option<Failure> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -79,7 +79,8 @@ fn event_verb(word: &str) -> Option<&'static str> {
     EVENT_VERBS.iter().find(|(words, _)| words.contains(&lower.as_str())).map(|(_, instead)| *instead)
 }
 
-/// The origin of a text that has a path, or that lacks its scheme. `None` if there is none, or if the text may have a credential.
+/// The origin of a text that has a path, or that lacks its scheme. `None` if there is none, or if the text
+/// may have a credential.
 fn origin_within(text: &str) -> Option<String> {
     if text.contains('@') {
         return None;

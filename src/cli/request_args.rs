@@ -23,8 +23,8 @@ pub(super) struct RequestArgs {
 }
 
 impl RequestArgs {
-    /// Takes the options. If options are missing, takes the route's public origin and path. A URL that begins with a slash
-    /// has the route's public origin.
+    /// Takes the options. If options are missing, takes the route's public origin and path. A URL that begins
+    /// with a slash has the route's public origin.
     ///
     /// # Errors
     /// Wrong usage if `--url` is not a URL, or if the scheme signs a URL and none is known.

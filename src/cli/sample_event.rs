@@ -109,8 +109,8 @@ pub(super) fn sample(scheme: &Scheme, model: &str, now: SystemTime) -> Vec<u8> {
     event.into_bytes()
 }
 
-/// The fields that come with a sample event in this scheme, besides the signed fields. `id` identifies the event, so
-/// that no app takes it for one that it had before.
+/// The fields that come with a sample event in this scheme, besides the signed fields. `id` identifies the
+/// event, so that no app takes it for one that it had before.
 pub(super) fn sample_fields(scheme: &Scheme, id: &str) -> Vec<(HeaderName, HeaderValue)> {
     let sample = Sample::of(scheme).map(|sample| sample.fields).unwrap_or_default();
     let line = |(name, value): &(&'static str, &'static str)| {

@@ -1,6 +1,8 @@
-//! Pure. What the requests of well-known senders carry besides the signature: fields that apps look at, and a body.
+//! Pure. What the requests of well-known senders carry besides the signature: fields that apps look at, and a
+//! body.
 //!
-//! The values are made up in the form of the senders' documentation. Signed fields are not here: the scheme makes them.
+//! The values are made up in the form of the senders' documentation. Signed fields are not here: the scheme
+//! makes them.
 
 use crate::signature::scheme::Scheme;
 

@@ -38,21 +38,22 @@ impl Stop {
 
 /// The terminal that the process was started in.
 ///
-/// SIGHUP has two meanings: an operator wants a reload, or the terminal was closed. When a terminal is closed, the
-/// system first takes it away from all processes of its session. So the terminal can then no longer be opened.
+/// SIGHUP has two meanings: an operator wants a reload, or the terminal was closed. When a terminal is
+/// closed, the system first takes it away from all processes of its session. So the terminal can then no
+/// longer be opened.
 pub(super) struct ControllingTerminal {
     is_followed: bool,
 }
 
 impl ControllingTerminal {
-    /// The terminal of this process. Must be called before a handler for SIGHUP is installed: a process that was
-    /// started with nohup(1) ignores SIGHUP until then, and outlives its terminal.
+    /// The terminal of this process. Must be called before a handler for SIGHUP is installed: a process that
+    /// was started with nohup(1) ignores SIGHUP until then, and outlives its terminal.
     pub(super) fn of_process() -> Self {
         Self { is_followed: File::open(TERMINAL).is_ok() && !ignores_hangup() }
     }
 
-    /// Whether the process had a terminal, and the terminal was closed. Other errors, such as a lack of descriptors,
-    /// do not count.
+    /// Whether the process had a terminal, and the terminal was closed. Other errors, such as a lack of
+    /// descriptors, do not count.
     pub(super) fn is_closed(&self) -> bool {
         let is_gone = |error: io::Error| {
             let error = Errno::from_io_error(&error);

@@ -19,8 +19,8 @@ pub(super) struct Verdict {
     pub(super) words: String,
 }
 
-/// Whether a gateway has verified the event. A successful answer alone does not say so, because an app could have
-/// given it.
+/// Whether a gateway has verified the event. A successful answer alone does not say so, because an app could
+/// have given it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verified {
     /// The gateway's count of verified events has grown.
@@ -150,8 +150,8 @@ pub(super) fn reason(fields: &HeaderMap, content: &[u8]) -> Option<String> {
     problem.reason.filter(|reason| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
 }
 
-/// The title of a refusal without a reason, if it has the gateway's form: the request itself could not be read, or could be read in
-/// two ways.
+/// The title of a refusal without a reason, if it has the gateway's form: the request itself could not be
+/// read, or could be read in two ways.
 fn own_title(fields: &HeaderMap, content: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

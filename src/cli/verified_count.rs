@@ -28,7 +28,8 @@ impl<'a> VerifiedCount<'a> {
         Ok(Self { admin, route, before: count(admin, route)? })
     }
 
-    /// Whether the count has grown. The gateway counts a request when it has ended, which may be shortly after the answer.
+    /// Whether the count has grown. The gateway counts a request when it has ended, which may be shortly
+    /// after the answer.
     pub(super) fn after(&self) -> Verified {
         let end = Instant::now().checked_add(PATIENCE);
         loop {

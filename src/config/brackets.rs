@@ -9,8 +9,8 @@ pub(super) enum Unpaired {
     Close(usize),
 }
 
-/// The first bracket without its counterpart. Strings and comments do not count. A bracket ends at the latest where the
-/// next table begins.
+/// The first bracket without its counterpart. Strings and comments do not count. A bracket ends at the latest
+/// where the next table begins.
 pub(super) fn unpaired(text: &str) -> Option<Unpaired> {
     let mut open: Vec<(usize, char)> = Vec::new();
     let mut skip_to = 0_usize;

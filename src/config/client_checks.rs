@@ -8,8 +8,8 @@ use crate::config::problem::Problem;
 use crate::config::sections::route_draft::Draft;
 use crate::config::{Address, Server};
 
-/// Warns of routes whose `allow` has no client that can connect. If every listener is for this machine only, the
-/// gateway sees the address of a proxy, unless a setting names the field with the client's address.
+/// Warns of routes whose `allow` has no client that can connect. If every listener is for this machine only,
+/// the gateway sees the address of a proxy, unless a setting names the field with the client's address.
 pub(super) fn check(drafts: &[Draft<'_>], server: &Server, listen: &[Listen]) {
     if server.client_address.is_some() || server.proxy_protocol.is_some() {
         return;

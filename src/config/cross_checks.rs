@@ -59,8 +59,8 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
     Problem::error("missing_signature", first.table.span(), message).help(signature_help()).report(problems);
 }
 
-/// Warns of signatures of different routes that have the same key, if a request that is signed for one route could
-/// verify on the other with other content. Each signature is compared with the earlier ones.
+/// Warns of signatures of different routes that have the same key, if a request that is signed for one route
+/// could verify on the other with other content. Each signature is compared with the earlier ones.
 fn shared_keys(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &Problems) {
     let own = drafts.iter().filter_map(|draft| match &draft.signature {
         Signs::Here(signature) => Some((signature, draft.table.place("signature"))),

@@ -1,4 +1,5 @@
-//! Pure. What is wrong with a line that is not TOML: characters of a text processor, signs of other formats, missing signs.
+//! Pure. What is wrong with a line that is not TOML: characters of a text processor, signs of other formats,
+//! missing signs.
 
 use std::ops::Range;
 

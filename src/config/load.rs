@@ -54,7 +54,8 @@ pub struct AdminListener {
     pub certificate: Option<CertificateDer<'static>>,
 }
 
-/// Reads only `[admin]` of a configuration file, and none of its secrets. `None` if the admin listener is off.
+/// Reads only `[admin]` of a configuration file, and none of its secrets. `None` if the admin listener is
+/// off.
 ///
 /// # Errors
 /// [`LoadError`] if the file or the certificate cannot be read, or `[admin]` has an error.
@@ -156,7 +157,8 @@ impl Environment for Machine<'_> {
     }
 
     fn store(&self, path: &Path) -> Result<(), StoreFault> {
-        // SQLite makes further files beside the store, so the folder must be writable even if the store is there.
+        // SQLite makes further files beside the store, so the folder must be writable even if the store is
+        // there.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         match std::fs::metadata(folder) {
             Ok(metadata) if metadata.is_dir() => {}

@@ -1,4 +1,5 @@
-//! Pure. Reads the definition of one scheme: the keys of a table `[schemes.NAME]`, without the rest of a file.
+//! Pure. Reads the definition of one scheme: the keys of a table `[schemes.NAME]`, without the rest of a
+//! file.
 
 use toml::de::DeTable;
 

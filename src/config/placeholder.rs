@@ -1,4 +1,5 @@
-//! Pure. Recognises values that another program should have filled in: `${NAME}`, `$NAME`, `{{ name }}`, `%NAME%`, `<name>`.
+//! Pure. Recognises values that another program should have filled in: `${NAME}`, `$NAME`, `{{ name }}`,
+//! `%NAME%`, `<name>`.
 
 /// Whether a part of the text is a variable of a shell, of Compose, of Helm, of Caddy or of Windows.
 pub(super) fn has_variable(text: &str) -> bool {
@@ -32,7 +33,8 @@ pub(super) fn has_variable(text: &str) -> bool {
             .any(|(at, _)| name_after(text.get(at.saturating_add(1)..).unwrap_or_default()))
 }
 
-/// The advice for a file's name with `~` or a variable, which only a shell replaces. `None` if the name has neither.
+/// The advice for a file's name with `~` or a variable, which only a shell replaces. `None` if the name has
+/// neither.
 pub(super) fn unexpanded(name: &str) -> Option<&'static str> {
     if name == "~" || name.starts_with("~/") {
         return Some("`~` is not replaced: write the whole path");

@@ -26,8 +26,8 @@ pub(super) fn read(item: &Item<'_>) -> Option<PublicUrls> {
     PublicUrls::new(all)
 }
 
-/// Reads an origin (RFC 6454), which may have credentials. The text is kept as written, without a slash at the
-/// end, because it is signed as text.
+/// Reads an origin (RFC 6454), which may have credentials. The text is kept as written, without a slash at
+/// the end, because it is signed as text.
 fn origin(item: &Item<'_>) -> Option<String> {
     let text = item.text(EXAMPLE)?;
     if let Some(origin) = origin_of(text) {

@@ -68,11 +68,13 @@ pub fn read(
     Err(Report::new(name, shown, found))
 }
 
-/// Reads only how the admin listener is reached, for commands that ask a running gateway. Errors in other tables
-/// and missing secrets are ignored, and so are lines that are not TOML. `None` if the admin listener is off.
+/// Reads only how the admin listener is reached, for commands that ask a running gateway. Errors in other
+/// tables and missing secrets are ignored, and so are lines that are not TOML. `None` if the admin listener
+/// is off.
 ///
 /// # Errors
-/// The [`Report`], if `[admin]` has an error, or if the text is not TOML and has no `[admin]` that can be read.
+/// The [`Report`], if `[admin]` has an error, or if the text is not TOML and has no `[admin]` that can be
+/// read.
 pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<AdminAddress>, Report> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {

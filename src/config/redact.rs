@@ -4,8 +4,8 @@
 //! A credential in a URL is also a secret: its user information, query and fragment (`url`).
 //!
 //! A redaction keeps the number of bytes, so every byte offset in the text stays correct. The rule is a list
-//! of the texts that may be shown (`showable`), not a guess about the look of secrets. Values are shown only under keys
-//! where no secret belongs. Comments are not shown, because people keep secrets in comments.
+//! of the texts that may be shown (`showable`), not a guess about the look of secrets. Values are shown only
+//! under keys where no secret belongs. Comments are not shown, because people keep secrets in comments.
 
 mod broken;
 mod redaction;

@@ -98,7 +98,8 @@ pub struct Tls {
     pub settings: server_config::Settings,
     /// `[tls.acme]`, if certificates come from an authority.
     pub acme: Option<Arc<acme::settings::Settings>>,
-    /// Whether the file names authorities of clients. If their file cannot be read, that is an error of its own.
+    /// Whether the file names authorities of clients. If their file cannot be read, that is an error of its
+    /// own.
     pub(super) names_authorities: bool,
 }
 
@@ -186,8 +187,8 @@ pub struct Admin {
     /// The tokens of the clients that may read or manage events. No two tokens have the same name or the same
     /// key.
     pub tokens: Arc<[Token]>,
-    /// `tls`: the settings with which the TCP addresses speak TLS. `None` if they speak plain HTTP. Unix sockets
-    /// never speak TLS.
+    /// `tls`: the settings with which the TCP addresses speak TLS. `None` if they speak plain HTTP. Unix
+    /// sockets never speak TLS.
     pub tls: Option<server_config::Settings>,
     /// How many ended requests and deliveries are kept for looking at. None with 0.
     pub recent: usize,
@@ -239,7 +240,8 @@ impl Token {
         self.key.expose().ct_eq(presented).into()
     }
 
-    /// The SHA-256 of the key. A session of the console keeps the digest, to notice that the token has changed.
+    /// The SHA-256 of the key. A session of the console keeps the digest, to notice that the token has
+    /// changed.
     #[must_use]
     pub fn key_digest(&self) -> [u8; 32] {
         Sha256::digest(self.key.expose()).into()
@@ -324,7 +326,8 @@ pub enum XForwarded {
     /// They are forwarded unchanged, like any other field.
     #[default]
     Off,
-    /// The gateway's values are appended. Only the last entry is the gateway's: the others are the client's claims.
+    /// The gateway's values are appended. Only the last entry is the gateway's: the others are the client's
+    /// claims.
     Append,
     /// The gateway's values replace the client's claims.
     Overwrite,
@@ -365,8 +368,8 @@ pub struct Route {
     pub mode: Mode,
     /// `allow`: the clients that the route takes. `None` if the route takes all clients.
     pub allow: Option<Arc<[Network]>>,
-    /// `client_certificate`: a client's certificate must have one of these names. `None` if the route needs no
-    /// client certificate.
+    /// `client_certificate`: a client's certificate must have one of these names. `None` if the route needs
+    /// no client certificate.
     pub client_names: Option<Arc<[Arc<str>]>>,
     /// `delivery` and the keys that belong to `delivery`.
     pub delivery: DeliveryOptions,
@@ -410,8 +413,8 @@ pub struct PostgresAddress {
     pub connection: tokio_postgres::Config,
     /// `sslmode`
     pub tls: ServerTls,
-    /// `sslrootcert`: the authorities that may have issued the server's certificate. `None` means the system's
-    /// authorities.
+    /// `sslrootcert`: the authorities that may have issued the server's certificate. `None` means the
+    /// system's authorities.
     pub roots: Option<PathBuf>,
     /// `passfile`: a file with the password, if the URL has none.
     pub password_file: Option<PathBuf>,
@@ -542,7 +545,8 @@ impl Default for Retry {
 pub struct Upstream {
     /// The upstream's origin.
     pub origin: Origin,
-    /// Further origins of the same app. Each is used while the gateway cannot connect to the origins before it.
+    /// Further origins of the same app. Each is used while the gateway cannot connect to the origins before
+    /// it.
     pub backups: Vec<Backup>,
     /// How long establishing a connection may take.
     pub connect_timeout: Duration,

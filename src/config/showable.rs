@@ -37,8 +37,8 @@ pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
 }
 
 /// Whether a key may be shown in a place where it may be a piece of a secret. It must be a known key, or
-/// differ from a known key by one typing error, or be the name of such a key in another program. If more errors
-/// were allowed, pieces of secrets would look like keys.
+/// differ from a known key by one typing error, or be the name of such a key in another program. If more
+/// errors were allowed, pieces of secrets would look like keys.
 pub(super) fn key(key: &str) -> bool {
     other_words::is_known(key)
         || keys::all().any(|known| known == key || (key.len() >= 4 && suggest::is_slip(key, known)))

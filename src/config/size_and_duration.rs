@@ -163,7 +163,8 @@ fn meant(text: &str, scale: &Scale) -> Option<String> {
     (!meant.is_empty()).then(|| meant.into_iter().map(|(_, part)| part).collect())
 }
 
-/// The text that the user probably meant, if it is in another notation: a fraction, digits in groups, ISO 8601, a clock.
+/// The text that the user probably meant, if it is in another notation: a fraction, digits in groups, ISO
+/// 8601, a clock.
 fn otherwise(text: &str, scale: &Scale) -> Option<String> {
     let text = text.trim();
     if scale.compound {
@@ -196,7 +197,8 @@ fn otherwise(text: &str, scale: &Scale) -> Option<String> {
     Some(write(total, scale.units))
 }
 
-/// The text with a point for a comma that separates a fraction. Behind a comma between groups of digits stand three digits.
+/// The text with a point for a comma that separates a fraction. Behind a comma between groups of digits stand
+/// three digits.
 fn decimal_point(text: &str) -> std::borrow::Cow<'_, str> {
     let Some((before, after)) = text.split_once(',') else { return text.into() };
     let digits = after.bytes().take_while(u8::is_ascii_digit).count();

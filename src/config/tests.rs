@@ -64,7 +64,8 @@ fn the_example_has_every_key() {
             None => collect(root, &mut found),
         }
         for key in key_description::names(known).filter(|key| *key != "value") {
-            // A key is shown in a comment if it conflicts with another key of its table, or if it needs a file.
+            // A key is shown in a comment if it conflicts with another key of its table, or if it needs a
+            // file.
             let mut comments = EXAMPLE.lines().filter(|line| line.starts_with("# "));
             let is_comment =
                 comments.any(|line| line.contains(&format!(" {key} = ")) || line == format!("# [{key}]"));

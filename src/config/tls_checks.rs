@@ -5,8 +5,8 @@ use crate::config::problem::Problem;
 use crate::config::sections::route_draft::Draft;
 use crate::signature::public_url::{PublicUrl, PublicUrls};
 
-/// Checks routes against `[tls]`. If a route requires client certificates, `[tls]` must ask clients for them. The names that
-/// senders call must be in a certificate.
+/// Checks routes against `[tls]`. If a route requires client certificates, `[tls]` must ask clients for them.
+/// The names that senders call must be in a certificate.
 pub(super) fn check(drafts: &[Draft<'_>], tls: Option<&Tls>) {
     for draft in drafts {
         let table = &draft.table;

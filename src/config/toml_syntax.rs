@@ -24,7 +24,8 @@ pub(super) fn problems(text: &str, shown: &str, document: &DeTable<'_>, errors: 
     sorted.dedup_by_key(|(span, _)| line_start(shown, span.start));
     let line = |at: usize| line_start(shown, at);
     let mut problems: Vec<Problem> = Vec::new();
-    // The words for the other problems of a line depend on its text. A line that begins with a mistake hides brackets.
+    // The words for the other problems of a line depend on its text. A line that begins with a mistake hides
+    // brackets.
     let unpaired = brackets::unpaired(text).filter(|_| {
         !text.contains(line_mistakes::is_odd_control)
             && sorted.iter().all(|(span, _)| {
@@ -119,8 +120,8 @@ fn problem(text: &str, shown: &str, document: &DeTable<'_>, span: Range<usize>, 
     Problem::error("syntax", span, "text must stand in quotes").help(help)
 }
 
-/// The advice for a word without quotes that is the value of this key. The advice must not lead to the next error, so it
-/// also has the right unit.
+/// The advice for a word without quotes that is the value of this key. The advice must not lead to the next
+/// error, so it also has the right unit.
 fn in_quotes(word: &str, key: &str) -> String {
     let write = |word: &str| format!("write `\"{word}\"`");
     if !word.starts_with(|c: char| c.is_ascii_digit()) {
@@ -156,7 +157,8 @@ fn key_before(shown: &str, value: usize) -> &str {
     before.trim_end().rsplit(|c| !is_part(c)).next().unwrap_or_default()
 }
 
-/// A common mistake in the line of an error. Returns `None` for a missing quote or value: the parser points at them.
+/// A common mistake in the line of an error. Returns `None` for a missing quote or value: the parser points
+/// at them.
 fn mistake(text: &str, shown: &str, span: &Range<usize>, message: &str) -> Option<Problem> {
     let start = line_start(text, span.start);
     let range = start..line_end(text, start);

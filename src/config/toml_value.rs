@@ -42,7 +42,8 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// The problem of a text with characters that come from a text processor or a web page. A secret may have any character.
+    /// The problem of a text with characters that come from a text processor or a web page. A secret may have
+    /// any character.
     fn odd_characters(&self, text: &str) -> Option<Problem> {
         if self.name == "value" {
             return None;
@@ -130,8 +131,9 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// Reads a number of bytes, as an integer or with a unit. The caller checks the range. A text of another form gives an
-    /// error here only if the size that it means is within the range: the advice must not lead to the next error.
+    /// Reads a number of bytes, as an integer or with a unit. The caller checks the range. A text of another
+    /// form gives an error here only if the size that it means is within the range: the advice must not lead
+    /// to the next error.
     pub(super) fn size(&self, default: u64, range: &RangeInclusive<u64>) -> Option<u64> {
         let example = format!("\"{}\"", size_and_duration::write_size(default));
         if self.value.is_integer() {

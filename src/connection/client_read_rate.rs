@@ -14,7 +14,8 @@ pub struct ClientReadRate {
 }
 
 impl ClientReadRate {
-    /// Records that the client takes `bytes` more bytes. Reads the clock only if the client has made the writer wait.
+    /// Records that the client takes `bytes` more bytes. Reads the clock only if the client has made the
+    /// writer wait.
     pub fn take(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         if let Some(since) = self.stuck_since.take() {
             self.waited = self.waited.saturating_add(now().saturating_duration_since(since));
@@ -22,8 +23,8 @@ impl ClientReadRate {
         self.taken = self.taken.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    /// Records that the client takes nothing. Reads the clock only if this wait begins. Returns when the wait began and how
-    /// long it may last.
+    /// Records that the client takes nothing. Reads the clock only if this wait begins. Returns when the wait
+    /// began and how long it may last.
     pub fn wait(
         &mut self,
         now: impl FnOnce() -> Instant,
@@ -40,8 +41,9 @@ impl ClientReadRate {
         self.stuck_since.is_some()
     }
 
-    /// How long the client may read nothing: at most `limit` at a time, and in total the time that the least rate allows.
-    /// Otherwise a client that reads a byte now and then could hold a response and its memory for ever.
+    /// How long the client may read nothing: at most `limit` at a time, and in total the time that the least
+    /// rate allows. Otherwise a client that reads a byte now and then could hold a response and its memory
+    /// for ever.
     fn patience(&self, limit: Duration, min_rate: u64) -> Duration {
         longest_wait(self.taken, limit, min_rate).saturating_sub(self.waited).min(limit)
     }

@@ -17,8 +17,8 @@ pub struct SlowReaderWatch {
 }
 
 impl SlowReaderWatch {
-    /// Takes note of a write, and returns its result. A write that waits ends with [`io::ErrorKind::TimedOut`] if the client has
-    /// made the gateway wait for too long.
+    /// Takes note of a write, and returns its result. A write that waits ends with
+    /// [`io::ErrorKind::TimedOut`] if the client has made the gateway wait for too long.
     pub fn poll_written(
         &mut self,
         cx: &mut Context<'_>,

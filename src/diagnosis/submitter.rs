@@ -18,8 +18,9 @@ pub const ROUTE_TOKENS: u32 = 4;
 /// The period in which all routes together have their tokens.
 pub const TOTAL_PERIOD: Duration = Duration::from_secs(15);
 
-/// How many diagnoses all routes together get in each [`TOTAL_PERIOD`]. This also bounds the memory of samples, at
-/// some 2 MiB: this many times [`LONGEST_CONTENT`] plus [`LONGEST_HEAD`](crate::diagnosis::sample::LONGEST_HEAD).
+/// How many diagnoses all routes together get in each [`TOTAL_PERIOD`]. This also bounds the memory of
+/// samples, at some 2 MiB: this many times [`LONGEST_CONTENT`] plus
+/// [`LONGEST_HEAD`](crate::diagnosis::sample::LONGEST_HEAD).
 pub const TOTAL_TOKENS: u32 = 8;
 
 /// The capacity of the backlog: one sample for each token of a period. A sample that does not fit is dropped.

@@ -46,7 +46,8 @@ pub struct Gateway {
     pace: Pace,
     access: AccessLog,
     request_id_field: Option<HeaderName>,
-    /// The fields that the gateway sets in requests it forwards, and the field in which proxies report the client.
+    /// The fields that the gateway sets in requests it forwards, and the field in which proxies report the
+    /// client.
     pub(super) set_fields: Guarded,
     labels: Labels,
     pub(super) budget: Arc<Budget>,
@@ -197,8 +198,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Checks a request against its TLS connection: the client's certificate, and the hosts that the gateway's certificates
-    /// cover (RFC 9110, section 7.4).
+    /// Checks a request against its TLS connection: the client's certificate, and the hosts that the
+    /// gateway's certificates cover (RFC 9110, section 7.4).
     pub(super) fn secured(
         &self,
         session: &Session,
@@ -294,7 +295,8 @@ impl Gateway {
             let route = if candidates.asks_for_model() {
                 let model = facts.model().map_err(unfit)?;
                 let id = candidates.select(deliverable.head().path(), model.as_deref());
-                // Content that does not verify may be forged. Its model is logged only if a route has this model.
+                // Content that does not verify may be forged. Its model is logged only if a route has this
+                // model.
                 record.model = model.filter(|_| id.is_some() || deliverable.is_authentic());
                 self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
             } else {

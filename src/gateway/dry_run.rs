@@ -1,7 +1,7 @@
 //! Pure. A dry run: verifies an event for the operator, as its route would. Nothing is forwarded.
 //!
-//! This file is not part of a request's path. The result is a verdict, not a `Deliverable`, so the event cannot
-//! reach an upstream.
+//! This file is not part of a request's path. The result is a verdict, not a `Deliverable`, so the event
+//! cannot reach an upstream.
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -63,7 +63,8 @@ pub(super) async fn answered<R: Resources>(
     Ok(answer)
 }
 
-/// The digest of verified content. It is hashed in pieces, and between two pieces the thread's other tasks run.
+/// The digest of verified content. It is hashed in pieces, and between two pieces the thread's other tasks
+/// run.
 async fn digest<P: Future<Output = ()>>(content: &[u8], pause: impl Fn() -> P) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut pieces = content.chunks(PIECE).peekable();

@@ -1,8 +1,9 @@
 //! Pure. The gateway: the path of every request, without a front end.
 //!
 //! A front end, for any version of HTTP, hands in a head and a source of content ([`Incoming`]). It gets back
-//! a [`Reply`](reply::Reply), which is a value. No file here knows a front end, a socket or a runtime: clocks, timers and
-//! upstreams come in through [`Resources`](resources::Resources). So all requests take one path, and their checks have one order.
+//! a [`Reply`](reply::Reply), which is a value. No file here knows a front end, a socket or a runtime:
+//! clocks, timers and upstreams come in through [`Resources`](resources::Resources). So all requests take one
+//! path, and their checks have one order.
 
 mod capture;
 mod compiled_gateway;

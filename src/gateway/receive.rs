@@ -122,7 +122,8 @@ const LEAST_CAPACITY: usize = 1024;
 const GROWTH: usize = 4;
 
 impl Plan {
-    /// The most memory that content within its limit can need. One byte above the limit shows that the limit is exceeded.
+    /// The most memory that content within its limit can need. One byte above the limit shows that the limit
+    /// is exceeded.
     fn ceiling(self) -> usize {
         match self {
             Self::Declared(length) => length,

@@ -24,7 +24,8 @@ pub enum Rejection {
     TargetTooLong,
     /// An app could parse the request as a different one. The text says which part, for the log.
     Ambiguous(&'static str),
-    /// The report of a trusted proxy has no address of the client. The text names the faulty field, for the log.
+    /// The report of a trusted proxy has no address of the client. The text names the faulty field, for the
+    /// log.
     ClientAddress(&'static str),
     /// The request line and the fields together are over their limit.
     HeadTooLarge,
@@ -79,7 +80,8 @@ pub enum Rejection {
     QueueFull,
     /// The store fails.
     QueueUnavailable,
-    /// On a route that deduplicates, the first delivery of an equal event takes longer than `response_timeout`.
+    /// On a route that deduplicates, the first delivery of an equal event takes longer than
+    /// `response_timeout`.
     EqualUnderWay,
 }
 
@@ -337,9 +339,9 @@ impl Rejection {
         }
     }
 
-    /// Whether the refusal counts as a failure of the client (`max_failures_per_client`). A refusal counts if the
-    /// client sent a faulty request, or a request that did not verify. Failures of the gateway, of the upstream and
-    /// of the network do not count. Requests that have verified do not count either.
+    /// Whether the refusal counts as a failure of the client (`max_failures_per_client`). A refusal counts if
+    /// the client sent a faulty request, or a request that did not verify. Failures of the gateway, of the
+    /// upstream and of the network do not count. Requests that have verified do not count either.
     #[must_use]
     pub fn is_failure_of_client(&self) -> bool {
         match self {

@@ -110,7 +110,8 @@ pub struct Acknowledgement {
 }
 
 impl Acknowledgement {
-    /// The answer for an event that is on disk. `demanded` is the answer that the sender of the event demands.
+    /// The answer for an event that is on disk. `demanded` is the answer that the sender of the event
+    /// demands.
     pub(super) fn of_receipt(
         receipt: &Receipt,
         delivery: &DeliveryOptions,
@@ -161,8 +162,8 @@ impl OwnReply {
         Self { status: answer.status, fields, content: answer.content.into(), after: After::KeepOpen }
     }
 
-    /// The reply to a request whose upstream has answered with a response that the client's version of HTTP cannot carry. Records
-    /// this failure with `detail`.
+    /// The reply to a request whose upstream has answered with a response that the client's version of HTTP
+    /// cannot carry. Records this failure with `detail`.
     pub(crate) fn to_broken_exchange(record: &mut Record, detail: &str) -> Self {
         let rejection = Rejection::UpstreamFailed;
         record.refused = true;

@@ -53,7 +53,8 @@ impl<R: Resources> RequestGuard<R> {
         (&mut self.record, &self.resources)
     }
 
-    /// Records that the client does not get the rest of the response. A detail about the request is kept as well.
+    /// Records that the client does not get the rest of the response. A detail about the request is kept as
+    /// well.
     pub fn cut_short(&mut self) {
         let end = cut_short(self.resources.is_draining(), self.is_evicted);
         let of_request = self.record.detail.take().filter(|_| self.is_detail_of_request());

@@ -150,7 +150,8 @@ pub struct Delivery<'d> {
     pub at: Instant,
     /// The id of the event, if its route stores events.
     pub event: Option<EventId>,
-    /// What the gateway asserts about the request. `None` if it is not verified, or if no assertion is asked for.
+    /// What the gateway asserts about the request. `None` if it is not verified, or if no assertion is asked
+    /// for.
     pub asserted: Option<Asserted>,
 }
 

@@ -118,7 +118,8 @@ impl Route {
         }
     }
 
-    /// The name in the client's certificate that the route requires; without a requirement, the certificate's first.
+    /// The name in the client's certificate that the route requires; without a requirement, the certificate's
+    /// first.
     pub(super) fn admits(&self, client: Option<&ClientCertificate>) -> Result<Option<Arc<str>>, Rejection> {
         match &self.client_names {
             None => Ok(client.and_then(ClientCertificate::name).map(Arc::from)),
@@ -219,9 +220,9 @@ impl Route {
         }
     }
 
-    /// Writes for the log how far the signed time of a request that does not verify is outside its window. A time in the fields is checked
-    /// before the signature, so a forged request has any difference there. A time in the content is checked after the
-    /// signature.
+    /// Writes for the log how far the signed time of a request that does not verify is outside its window. A
+    /// time in the fields is checked before the signature, so a forged request has any difference there. A
+    /// time in the content is checked after the signature.
     #[cold]
     #[inline(never)]
     fn explain_time(&self, head: &RequestHead, content: Option<&[u8]>, now: SystemTime, record: &mut Record) {

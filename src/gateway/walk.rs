@@ -105,8 +105,9 @@ pub async fn handle<R: Resources, C: Content>(
     (reply, guard)
 }
 
-/// A request whose head is admitted. Its signature is read next, and then its content is received. The order of the fields
-/// matters if the request ends there: the reservation is returned before the source of the content ends.
+/// A request whose head is admitted. Its signature is read next, and then its content is received. The order
+/// of the fields matters if the request ends there: the reservation is returned before the source of the
+/// content ends.
 struct Admitted<'a, C> {
     head: RequestHead,
     memory: Reservation,
@@ -210,7 +211,8 @@ async fn walk<R: Resources, C: Content>(
     answer.map(Served::Relayed).map_err(|error| undelivered(&error, record))
 }
 
-/// The checks that need only the head. This function is not async, so the future of a request does not hold its variables.
+/// The checks that need only the head. This function is not async, so the future of a request does not hold
+/// its variables.
 fn admit<'a, R: Resources, C: Content>(
     gateway: &'a Gateway,
     resources: &'a R,

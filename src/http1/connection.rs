@@ -1,9 +1,9 @@
 //! Shell. The socket of one client connection: reads requests, and watches the progress of writes.
 //!
-//! The connection reads each head, and [`parse`](crate::message::head::parse) parses it. Content is read directly into its final
-//! buffer. The next head is read only after the response to the previous request was written. So nothing is
-//! normalised before it is checked, no byte is buffered without need, and pipelined requests are answered one
-//! after the other.
+//! The connection reads each head, and [`parse`](crate::message::head::parse) parses it. Content is read
+//! directly into its final buffer. The next head is read only after the response to the previous request was
+//! written. So nothing is normalised before it is checked, no byte is buffered without need, and pipelined
+//! requests are answered one after the other.
 //!
 //! A head that is refused is handed over like any other head. So its refusal is written in the right order.
 

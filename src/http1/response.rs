@@ -189,13 +189,14 @@ pub struct RefusalContext {
     pub second: u64,
 }
 
-/// The last response to a refused request. Clients can cause any number of refusals, so of equal refusals within one
-/// second, only the first is composed.
+/// The last response to a refused request. Clients can cause any number of refusals, so of equal refusals
+/// within one second, only the first is composed.
 #[derive(Debug, Default)]
 pub struct LastRefusal(Option<(RefusalContext, WholeResponse)>);
 
 impl LastRefusal {
-    /// The response to a refused request. It is composed if its context differs from that of the last response.
+    /// The response to a refused request. It is composed if its context differs from that of the last
+    /// response.
     pub fn response(
         &mut self,
         context: RefusalContext,

@@ -40,8 +40,8 @@ impl RequestContent {
         self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
-    /// The end of the content. hyper can take a reset of the stream for the end of the content. In this case, the
-    /// stream has not ended.
+    /// The end of the content. hyper can take a reset of the stream for the end of the content. In this case,
+    /// the stream has not ended.
     fn end(&self) -> Result<Progress, ContentError> {
         let is_whole = match self.length {
             Length::Known(length) => length == self.arrived,
@@ -58,8 +58,9 @@ impl RequestContent {
 }
 
 impl Drop for RequestContent {
-    /// Reads the rest of the content for a short time, and discards it. Many clients lose the response if their stream is reset
-    /// before they have sent a small content completely, or before they have ended the stream.
+    /// Reads the rest of the content for a short time, and discards it. Many clients lose the response if
+    /// their stream is reset before they have sent a small content completely, or before they have ended the
+    /// stream.
     fn drop(&mut self) {
         self.stream.discard(self.piece.len());
         let Some(body) = self.body.take() else { return };
@@ -81,7 +82,8 @@ struct Left {
 }
 
 impl Left {
-    /// Reads and discards content, at most [`MOST_DISCARDED`] bytes and for at most [`DISCARD`]. Then hyper resets the stream.
+    /// Reads and discards content, at most [`MOST_DISCARDED`] bytes and for at most [`DISCARD`]. Then hyper
+    /// resets the stream.
     async fn discard(mut self) {
         self.room = MOST_DISCARDED;
         let reading = poll_fn(|cx| self.poll_discarded(cx));

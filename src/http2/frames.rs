@@ -1,8 +1,8 @@
 //! Pure. Follows the frames of a connection, as far as its limits need it.
 //!
-//! hyper reads and writes the frames. hyper does not say whether a header block is unfinished, how much content
-//! hyper holds, or whether the end of a response was sent. So this file also reads the nine bytes at the
-//! beginning of each frame (RFC 9113, section 4.1) and the length of its padding, and no other bytes.
+//! hyper reads and writes the frames. hyper does not say whether a header block is unfinished, how much
+//! content hyper holds, or whether the end of a response was sent. So this file also reads the nine bytes at
+//! the beginning of each frame (RFC 9113, section 4.1) and the length of its padding, and no other bytes.
 
 use crate::http2::limits::MAX_STREAMS;
 use crate::http2::preface::PREFACE;
@@ -19,7 +19,8 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 /// The flag of HEADERS and CONTINUATION.
 const END_HEADERS: u8 = 4;
-/// The flag of DATA with padding: the first byte is the length of the padding at the end (RFC 9113, section 6.1).
+/// The flag of DATA with padding: the first byte is the length of the padding at the end (RFC 9113, section
+/// 6.1).
 const PADDED: u8 = 8;
 
 /// A frame, without its content.
@@ -221,8 +222,8 @@ impl Frames {
         });
     }
 
-    /// How many frames the client has begun. Frames that continue a header block do not count. While this number
-    /// stays the same, the client is in the same head.
+    /// How many frames the client has begun. Frames that continue a header block do not count. While this
+    /// number stays the same, the client is in the same head.
     #[must_use]
     pub fn begun(&self) -> u64 {
         self.begun
@@ -251,8 +252,8 @@ impl Frames {
         self.unanswered().filter(|open| open.stream <= last).count()
     }
 
-    /// Whether there are unanswered requests, and the client has sent all of them completely. The stream of an unfinished
-    /// header block gets no response, so the stream does not count.
+    /// Whether there are unanswered requests, and the client has sent all of them completely. The stream of
+    /// an unfinished header block gets no response, so the stream does not count.
     #[must_use]
     pub fn are_whole(&self) -> bool {
         let is_in_fields = self.is_in_block || self.received.is_in_fields();

@@ -1,7 +1,7 @@
 //! Pure. The head of an HTTP/2 request, as the head that the request would have had in HTTP/1.1.
 //!
-//! The strict parser of HTTP/1.1 (`message::head`) checks these bytes. So the same rules hold for both versions:
-//! a request that could not be written as one strict HTTP/1.1 request is refused.
+//! The strict parser of HTTP/1.1 (`message::head`) checks these bytes. So the same rules hold for both
+//! versions: a request that could not be written as one strict HTTP/1.1 request is refused.
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, Method, Uri};
@@ -285,7 +285,8 @@ mod tests {
     }
 
     proptest! {
-        /// No byte of a field or of the target becomes part of another one, in any request that hyper can hand over.
+        /// No byte of a field or of the target becomes part of another one, in any request that hyper can
+        /// hand over.
         #[test]
         fn what_passes_has_the_lines_that_were_given(
             target in "/[ -~é]{0,12}",

@@ -54,7 +54,8 @@ impl Rest {
 #[derive(Debug)]
 pub(crate) struct ResponseContent {
     rest: Rest,
-    /// The last byte of the piece that was handed over, if it may be the last byte of the content. See [`Self::keep_last`].
+    /// The last byte of the piece that was handed over, if it may be the last byte of the content. See
+    /// [`Self::keep_last`].
     last: Option<Bytes>,
     /// Whether there is no content. Then hyper asks for none.
     is_empty: bool,
@@ -64,8 +65,8 @@ pub(crate) struct ResponseContent {
 
 /// The response that hyper sends. `is_for_head` says that the request's method is HEAD.
 ///
-/// If the upstream's response cannot be sent over HTTP/2, the client gets a 502, as for any other broken exchange. The event has
-/// been delivered nevertheless.
+/// If the upstream's response cannot be sent over HTTP/2, the client gets a 502, as for any other broken
+/// exchange. The event has been delivered nevertheless.
 pub(crate) fn of(
     reply: Reply<ResponseBody>,
     mut guard: Guard,
@@ -136,11 +137,13 @@ impl ResponseContent {
         self.is_empty = false;
     }
 
-    /// Keeps back the last byte of a piece that may be the end of the content. The byte follows as a piece of its own.
+    /// Keeps back the last byte of a piece that may be the end of the content. The byte follows as a piece of
+    /// its own.
     ///
-    /// hyper hands a piece to h2 as soon as the client's window has room for one byte of it, and then asks for the next piece. If
-    /// there is none, hyper forgets the stream while h2 still holds the end of the response. Nothing could reset such a stream.
-    /// hyper keeps the stream while it waits for the window to have room for the last byte: behind all other bytes.
+    /// hyper hands a piece to h2 as soon as the client's window has room for one byte of it, and then asks
+    /// for the next piece. If there is none, hyper forgets the stream while h2 still holds the end of the
+    /// response. Nothing could reset such a stream. hyper keeps the stream while it waits for the window to
+    /// have room for the last byte: behind all other bytes.
     fn keep_last(&mut self, piece: &mut Bytes) {
         let may_be_the_end = match &self.rest {
             Rest::Whole(content) => content.is_empty(),
@@ -262,7 +265,8 @@ mod tests {
         Worker::new(control, ConnectionLimit::new(1), 1)
     }
 
-    /// The client's response to this head of an upstream's response: its status and its content. Also the reason in the record.
+    /// The client's response to this head of an upstream's response: its status and its content. Also the
+    /// reason in the record.
     fn answer(worker: &Rc<Worker>, text: &[u8]) -> (u16, String, Option<&'static str>) {
         let place = worker.connection_limit().enter_uncounted(ClientAddress::Unix);
         let streams = Streams::new(place.entry(), ClientAddress::Unix);

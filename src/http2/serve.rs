@@ -1,8 +1,8 @@
 //! Shell. One HTTP/2 connection, from its first bytes to its close.
 //!
-//! hyper reads and writes the frames. A task of its own (`exchange`) serves each request. The task goes on when the
-//! stream is reset or the connection ends, so a verified event is delivered. If the content was incomplete at that
-//! moment, the request ends unverified.
+//! hyper reads and writes the frames. A task of its own (`exchange`) serves each request. The task goes on
+//! when the stream is reset or the connection ends, so a verified event is delivered. If the content was
+//! incomplete at that moment, the request ends unverified.
 
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
@@ -49,8 +49,8 @@ use crate::runtime::worker::Worker;
 use crate::runtime::worker_view::View;
 use crate::tls::session::Session;
 
-/// The longest time in which a client must read the last frames of its connection, and the longest time in which
-/// it must close the connection after GOAWAY.
+/// The longest time in which a client must read the last frames of its connection, and the longest time in
+/// which it must close the connection after GOAWAY.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The stream whose request was handed over last. hyper makes the task of a request right after that.
@@ -67,7 +67,8 @@ struct Connection {
 }
 
 /// Serves a connection until either side ends the connection. `unread` was already read from the connection.
-/// `drain` ends the connection after the requests under way. The future must be polled under [`Entry::watch`].
+/// `drain` ends the connection after the requests under way. The future must be polled under
+/// [`Entry::watch`].
 pub async fn serve(
     worker: Rc<Worker>,
     stream: listen::stream::Stream,
@@ -151,7 +152,8 @@ pub async fn serve(
             linger(&socket, &streams, entry).await;
         }
     }
-    // The connection keeps its place until its last request has ended, because verified events are still delivered.
+    // The connection keeps its place until its last request has ended, because verified events are still
+    // delivered.
     poll_fn(|cx| streams.poll_ended(cx)).await;
 }
 
@@ -208,8 +210,8 @@ impl<'c> Life<'c> {
         self.deadline.poll_passed(cx)
     }
 
-    /// The time since which the connection waits for its client, and the longest time of this wait. `None` while
-    /// the connection does not wait for its client.
+    /// The time since which the connection waits for its client, and the longest time of this wait. `None`
+    /// while the connection does not wait for its client.
     fn wait(&self) -> Option<(Instant, Duration)> {
         let limits = *self.worker.view().limits();
         let closing = self.closing_since;
@@ -280,8 +282,8 @@ impl Connection {
         *self.called.borrow_mut() = Some(Rc::clone(&stream));
         let (answer, answered) = oneshot::channel();
         let mut exchange = Box::pin(exchange(self.clone(), view, stream, request, at));
-        // The request begins here, before hyper hands over the next request. So each request has its memory, or is refused,
-        // before there are further requests. The request's task polls it again at once.
+        // The request begins here, before hyper hands over the next request. So each request has its memory,
+        // or is refused, before there are further requests. The request's task polls it again at once.
         match exchange.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(response) => hand_over(answer, response),
             Poll::Pending => self.worker.finish(async move { hand_over(answer, exchange.await) }),
@@ -301,7 +303,8 @@ fn hand_over(
     }
 }
 
-/// Serves one request. `None` if there is no response, because the client has gone before its request was complete.
+/// Serves one request. `None` if there is no response, because the client has gone before its request was
+/// complete.
 async fn exchange(
     connection: Connection,
     view: Rc<View>,

@@ -65,7 +65,8 @@ impl Stream {
         })
     }
 
-    /// Whether the connection was closed for another connection, or the stream's memory is needed for another stream.
+    /// Whether the connection was closed for another connection, or the stream's memory is needed for another
+    /// stream.
     pub(crate) fn is_evicted(&self) -> bool {
         let is_shed = self.reservation.borrow().as_ref().is_some_and(Reservation::is_shed);
         is_shed || self.is_given_up.get() || self.streams.is_evicted()
@@ -76,8 +77,8 @@ impl Stream {
         *self.reservation.borrow_mut() = Some(reservation);
     }
 
-    /// Counts the memory of the stream itself for this client, whose request a proxy has passed on. The connection counts for this
-    /// client, too, while no other client has a request under way on it.
+    /// Counts the memory of the stream itself for this client, whose request a proxy has passed on. The
+    /// connection counts for this client, too, while no other client has a request under way on it.
     pub(crate) fn belongs_to(&self, client: ClientAddress) {
         let before = self.client.replace(Some(client));
         self.streams.set_client(before, Some(client));
@@ -86,8 +87,9 @@ impl Stream {
         }
     }
 
-    /// Lets the memory of the stream itself be shed for others, while the gateway waits for the client, or while an
-    /// observed request waits. `received` bytes of content have arrived. A stream whose memory is shed is evicted.
+    /// Lets the memory of the stream itself be shed for others, while the gateway waits for the client, or
+    /// while an observed request waits. `received` bytes of content have arrived. A stream whose memory is
+    /// shed is evicted.
     pub(crate) fn hold(&self, cx: &Context<'_>, received: usize) {
         let mut reservation = self.reservation.borrow_mut();
         let Some(reservation) = &mut *reservation else { return };
@@ -101,8 +103,8 @@ impl Stream {
         }
     }
 
-    /// Lets the memory of an observed request's stream be shed while the request waits for its upstream. Returns whether
-    /// the request must now end.
+    /// Lets the memory of an observed request's stream be shed while the request waits for its upstream.
+    /// Returns whether the request must now end.
     pub(crate) fn hold_observed(&self, cx: &Context<'_>) -> bool {
         if self.waits.get() != Waits::Observed || self.is_evicted() {
             return false;
@@ -200,8 +202,8 @@ impl Stream {
         self.taken_up();
     }
 
-    /// Ready when the response must end: the client has not taken up a piece of it in time, or the stream's memory is
-    /// needed for another one.
+    /// Ready when the response must end: the client has not taken up a piece of it in time, or the stream's
+    /// memory is needed for another one.
     pub(crate) fn poll_over(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<()> {
         if !self.is_responding.get() {
             return Poll::Pending;
@@ -231,7 +233,8 @@ impl Stream {
     }
 }
 
-/// The content that a request has left. While it is read and discarded, it counts as unread content of the connection.
+/// The content that a request has left. While it is read and discarded, it counts as unread content of the
+/// connection.
 #[derive(Debug)]
 pub(crate) struct LeftContent {
     streams: Option<Rc<Streams>>,
@@ -327,8 +330,8 @@ mod tests {
         assert_eq!((streams.unread(), streams.len()), (0, 2));
     }
 
-    /// Without this count, each refused request of a connection would add to the unread content, until no request has content
-    /// that is to come.
+    /// Without this count, each refused request of a connection would add to the unread content, until no
+    /// request has content that is to come.
     #[test]
     fn left_content_counts_until_it_is_discarded_while_another_request_goes_on() {
         let (streams, a, b) = two();

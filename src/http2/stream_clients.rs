@@ -1,5 +1,5 @@
-//! Pure. The clients of the requests of one connection, as a trusted proxy reports them, and the client that the whole connection
-//! counts for.
+//! Pure. The clients of the requests of one connection, as a trusted proxy reports them, and the client that
+//! the whole connection counts for.
 
 use crate::admission::client::ClientAddress;
 
@@ -27,9 +27,10 @@ impl StreamClients {
         self.0.retain(|(_, requests)| *requests > 0);
     }
 
-    /// The client that the connection counts for: the client of all requests under way, or the proxy if they have several
-    /// clients. A client thus never moves the connection of other clients' requests to its own group, where it would be evicted
-    /// earlier. `None` if no request is under way: the connection stays where it is.
+    /// The client that the connection counts for: the client of all requests under way, or the proxy if they
+    /// have several clients. A client thus never moves the connection of other clients' requests to its own
+    /// group, where it would be evicted earlier. `None` if no request is under way: the connection stays
+    /// where it is.
     pub(crate) fn owner(&self, proxy: ClientAddress) -> Option<ClientAddress> {
         let (first, rest) = self.0.split_first()?;
         let is_shared = rest.iter().any(|(client, _)| client.group() != first.0.group());

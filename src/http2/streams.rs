@@ -121,7 +121,8 @@ impl Streams {
         self.change(None, Some(Waits::Content), at);
     }
 
-    /// Records that hyper serves one more stream. Returns the number of the last mark, for [`Self::end_task`].
+    /// Records that hyper serves one more stream. Returns the number of the last mark, for
+    /// [`Self::end_task`].
     pub(crate) fn begin_task(&self) -> u64 {
         self.tasks.set(self.tasks.get().saturating_add(1));
         self.marks.get()
@@ -259,7 +260,8 @@ impl Streams {
         }
     }
 
-    /// Records the client of a request, as a trusted proxy has reported it. `before` is the client that was known before.
+    /// Records the client of a request, as a trusted proxy has reported it. `before` is the client that was
+    /// known before.
     pub(crate) fn set_client(&self, before: Option<ClientAddress>, after: Option<ClientAddress>) {
         if before == after {
             return;
@@ -322,8 +324,8 @@ impl Streams {
         }
     }
 
-    /// Records that no more of a request's content is read. When this holds for all requests, hyper holds none. What h2 itself has
-    /// discarded, because it has refused a request, is forgotten then.
+    /// Records that no more of a request's content is read. When this holds for all requests, hyper holds
+    /// none. What h2 itself has discarded, because it has refused a request, is forgotten then.
     pub(crate) fn content_ended(&self) {
         let left = self.incomplete.get().saturating_sub(1);
         self.incomplete.set(left);

@@ -1,8 +1,8 @@
 //! Shell. The socket of an HTTP/2 connection, as hyper reads and writes it.
 //!
 //! The frames are followed in both directions. The bytes of frames that hyper holds count towards the memory
-//! budget. While the budget has no memory for further bytes, nothing more is read. If a client reads nothing, its
-//! connection is closed.
+//! budget. While the budget has no memory for further bytes, nothing more is read. If a client reads nothing,
+//! its connection is closed.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -90,8 +90,8 @@ impl Socket {
         self.0.borrow().in_head_since
     }
 
-    /// The time since which at least one end of a response waits for the client to open its window. The ends of
-    /// other responses that are sent meanwhile do not change this time.
+    /// The time since which at least one end of a response waits for the client to open its window. The ends
+    /// of other responses that are sent meanwhile do not change this time.
     pub(crate) fn unsent_since(&self) -> Option<Instant> {
         let mut inner = self.0.borrow_mut();
         let Inner { frames, streams, unsent, .. } = &mut *inner;
@@ -106,8 +106,9 @@ impl Socket {
         unsent.map(|unsent| unsent.since)
     }
 
-    /// Gives back the memory of content that h2 has discarded, because its requests have ended before it came. To be
-    /// called when hyper has taken note of every request that has arrived. Returns whether reading had stopped.
+    /// Gives back the memory of content that h2 has discarded, because its requests have ended before it
+    /// came. To be called when hyper has taken note of every request that has arrived. Returns whether
+    /// reading had stopped.
     pub(crate) fn forget_discarded(&self) -> bool {
         let mut inner = self.0.borrow_mut();
         if !inner.streams.forget_discarded() {
@@ -119,7 +120,8 @@ impl Socket {
         inner.streams.resume_reading()
     }
 
-    /// Reserves memory for the responses that are finished and not sent. If there is none, the connection must end.
+    /// Reserves memory for the responses that are finished and not sent. If there is none, the connection
+    /// must end.
     pub(crate) fn hold_unsent(&self, cx: &mut Context<'_>) {
         let mut inner = self.0.borrow_mut();
         let Inner { frames, streams, unsent_reservation: reservation, .. } = &mut *inner;
@@ -181,8 +183,8 @@ impl Socket {
 
 impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // The client may have ended only its own side. hyper would give up the requests under way at this end. So hyper
-        // reads the end after the requests are answered.
+        // The client may have ended only its own side. hyper would give up the requests under way at this
+        // end. So hyper reads the end after the requests are answered.
         if self.has_ended && self.frames.are_whole() {
             return Poll::Pending;
         }
@@ -243,8 +245,8 @@ impl Inner {
         Poll::Pending
     }
 
-    /// Lets the memory of this connection be shed for other clients while the connection waits for its client. The
-    /// memory is not shed while an authentic request of the connection waits for its upstream.
+    /// Lets the memory of this connection be shed for other clients while the connection waits for its
+    /// client. The memory is not shed while an authentic request of the connection waits for its upstream.
     fn hold(&mut self, cx: &Context<'_>) {
         if self.reservation.bytes() == 0 {
             return;
@@ -278,7 +280,8 @@ impl Inner {
         }
     }
 
-    /// Takes note of a write of these pieces, and gives up if the client reads nothing, or too little for too long.
+    /// Takes note of a write of these pieces, and gives up if the client reads nothing, or too little for too
+    /// long.
     fn poll_written(
         &mut self,
         cx: &mut Context<'_>,

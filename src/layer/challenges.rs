@@ -26,8 +26,8 @@ impl Challenges {
         Self::Answered(None)
     }
 
-    /// Like [`Self::all`], and challenges with this token. An empty token is no token, because any client could send
-    /// it.
+    /// Like [`Self::all`], and challenges with this token. An empty token is no token, because any client
+    /// could send it.
     pub(super) fn with(token: Vec<u8>) -> Self {
         let token = Some(Key::new(token)).filter(|token| !token.is_empty());
         let token = token.and_then(|token| Keyed::new(Algorithm::Token, &token).ok());
@@ -49,8 +49,8 @@ impl Challenges {
         verifier.all().find_map(answer).and_then(Result::ok)
     }
 
-    /// The most bytes of content of an unsigned request that may be a set-up request with an answer. `None` if the
-    /// head is not that of such a request.
+    /// The most bytes of content of an unsigned request that may be a set-up request with an answer. `None`
+    /// if the head is not that of such a request.
     pub(super) fn set_up_limit<F: Fields>(
         &self,
         verifier: &Verifier,

@@ -70,8 +70,8 @@ impl VerifyLayer {
         Self { verifier, settings: Settings::default() }
     }
 
-    /// The most bytes of content. Longer content is refused with 413. A request holds up to twice as many bytes
-    /// while it is received.
+    /// The most bytes of content. Longer content is refused with 413. A request holds up to twice as many
+    /// bytes while it is received.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.settings.limits.body = bytes;
@@ -86,26 +86,29 @@ impl VerifyLayer {
     }
 
     /// Lets the layer answer the sender's challenges, as the gateway does with `challenge = "answer"`
-    /// (`docs/schemes.md`). The service does not get the challenges. Without this method, signed challenges reach the
-    /// service like events, and unsigned challenges are refused.
+    /// (`docs/schemes.md`). The service does not get the challenges. Without this method, signed challenges
+    /// reach the service like events, and unsigned challenges are refused.
     ///
-    /// Any client gets the answer to an unsigned challenge. The answer repeats a short value that the client has sent.
+    /// Any client gets the answer to an unsigned challenge. The answer repeats a short value that the client
+    /// has sent.
     #[must_use]
     pub fn answer_challenges(mut self) -> Self {
         self.settings.challenges = Challenges::all();
         self
     }
 
-    /// Like [`answer_challenges`](Self::answer_challenges), for a sender whose challenge has a token: the text that you
-    /// have entered at Meta. A challenge with another token is refused, and so is every such challenge if `token` is
-    /// empty.
+    /// Like [`answer_challenges`](Self::answer_challenges), for a sender whose challenge has a token: the
+    /// text that you have entered at Meta. A challenge with another token is refused, and so is every such
+    /// challenge if `token` is empty.
     ///
     /// ```
     /// use hookgate::layer::VerifyLayer;
     /// # use hookgate::verify::{Scheme, Secret, Verifier};
-    /// # let verifier = Verifier::new(&Scheme::named("meta")?, [Secret::new("current", "the secret of the app")])?;
+    /// # let secret = Secret::new("current", "the secret of the app");
+    /// # let verifier = Verifier::new(&Scheme::named("meta")?, [secret])?;
     ///
-    /// let layer = VerifyLayer::new(verifier).answer_challenges_with("the token that you have entered at Meta");
+    /// let token = "the token that you have entered at Meta";
+    /// let layer = VerifyLayer::new(verifier).answer_challenges_with(token);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -323,8 +323,8 @@ async fn connect_at(
     }
 }
 
-/// Reads the first bytes of a client that may speak HTTP/2 with prior knowledge. Returns whether it does; `None`
-/// if the connection has ended.
+/// Reads the first bytes of a client that may speak HTTP/2 with prior knowledge. Returns whether it does;
+/// `None` if the connection has ended.
 async fn listen_for_preface(
     worker: &Worker,
     stream: &mut Stream,
@@ -342,7 +342,8 @@ async fn listen_for_preface(
             }
             let mut bytes = Vec::with_capacity(FIRST);
             if stream.read_buf(&mut bytes).await.ok()? == 0 {
-                // The bytes that have arrived are served, because the client may have ended only its own side.
+                // The bytes that have arrived are served, because the client may have ended only its own
+                // side.
                 return (!unread.is_empty()).then_some(false);
             }
             unread.append(&bytes);

@@ -46,11 +46,12 @@ pub(crate) enum Found {
     Shared,
 }
 
-/// Binds every configured address, and returns with each whether clients speak TLS there. If there are inherited
-/// sockets, they replace all these addresses.
+/// Binds every configured address, and returns with each whether clients speak TLS there. If there are
+/// inherited sockets, they replace all these addresses.
 ///
 /// # Errors
-/// [`StartError::Bind`]; [`StartError::NoTlsSocket`] if `[tls]` is configured, and no inherited socket is one of its addresses.
+/// [`StartError::Bind`]; [`StartError::NoTlsSocket`] if `[tls]` is configured, and no inherited socket is one
+/// of its addresses.
 pub(crate) fn claim(
     server: &Server,
     tls: Option<&Tls>,
@@ -91,8 +92,9 @@ pub(crate) fn claim_one(
     .map_err(|error| StartError::Bind(address.clone(), error))
 }
 
-/// What clients speak on an inherited socket: TLS if its address is one of `[tls]`. An address of another interface counts if
-/// the port is one of `[tls]` and not one of `[server]`: a service manager often listens on all interfaces.
+/// What clients speak on an inherited socket: TLS if its address is one of `[tls]`. An address of another
+/// interface counts if the port is one of `[tls]` and not one of `[server]`: a service manager often listens
+/// on all interfaces.
 pub(crate) fn inherited_speaks(address: &Address, plain: &[Address], over_tls: &[Address]) -> Speaks {
     let has_port = |all: &[Address]| {
         let port = address.tcp().map(|address| address.port());
@@ -136,10 +138,10 @@ impl Claim {
 
 /// Starts listening on the sockets of an address. Fails if another process listens there.
 ///
-/// If all sockets had `SO_REUSEPORT`, a second hookgate of the same user could listen too, and the kernel would
-/// spread connections over both. So the first socket begins to listen without it. The option is set afterwards,
-/// so the sockets of the other workers can listen. Two processes can bind an address that nobody listens on
-/// yet, so binding alone does not tell.
+/// If all sockets had `SO_REUSEPORT`, a second hookgate of the same user could listen too, and the kernel
+/// would spread connections over both. So the first socket begins to listen without it. The option is set
+/// afterwards, so the sockets of the other workers can listen. Two processes can bind an address that nobody
+/// listens on yet, so binding alone does not tell.
 fn listen_tcp(sockets: Vec<Socket>, sharing: Sharing) -> io::Result<Vec<Listening>> {
     let listen = |(index, socket): (usize, Socket)| {
         socket.listen(BACKLOG)?;
@@ -262,8 +264,8 @@ fn unix(path: &Path, mode: u32, sharing: Sharing) -> io::Result<Claim> {
     Ok(Claim::Unix { name: path.to_owned(), found, socket, temporary, at })
 }
 
-/// Eight random hexadecimal digits. The process id is not used: in a container, the process id is 1 at every start. So
-/// the name that one process leaves would block the next process.
+/// Eight random hexadecimal digits. The process id is not used: in a container, the process id is 1 at every
+/// start. So the name that one process leaves would block the next process.
 fn random_suffix() -> String {
     let [a, b, c, d, ..] = RandomState::new().hash_one(std::process::id()).to_ne_bytes();
     format!("{:08x}", u32::from_ne_bytes([a, b, c, d]))

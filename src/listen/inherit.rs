@@ -1,4 +1,5 @@
-//! Shell. Inherited sockets: listening sockets that the service manager passes to the process (`LISTEN_FDS`, sd_listen_fds(3)).
+//! Shell. Inherited sockets: listening sockets that the service manager passes to the process (`LISTEN_FDS`,
+//! sd_listen_fds(3)).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -104,7 +104,8 @@ impl Stream {
     }
 
     fn in_kernel(&self) -> Arrived {
-        // Nearly always nothing has arrived. A question for events takes half the time of a read that leaves the bytes.
+        // Nearly always nothing has arrived. A question for events takes half the time of a read that leaves
+        // the bytes.
         if !self.has_events() {
             return Arrived::Nothing;
         }

@@ -80,9 +80,9 @@ pub trait Content {
     /// the length.
     fn announced(&self) -> u64;
 
-    /// Records the client of the request that a trusted proxy has reported. In the connection limit, the connection
-    /// then counts for this client. If requests of several clients are under way on the connection at the same time,
-    /// it counts for the proxy.
+    /// Records the client of the request that a trusted proxy has reported. In the connection limit, the
+    /// connection then counts for this client. If requests of several clients are under way on the connection
+    /// at the same time, it counts for the proxy.
     fn belongs_to(&self, _client: ClientAddress) {}
 
     /// Whether the connection is evicted. If so, its request must end.

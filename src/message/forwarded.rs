@@ -1,7 +1,8 @@
 //! Pure. The fields in which proxies report the client: `x-forwarded-for`, `forwarded` (RFC 7239), and
 //! `x-forwarded-proto`.
 //!
-//! The functions read one entry or one line, and keep no state. Their work is linear in the length of the text.
+//! The functions read one entry or one line, and keep no state. Their work is linear in the length of the
+//! text.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -48,7 +49,8 @@ impl Protocol {
     }
 }
 
-/// The version of HTTP in which a request came. Its head does not say this: all heads are written as HTTP/1.x.
+/// The version of HTTP in which a request came. Its head does not say this: all heads are written as
+/// HTTP/1.x.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReceivedIn {
     /// HTTP/1.x. The head says which.
@@ -64,14 +66,14 @@ pub fn last_protocol(line: &[u8]) -> Option<Protocol> {
     line.rsplit(|byte| *byte == b',').next().map(trim).and_then(Protocol::of)
 }
 
-/// The entries of an `x-forwarded-for` line, from right to left. Empty entries are left out (RFC 9110, section
-/// 5.6.1.2).
+/// The entries of an `x-forwarded-for` line, from right to left. Empty entries are left out (RFC 9110,
+/// section 5.6.1.2).
 pub fn entries_from_right(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.rsplit(|byte| *byte == b',').map(trim).filter(|entry| !entry.is_empty())
 }
 
-/// The address in an entry of `x-forwarded-for`: an IPv4 address, or an IPv6 address with or without brackets.
-/// A port may follow an IPv4 address, and an IPv6 address in brackets.
+/// The address in an entry of `x-forwarded-for`: an IPv4 address, or an IPv6 address with or without
+/// brackets. A port may follow an IPv4 address, and an IPv6 address in brackets.
 #[must_use]
 pub fn address_of_entry(entry: &[u8]) -> Option<IpAddr> {
     let text = node_text(entry)?;
@@ -88,8 +90,8 @@ pub struct Element<'l> {
 }
 
 impl Element<'_> {
-    /// The address in `for`. `None` if the element has no `for`, or if `for` is no address (`unknown`, an obfuscated
-    /// name).
+    /// The address in `for`. `None` if the element has no `for`, or if `for` is no address (`unknown`, an
+    /// obfuscated name).
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         let text = node_text(self.node.as_deref()?)?;
@@ -98,7 +100,8 @@ impl Element<'_> {
     }
 }
 
-/// Reads a `forwarded` line. Calls `each` with every element, from left to right. Empty elements are left out.
+/// Reads a `forwarded` line. Calls `each` with every element, from left to right. Empty elements are left
+/// out.
 ///
 /// Returns `None` if the line does not have the form of RFC 7239, section 4, or has too many elements. Then a
 /// quotation mark may be in the wrong place, so no element of the line can be believed.

@@ -88,7 +88,8 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
 /// The error for a request line after more empty lines than a head may have bytes.
 pub(crate) const EMPTY_LINES: &str = "there are too many empty lines before the request line";
 
-/// The first byte of a TLS connection (RFC 8446, section 5.1), and what the log says of one on a plain listener.
+/// The first byte of a TLS connection (RFC 8446, section 5.1), and what the log says of one on a plain
+/// listener.
 const TLS_HANDSHAKE: u8 = 0x16;
 const TLS_ON_PLAIN: &str = "TLS came to a plain HTTP listener: write http:// in the URL, or use a port of [tls] listen (without [tls], no port speaks TLS)";
 

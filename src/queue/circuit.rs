@@ -1,9 +1,9 @@
 //! Pure. The circuit of an upstream: it stops deliveries while the upstream is in trouble.
 //!
-//! The circuit opens when deliveries of [`OPENS_AFTER`] different events in a row fail because of the upstream. A
-//! single event that always fails does not open the circuit, however often it is tried. While the circuit is open,
-//! one event at a time is tried: a probe. The first attempt that shows a working upstream closes the circuit. Then
-//! the number of concurrent deliveries grows from one: 1, 2, 4, and so on.
+//! The circuit opens when deliveries of [`OPENS_AFTER`] different events in a row fail because of the
+//! upstream. A single event that always fails does not open the circuit, however often it is tried. While the
+//! circuit is open, one event at a time is tried: a probe. The first attempt that shows a working upstream
+//! closes the circuit. Then the number of concurrent deliveries grows from one: 1, 2, 4, and so on.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub enum Kind {
     /// The attempt is made because the delivery is due.
     Ordinary,
-    /// The circuit is open, and the attempt shows whether the upstream works. A failed probe is not counted as an
-    /// attempt.
+    /// The circuit is open, and the attempt shows whether the upstream works. A failed probe is not counted
+    /// as an attempt.
     Probe,
 }
 
@@ -195,8 +195,8 @@ impl Circuit {
     }
 }
 
-/// The time to the next probe, after `failed` probes have failed. It grows along the schedule. A longer wait that
-/// the upstream asks for replaces it, up to the longest time between two probes.
+/// The time to the next probe, after `failed` probes have failed. It grows along the schedule. A longer wait
+/// that the upstream asks for replaces it, up to the longest time between two probes.
 fn pause(failed: u32, conditions: Conditions<'_>) -> Duration {
     let Conditions { schedule, random, asked, .. } = conditions;
     let own = varied(step(schedule, failed), random);

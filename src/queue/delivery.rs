@@ -1,9 +1,10 @@
-//! Shell. The delivery thread: reads due deliveries from the store, sends them, and has the outcomes recorded.
+//! Shell. The delivery thread: reads due deliveries from the store, sends them, and has the outcomes
+//! recorded.
 //!
 //! The thread has its own runtime and its own upstream connections, so no delivery makes a request wait. The
-//! [`Scheduler`] decides which delivery starts when. [`retry`](crate::queue::retry) decides what follows an attempt.
-//! The thread reads a delivery, sends it, and forgets it when the outcome is on disk. A delivery that has not ended
-//! when the process ends stays queued, and is made again.
+//! [`Scheduler`] decides which delivery starts when. [`retry`](crate::queue::retry) decides what follows an
+//! attempt. The thread reads a delivery, sends it, and forgets it when the outcome is on disk. A delivery
+//! that has not ended when the process ends stays queued, and is made again.
 
 mod attempt;
 pub mod attempt_log;
@@ -227,8 +228,8 @@ impl Thread {
                     }
                 }
                 Some(recorded) = self.records.join_next() => {
-                    // The writer hands a delivery over before its outcome is recorded. So the channel is emptied
-                    // first: otherwise a delivery could arrive again after it was forgotten.
+                    // The writer hands a delivery over before its outcome is recorded. So the channel is
+                    // emptied first: otherwise a delivery could arrive again after it was forgotten.
                     while let Ok(first) = handed.try_recv() {
                         self.take_over(first, &mut handed);
                     }
@@ -475,8 +476,8 @@ impl Thread {
         self.finished.push(Finished { sent: delivered, id: end.id, since: end.since, next });
     }
 
-    /// Has the outcomes of all finished attempts recorded. The thread sends an outcome that the store refuses to
-    /// the store again. Otherwise the event would be delivered twice.
+    /// Has the outcomes of all finished attempts recorded. The thread sends an outcome that the store refuses
+    /// to the store again. Otherwise the event would be delivered twice.
     fn record_all(&mut self) {
         if self.finished.is_empty() {
             return;
@@ -517,8 +518,8 @@ impl Thread {
         }
     }
 
-    /// Publishes the state of a destination, and whether its circuit is open. A destination that the scheduler
-    /// has forgotten is published as new.
+    /// Publishes the state of a destination, and whether its circuit is open. A destination that the
+    /// scheduler has forgotten is published as new.
     fn publish(&mut self, destination: &Destination) {
         let published = Published::of(self.scheduler.destination(destination));
         if self.teller.publish(destination, published) {

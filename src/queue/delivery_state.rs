@@ -106,8 +106,8 @@ pub struct DueDelivery {
 pub struct Completion {
     /// The delivery.
     pub id: DeliveryId,
-    /// When the budget of retries began under which the attempt was made ([`DueDelivery::since`]). A replay of
-    /// a queued event begins another budget, also while an attempt is under way. An attempt of an earlier
+    /// When the budget of retries began under which the attempt was made ([`DueDelivery::since`]). A replay
+    /// of a queued event begins another budget, also while an attempt is under way. An attempt of an earlier
     /// budget ends its delivery only with [`Next::Delivered`]. Otherwise the attempt is kept and counted, and
     /// the delivery becomes a retry. The due time and the budget of the replay remain
     /// ([`Committed::superseded`](super::store::Committed::superseded)).

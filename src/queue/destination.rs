@@ -1,4 +1,5 @@
-//! Pure. The deliveries of one destination: which delivery starts next, and what is read from the store for it.
+//! Pure. The deliveries of one destination: which delivery starts next, and what is read from the store for
+//! it.
 //!
 //! The store holds all deliveries. Some due deliveries are kept ready in memory. Each class has its own ready
 //! deliveries, so no class waits until another class has been read. The store is read again when it may hold
@@ -25,15 +26,16 @@ const FEW_READY: usize = 32;
 /// The most bytes of ready deliveries of one class. A single larger delivery is allowed.
 pub const MOST_READY_BYTES: u64 = 8 << 20;
 
-/// The most bytes of one destination's deliveries that are ready or under way. A single larger delivery is allowed.
-/// Guards against a slow upstream whose deliveries would fill the memory.
+/// The most bytes of one destination's deliveries that are ready or under way. A single larger delivery is
+/// allowed. Guards against a slow upstream whose deliveries would fill the memory.
 pub const MOST_OF_ONE: u64 = 16 << 20;
 
-/// The most finished deliveries whose outcome is not on disk yet. Guards against a store that records no outcomes:
-/// after a restart, the events of these deliveries would be sent again.
+/// The most finished deliveries whose outcome is not on disk yet. Guards against a store that records no
+/// outcomes: after a restart, the events of these deliveries would be sent again.
 pub const MOST_UNSETTLED: usize = 256;
 
-/// The classes of one round of starts, if deliveries of all classes wait: five of the eight starts are new events.
+/// The classes of one round of starts, if deliveries of all classes wait: five of the eight starts are new
+/// events.
 const TURNS: [Class; 8] =
     [Class::New, Class::New, Class::Retry, Class::New, Class::New, Class::Replay, Class::New, Class::Retry];
 
@@ -236,8 +238,8 @@ impl Deliveries {
         }
     }
 
-    /// Holds or releases the destination. A held destination starts no delivery, and its ready deliveries are dropped
-    /// from memory.
+    /// Holds or releases the destination. A held destination starts no delivery, and its ready deliveries are
+    /// dropped from memory.
     pub fn hold(&mut self, is_held: bool) {
         if self.is_held != is_held {
             self.is_held = is_held;
@@ -294,8 +296,8 @@ impl Deliveries {
         self.is_outdated = true;
     }
 
-    /// Takes a delivery that has just been committed, if there is room. Otherwise the delivery is read from the
-    /// store later.
+    /// Takes a delivery that has just been committed, if there is room. Otherwise the delivery is read from
+    /// the store later.
     ///
     /// A delivery with an order key is always read from the store, because only the store knows whether the
     /// delivery is the first of its lane.
@@ -322,8 +324,8 @@ impl Deliveries {
         }
     }
 
-    /// Whether there is room for one more ready delivery. During a read, the rest of the room is reserved for the
-    /// read.
+    /// Whether there is room for one more ready delivery. During a read, the rest of the room is reserved for
+    /// the read.
     fn has_room_for(&mut self, delivery: &DueDelivery, room: Room) -> bool {
         let size = size(delivery);
         let most = if self.reading == Some(delivery.class) { FEW_READY } else { MOST_READY };
@@ -338,7 +340,8 @@ impl Deliveries {
         Room { bytes: room.bytes.min(own), ..room }
     }
 
-    /// Keeps a delivery ready, unless it is known already or its lane is busy. Returns whether the delivery is kept.
+    /// Keeps a delivery ready, unless it is known already or its lane is busy. Returns whether the delivery
+    /// is kept.
     fn keep(&mut self, delivery: DueDelivery) -> bool {
         if !self.remember(&delivery) {
             return false;
@@ -425,7 +428,8 @@ impl Deliveries {
         Some((delivery, kind))
     }
 
-    /// The first delivery of the class whose turn it is. If that class has none, the first delivery of another class.
+    /// The first delivery of the class whose turn it is. If that class has none, the first delivery of
+    /// another class.
     fn take_next(&mut self) -> Option<DueDelivery> {
         let turn = TURNS.get(self.turn).copied();
         let class =

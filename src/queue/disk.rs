@@ -1,7 +1,7 @@
 //! Shell. The disk of the store: its free bytes, and the ballast.
 //!
-//! The ballast is a file that only takes room. SQLite needs free room even to delete rows. On a full disk the ballast
-//! is removed, and its room is used to record deliveries and to remove delivered events.
+//! The ballast is a file that only takes room. SQLite needs free room even to delete rows. On a full disk the
+//! ballast is removed, and its room is used to record deliveries and to remove delivered events.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -101,8 +101,8 @@ impl Disk {
         std::mem::take(&mut self.has_ballast) && fs::remove_file(&self.ballast).is_ok()
     }
 
-    /// Makes the ballast again, if `min_free` bytes and as many bytes as the ballast stay free. Returns whether
-    /// the ballast exists.
+    /// Makes the ballast again, if `min_free` bytes and as many bytes as the ballast stay free. Returns
+    /// whether the ballast exists.
     pub fn restore_ballast(&mut self, min_free: u64) -> bool {
         if self.has_ballast || self.size == 0 {
             return true;

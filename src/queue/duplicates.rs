@@ -1,5 +1,5 @@
-//! Shell. Claims of events on routes that deduplicate. While one event is delivered or stored, equal events wait for
-//! its outcome.
+//! Shell. Claims of events on routes that deduplicate. While one event is delivered or stored, equal events
+//! wait for its outcome.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -17,11 +17,12 @@ use crate::queue::handle::{HeldClaim, Queue};
 use crate::queue::store::{Claiming, Refused, StoreError};
 use crate::queue::time::Time;
 
-/// How long a direct delivery is remembered in memory. The writer has committed it long before this time ends.
+/// How long a direct delivery is remembered in memory. The writer has committed it long before this time
+/// ends.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// The most direct deliveries that are remembered in memory. The oldest is forgotten first: most likely the writer
-/// has committed it.
+/// The most direct deliveries that are remembered in memory. The oldest is forgotten first: most likely the
+/// writer has committed it.
 const MOST_REMEMBERED: usize = 65_536;
 
 /// How often the store is asked for the outcome of an event that another gateway serves.
@@ -37,7 +38,8 @@ pub struct Duplicates(Arc<Mutex<Inner>>);
 struct Inner {
     /// The claims that are held. When a claim's sender is dropped, the requests that wait for it wake.
     claims: HashMap<Key, watch::Receiver<()>>,
-    /// The events that were delivered directly a short time ago, and until when each of them counts as a duplicate.
+    /// The events that were delivered directly a short time ago, and until when each of them counts as a
+    /// duplicate.
     delivered: HashMap<Key, Time>,
     /// The same events, in the order of their delivery.
     in_order: VecDeque<(Instant, Key)>,
@@ -77,7 +79,8 @@ impl Duplicates {
             }
         };
         let mut claim = claim;
-        // This request holds the claim during the read, so no other request of this gateway asks for the same event.
+        // This request holds the claim during the read, so no other request of this gateway asks for the same
+        // event.
         loop {
             match timeout_at(deadline, StoreClaim::ask(queue, route, key.digest, now).outcome()).await {
                 Ok(Some(Claiming::First)) => {
@@ -122,8 +125,8 @@ impl Duplicates {
     }
 }
 
-/// A claim that the store is asked for. If no request waits for the answer any more, a claim that the store has
-/// made is released.
+/// A claim that the store is asked for. If no request waits for the answer any more, a claim that the store
+/// has made is released.
 struct StoreClaim {
     asked: Option<JoinHandle<Result<Claiming, StoreError>>>,
     queue: Queue,

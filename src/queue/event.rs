@@ -283,7 +283,8 @@ impl Event {
         u64::try_from(self.head.len().saturating_add(self.content.len())).unwrap_or(u64::MAX)
     }
 
-    /// The stored form of the event, for its first delivery. With it, a committed event need not be read back.
+    /// The stored form of the event, for its first delivery. With it, a committed event need not be read
+    /// back.
     pub(super) fn into_stored(self) -> StoredEvent {
         StoredEvent { info: Arc::new(self.info), head: self.head, content: self.content }
     }

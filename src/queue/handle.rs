@@ -28,8 +28,8 @@ use crate::telemetry::histogram::Distribution;
 /// This constant bounds the small ones.
 const MOST_COMMANDS: usize = 4096;
 
-/// The most deliveries that the writer has handed over and that were not taken yet. Further deliveries are read
-/// from the store later.
+/// The most deliveries that the writer has handed over and that were not taken yet. Further deliveries are
+/// read from the store later.
 pub const MOST_HANDED: usize = 1024;
 
 /// How long a request waits for room to record that its event was delivered directly. An unrecorded event is
@@ -99,8 +99,8 @@ impl Queue {
         done.await.unwrap_or(Err(Refused::Unavailable))
     }
 
-    /// Records finished attempts, as [`Self::complete`] does. The records wait together, so most of them share a
-    /// commit.
+    /// Records finished attempts, as [`Self::complete`] does. The records wait together, so most of them
+    /// share a commit.
     pub async fn complete_all(
         &self,
         completions: impl IntoIterator<Item = Completion>,
@@ -259,7 +259,8 @@ impl Queue {
         &self.shared.deliveries
     }
 
-    /// How often damage of the store was found. Damaged records do not count, because they become dead letters.
+    /// How often damage of the store was found. Damaged records do not count, because they become dead
+    /// letters.
     #[must_use]
     pub fn damage(&self) -> u64 {
         self.shared.damage.load(Ordering::Relaxed)
@@ -320,7 +321,8 @@ impl Queue {
         !statistics.paused.contains(route)
     }
 
-    /// How often the lease has run out. Each time, other gateways may have taken the deliveries in the memory of this gateway.
+    /// How often the lease has run out. Each time, other gateways may have taken the deliveries in the memory
+    /// of this gateway.
     #[must_use]
     pub fn lapses(&self) -> u64 {
         self.shared.lapses.load(Ordering::Acquire)

@@ -20,8 +20,8 @@ pub struct Filter {
     pub ids: Vec<String>,
     /// The signed model.
     pub model: Option<String>,
-    /// How a delivery has failed: by the status code of the app's last answer, such as `500`, by the word of the last
-    /// attempt's outcome, or `damaged`. It must be the delivery that is in the state of the filter.
+    /// How a delivery has failed: by the status code of the app's last answer, such as `500`, by the word of
+    /// the last attempt's outcome, or `damaged`. It must be the delivery that is in the state of the filter.
     pub failure: Option<String>,
 }
 
@@ -138,8 +138,8 @@ pub enum Order {
 pub struct Bounds {
     /// The most events that the search returns.
     pub found: usize,
-    /// The most events at which the search looks, in the order of the list. A search that needs less for the whole
-    /// list may look at more.
+    /// The most events at which the search looks, in the order of the list. A search that needs less for the
+    /// whole list may look at more.
     pub looked_at: usize,
 }
 
@@ -156,8 +156,8 @@ impl Bounds {
 pub struct Found<T> {
     /// What was found.
     pub found: Vec<T>,
-    /// The event after which the next search begins. It need not match the filter, and need not exist any more. `None` at the
-    /// end of the list.
+    /// The event after which the next search begins. It need not match the filter, and need not exist any
+    /// more. `None` at the end of the list.
     pub next: Option<EventId>,
 }
 
@@ -167,16 +167,17 @@ impl<T> Default for Found<T> {
     }
 }
 
-/// The most queued and dead deliveries with which a search begins, rather than with the events in their order.
+/// The most queued and dead deliveries with which a search begins, rather than with the events in their
+/// order.
 const FEW: u64 = 5_000;
 
-/// The most milliseconds between the time in an event's id and the time of its receipt. The gateway makes the id from the
-/// time of the receipt. Only the ids are in an index, so a filter by time searches a range of ids that is wider by this
-/// much.
+/// The most milliseconds between the time in an event's id and the time of its receipt. The gateway makes the
+/// id from the time of the receipt. Only the ids are in an index, so a filter by time searches a range of ids
+/// that is wider by this much.
 const APART: u64 = 60 * 1000;
 
-/// The smallest id of the events at this time: those received then or later, or, if `is_end`, none that was received
-/// earlier.
+/// The smallest id of the events at this time: those received then or later, or, if `is_end`, none that was
+/// received earlier.
 pub(crate) fn first_id(millis: u64, is_end: bool) -> Vec<u8> {
     let millis = if is_end { millis.saturating_add(APART) } else { millis.saturating_sub(APART) };
     let [_, _, a, b, c, d, e, f] = millis.min(0xffff_ffff_ffff).to_be_bytes();
@@ -294,8 +295,8 @@ pub struct DeliverySummary {
 pub struct Detail {
     /// The event as it appears in a list.
     pub summary: Summary,
-    /// The attempts of each delivery, the earliest first. If there were many attempts, those in the middle are
-    /// missing.
+    /// The attempts of each delivery, the earliest first. If there were many attempts, those in the middle
+    /// are missing.
     pub attempts: Vec<Vec<Attempt>>,
     /// Head and content. `None` if they are no longer kept, or if the record is damaged.
     pub event: Option<StoredEvent>,
@@ -329,7 +330,8 @@ pub struct Statistics {
     pub paused: Vec<RouteName>,
 }
 
-/// An event with a dead letter and without a queued delivery. It is removed after [`Retention::dead`](super::store::Retention::dead).
+/// An event with a dead letter and without a queued delivery. It is removed after
+/// [`Retention::dead`](super::store::Retention::dead).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The event.

@@ -1,5 +1,5 @@
-//! Pure. The store in memory. It follows the rules of every store, and keeps its rows in plain collections. The
-//! events are lost when the process ends.
+//! Pure. The store in memory. It follows the rules of every store, and keeps its rows in plain collections.
+//! The events are lost when the process ends.
 //!
 //! This store is the model for the test suite: every other store must behave like this one. Each question
 //! examines all rows, so this store suits few events.

@@ -20,8 +20,8 @@ use crate::signature::{Context, Fields, Verifier};
 use crate::upstream::assertion::{Asserted, Assertion};
 use crate::upstream::request::SMALL;
 
-/// The head of a stored event with a new signature, with its shared token, or with the gateway's assertion. Only
-/// [`refreshed`], [`restored`] and [`asserted`] make it.
+/// The head of a stored event with a new signature, with its shared token, or with the gateway's assertion.
+/// Only [`refreshed`], [`restored`] and [`asserted`] make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshedHead(Vec<u8>);
 
@@ -69,8 +69,8 @@ pub fn refreshed(
     replace(event.head(), scheme, &signature)
 }
 
-/// The head of an event with the gateway's assertion, made at the time `now`. `head` is the head to send instead of
-/// the stored head, if there is one.
+/// The head of an event with the gateway's assertion, made at the time `now`. `head` is the head to send
+/// instead of the stored head, if there is one.
 #[must_use]
 pub fn asserted(
     assertion: &Assertion,
@@ -118,8 +118,8 @@ struct StoredFields<'h>(&'h [u8]);
 
 impl Fields for StoredFields<'_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        // The first line is the request line. It cannot look like a field: a field name has no space, but the text
-        // before the first colon of the request line has one.
+        // The first line is the request line. It cannot look like a field: a field name has no space, but the
+        // text before the first colon of the request line has one.
         self.0.split(|byte| *byte == b'\n').skip(1).filter_map(move |line| {
             let (field, value) = line.split_at_checked(memchr(b':', line)?)?;
             is_same_name(field, name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())

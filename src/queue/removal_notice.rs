@@ -8,8 +8,8 @@ use crate::queue::id::EventId;
 use crate::queue::store::DeadLetter;
 use crate::queue::time::Time;
 
-/// How long before the removal of dead letters a notice is given. If dead letters are kept for less than twice
-/// this time, the notice is given after half of the time.
+/// How long before the removal of dead letters a notice is given. If dead letters are kept for less than
+/// twice this time, the notice is given after half of the time.
 pub const AHEAD: Duration = Duration::from_hours(24);
 
 /// The least time between two notices. It bounds the lines in the log.
@@ -64,8 +64,8 @@ impl RemovalNotices {
         self.at.and_then(|told| told.checked_add(INTERVAL)).is_none_or(|due| at >= due)
     }
 
-    /// The notice of these dead letters. They must have ended after [`Self::told`], the earliest first. `None`
-    /// if there are none.
+    /// The notice of these dead letters. They must have ended after [`Self::told`], the earliest first.
+    /// `None` if there are none.
     pub fn tell(
         &mut self,
         letters: &[DeadLetter],

@@ -1,9 +1,9 @@
 //! Pure. What follows a failed attempt: when the delivery is tried again, or why it is given up.
 //!
-//! The wall clock may jump. After a jump forward, an event looks older than it is. After a jump back, the event
-//! looks younger. So the age is also measured by the steady clock ([`Clocks::steady`]), and the lesser age
-//! counts. A jump may delay the end of a delivery. A jump never ends a delivery early, and never stops its
-//! retries.
+//! The wall clock may jump. After a jump forward, an event looks older than it is. After a jump back, the
+//! event looks younger. So the age is also measured by the steady clock ([`Clocks::steady`]), and the lesser
+//! age counts. A jump may delay the end of a delivery. A jump never ends a delivery early, and never stops
+//! its retries.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,8 @@ pub struct Clocks {
     /// The time by the wall clock.
     pub wall: Time,
     /// The time by the steady clock: the wall-clock time at which the process began, plus the monotonic time
-    /// since then. For a direct attempt, this is the wall-clock time: such an attempt ends soon after the receipt.
+    /// since then. For a direct attempt, this is the wall-clock time: such an attempt ends soon after the
+    /// receipt.
     pub steady: Time,
 }
 

@@ -1,4 +1,5 @@
-//! Pure. The scheduler: which delivery of which destination is started next, and what is read from the store next.
+//! Pure. The scheduler: which delivery of which destination is started next, and what is read from the store
+//! next.
 //!
 //! Each destination has its own concurrency, rate, circuit and ready deliveries. Destinations share only two
 //! things, each fairly. First, the store is read for one destination after the other. Second, the memory of

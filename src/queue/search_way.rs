@@ -32,8 +32,8 @@ impl Way {
         is_known(filter) && (asks_for_states(filter) || filter.route.is_some())
     }
 
-    /// How the events of a filter are found, with the counts that it [needs](Self::needs_counts). `None` if no event can
-    /// match it.
+    /// How the events of a filter are found, with the counts that it [needs](Self::needs_counts). `None` if
+    /// no event can match it.
     pub(crate) fn of(filter: &Filter, counted: Option<Counted>) -> Option<Self> {
         // Without the second question, a search that no event matches reads every event.
         if !is_known(filter) || counted.is_some_and(|counted| filter.counted(counted.of_route) == 0) {

@@ -36,7 +36,8 @@ pub(super) struct Shared {
     pub(super) is_shared: AtomicBool,
     /// The time until which other gateways take none of the deliveries in the memory of this gateway.
     pub(super) lease: Mutex<Option<Instant>>,
-    /// How often the lease has run out before it was renewed. Other gateways may then have taken the deliveries in memory.
+    /// How often the lease has run out before it was renewed. Other gateways may then have taken the
+    /// deliveries in memory.
     pub(super) lapses: AtomicU64,
     /// Claims that have ended while the channel of commands was full.
     pub(super) released: Mutex<Vec<(RouteName, [u8; 32])>>,
@@ -48,8 +49,8 @@ pub(super) struct Shared {
     pub(super) removed_soon: Mutex<Vec<(RouteName, u64)>>,
 }
 
-/// A view of the open store. A reader holds the inner lock for the whole read. It holds the outer lock only to
-/// find the view, so the store can be closed without waiting for a read.
+/// A view of the open store. A reader holds the inner lock for the whole read. It holds the outer lock only
+/// to find the view, so the store can be closed without waiting for a read.
 pub(super) type OpenReader = Option<Arc<Mutex<Box<dyn Reader>>>>;
 
 /// The events that were discarded last.

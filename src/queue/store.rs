@@ -1,4 +1,5 @@
-//! Pure. The trait of a store of events, and what a store takes and returns: transactions, changes, due deliveries.
+//! Pure. The trait of a store of events, and what a store takes and returns: transactions, changes, due
+//! deliveries.
 //!
 //! The same test suite runs against every store (`tests/it/stores.rs`).
 
@@ -24,10 +25,10 @@ pub enum Change {
     Pause(RouteName),
     /// Resumes the route.
     Resume(RouteName),
-    /// Sends the event again, to each of its upstreams, with a fresh budget of retries. A queued delivery keeps
-    /// its number and becomes due at once. Its `since` becomes the time of the commit. If `since` has this
-    /// value already, it becomes a millisecond more, so two budgets never have the same value. Each other
-    /// upstream gets a new delivery, which replaces a dead letter.
+    /// Sends the event again, to each of its upstreams, with a fresh budget of retries. A queued delivery
+    /// keeps its number and becomes due at once. Its `since` becomes the time of the commit. If `since` has
+    /// this value already, it becomes a millisecond more, so two budgets never have the same value. Each
+    /// other upstream gets a new delivery, which replaces a dead letter.
     Replay(EventId),
     /// As [`Self::Replay`], but only to those upstreams for which the event is a dead letter.
     ReplayDead(EventId),
@@ -78,8 +79,8 @@ pub struct Batch<'b> {
 }
 
 impl Batch<'_> {
-    /// Whether this gateway has the delivery of a new event in memory from the commit on. Any gateway that shares the store
-    /// may take the others.
+    /// Whether this gateway has the delivery of a new event in memory from the commit on. Any gateway that
+    /// shares the store may take the others.
     #[must_use]
     pub fn hands(&self, event: &Event, destination: &Destination) -> bool {
         event.info().order.is_none()
@@ -100,8 +101,8 @@ pub struct Committed {
     pub superseded: Vec<DeliveryId>,
     /// For each change, in the order of the batch: how many events or routes it met.
     pub changed: Vec<u64>,
-    /// The destinations for which another delivery may be due now: the next delivery of a lane, a replay, or a
-    /// delivery of a resumed route.
+    /// The destinations for which another delivery may be due now: the next delivery of a lane, a replay, or
+    /// a delivery of a resumed route.
     pub ready: Vec<Destination>,
 }
 
@@ -193,9 +194,9 @@ pub trait Store: Send {
     /// [`StoreError`]. After an error, no part of the batch is stored.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, StoreError>;
 
-    /// Removes rows whose retention has ended, in a step of at most `most` rows. Returns the number of removed
-    /// rows. If no row was removed, returns the number of rows that were moved to free space. The number is
-    /// zero if nothing is left to do.
+    /// Removes rows whose retention has ended, in a step of at most `most` rows. Returns the number of
+    /// removed rows. If no row was removed, returns the number of rows that were moved to free space. The
+    /// number is zero if nothing is left to do.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -236,8 +237,8 @@ pub trait Store: Send {
         Ok(None)
     }
 
-    /// Events that another gateway has discarded, and that this gateway may have in memory. The store returns them until
-    /// [`Self::confirm_discarded`].
+    /// Events that another gateway has discarded, and that this gateway may have in memory. The store returns
+    /// them until [`Self::confirm_discarded`].
     ///
     /// # Errors
     /// [`StoreError`]
@@ -253,8 +254,8 @@ pub trait Store: Send {
         Ok(())
     }
 
-    /// The events among these discarded events that another gateway may still have in memory. Such a gateway is alive, and has
-    /// not confirmed the discard.
+    /// The events among these discarded events that another gateway may still have in memory. Such a gateway
+    /// is alive, and has not confirmed the discard.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -283,8 +284,8 @@ pub trait Reader: Send {
     /// [`StoreError`]
     fn due(&mut self, query: &DueQuery<'_>) -> Result<Due, StoreError>;
 
-    /// Events that match a filter, the latest first. They begin after the event `before`. One call looks at a bounded
-    /// part of the store, so it is short whatever the filter is.
+    /// Events that match a filter, the latest first. They begin after the event `before`. One call looks at a
+    /// bounded part of the store, so it is short whatever the filter is.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -295,8 +296,8 @@ pub trait Reader: Send {
         bounds: Bounds,
     ) -> Result<Found<Summary>, StoreError>;
 
-    /// The ids of the events that match a filter, the earliest first. They begin after the id `after`. One call looks at a
-    /// bounded part of the store.
+    /// The ids of the events that match a filter, the earliest first. They begin after the id `after`. One
+    /// call looks at a bounded part of the store.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -307,9 +308,9 @@ pub trait Reader: Send {
         bounds: Bounds,
     ) -> Result<Found<EventId>, StoreError>;
 
-    /// A part of the dead letters, in groups of equal failures: the events that were stored before the number `before`, the
-    /// latest first. The part has at least `most` dead deliveries, if there are as many. The time depends only on `most`. No
-    /// event is in two parts.
+    /// A part of the dead letters, in groups of equal failures: the events that were stored before the number
+    /// `before`, the latest first. The part has at least `most` dead deliveries, if there are as many. The
+    /// time depends only on `most`. No event is in two parts.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -321,7 +322,8 @@ pub trait Reader: Send {
     /// [`StoreError`]
     fn jobs(&mut self) -> Result<Vec<Job>, StoreError>;
 
-    /// How many events match a filter. Stops counting at `most`. The call is as long as the search in the whole store.
+    /// How many events match a filter. Stops counting at `most`. The call is as long as the search in the
+    /// whole store.
     ///
     /// # Errors
     /// [`StoreError`]

@@ -59,8 +59,8 @@ const BESIDES: u64 = 1024;
 /// The size of an ordinary event. A store without room for such an event is full.
 pub const ORDINARY: u64 = 64 * 1024;
 
-/// The part of `min_free` that must be free on the disk itself: an eighth. The store's log grows and shrinks in
-/// this part.
+/// The part of `min_free` that must be free on the disk itself: an eighth. The store's log grows and shrinks
+/// in this part.
 const LOG_PART: u64 = 8;
 
 /// The remaining room, until the next statistics.

@@ -1,7 +1,7 @@
 //! Pure. The head of an event as it is stored: like the forwarded head, but without keys.
 //!
-//! Some senders write the key itself, a shared token, into their signature field. The stored head has a mark in place of the
-//! token. A delivery puts the token of the configuration in force in place of the mark.
+//! Some senders write the key itself, a shared token, into their signature field. The stored head has a mark
+//! in place of the token. A delivery puts the token of the configuration in force in place of the mark.
 
 use memchr::memchr;
 

@@ -1,4 +1,5 @@
-//! Shell. The end of the queue's handle that the writer's thread holds: the commands, and what the writer publishes.
+//! Shell. The end of the queue's handle that the writer's thread holds: the commands, and what the writer
+//! publishes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +31,8 @@ impl WriterEnd {
         std::mem::replace(&mut self.commands, none)
     }
 
-    /// Hands a message to the deliveries, if there is room. Without room, the deliveries find the event in the
-    /// store.
+    /// Hands a message to the deliveries, if there is room. Without room, the deliveries find the event in
+    /// the store.
     pub fn hand(&self, handed: Handed) -> bool {
         self.handed.try_send(handed).is_ok()
     }
@@ -48,8 +49,9 @@ impl WriterEnd {
         &self.shared.damage
     }
 
-    /// Publishes that several gateways share the store, and the time of the lease: in this time, other gateways take no
-    /// delivery in the memory of this gateway. Returns whether the previous lease ended before `from`.
+    /// Publishes that several gateways share the store, and the time of the lease: in this time, other
+    /// gateways take no delivery in the memory of this gateway. Returns whether the previous lease ended
+    /// before `from`.
     pub fn set_lease(&self, from: Instant, until: Instant) -> bool {
         let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
         let has_lapsed = lease.is_some_and(|until| until < from);

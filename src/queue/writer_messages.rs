@@ -37,8 +37,8 @@ pub enum Command {
         /// Receives the result: the mark is on disk, or was refused.
         reply: oneshot::Sender<Result<(), Refused>>,
     },
-    /// End a claim of this gateway on a duplicate key, without a delivery. The claim is in a store that several
-    /// gateways share.
+    /// End a claim of this gateway on a duplicate key, without a delivery. The claim is in a store that
+    /// several gateways share.
     Release(RouteName, [u8; 32]),
     /// Make a change for an operator.
     Change {

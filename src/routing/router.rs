@@ -120,8 +120,8 @@ impl Pattern {
         !self.shape.contains('{')
     }
 
-    /// The first literal segment that an app could decode or normalise to another segment, or else the first slashes that an app
-    /// could merge: the byte range in the text, and the reason.
+    /// The first literal segment that an app could decode or normalise to another segment, or else the first
+    /// slashes that an app could merge: the byte range in the text, and the reason.
     #[must_use]
     pub fn ambiguity(&self) -> Option<(Range<usize>, Ambiguity)> {
         let mut start: usize = 1;
@@ -159,8 +159,8 @@ impl Pattern {
     }
 }
 
-/// Whether other routers read a segment as a parameter that is literal text here: `*`, `:id`, `$id`, `<id>`, `[id]`, `(id)`,
-/// `+`, `...rest`. A `$` at the end is a sign of regular expressions.
+/// Whether other routers read a segment as a parameter that is literal text here: `*`, `:id`, `$id`, `<id>`,
+/// `[id]`, `(id)`, `+`, `...rest`. A `$` at the end is a sign of regular expressions.
 fn is_other_routers(segment: &str) -> bool {
     let is_within = |start, end| segment.starts_with(start) && segment.ends_with(end);
     let is_named = segment.strip_prefix([':', '$']).is_some_and(|name| {

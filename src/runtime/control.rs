@@ -139,8 +139,8 @@ impl Generation {
     }
 }
 
-/// The acceptor of a generation with these settings of TLS. Listeners remain until a restart. If a reload removes
-/// the settings, the acceptor of the generation before remains, too.
+/// The acceptor of a generation with these settings of TLS. Listeners remain until a restart. If a reload
+/// removes the settings, the acceptor of the generation before remains, too.
 fn next_acceptor(
     settings: Option<&server_config::Settings>,
     before: Option<&Arc<Acceptor>>,

@@ -147,8 +147,8 @@ impl Handle {
         self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
     }
 
-    /// Returns a function that removes the files of the workers' and the admin listener's unix sockets. It is for an end of the
-    /// process that waits for nothing.
+    /// Returns a function that removes the files of the workers' and the admin listener's unix sockets. It is
+    /// for an end of the process that waits for nothing.
     pub fn remover(&self) -> impl Fn() + Send + use<> {
         let (files, remover) = (self.files.clone(), self.admin.as_ref().map(Admin::remover));
         move || {

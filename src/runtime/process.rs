@@ -1,4 +1,5 @@
-//! Shell. Sets up the process: the limit on descriptors, no core dumps, what the allocator keeps, and a panic hook that logs.
+//! Shell. Sets up the process: the limit on descriptors, no core dumps, what the allocator keeps, and a panic
+//! hook that logs.
 //!
 //! The process holds keys and content in memory. So no other process may read its memory, and a crash must
 //! not write memory to disk.
@@ -25,10 +26,11 @@ const LEARNT_BLOCK: usize = 1 << 20;
 
 /// Has the allocator of glibc keep up to two of these blocks at the end of each of its heaps.
 ///
-/// By default, glibc gives memory back to the system when 128 KiB at the end of a heap are free. The next content then takes
-/// the memory again. glibc raises this threshold when a program frees a larger block with a mapping of its own. This function
-/// frees such a block. `bench/queue --only fallback`, 64 senders of 16 KiB: 26.9 µs of CPU per request without this function,
-/// 25.5 with it. Other allocators only make and free a block.
+/// By default, glibc gives memory back to the system when 128 KiB at the end of a heap are free. The next
+/// content then takes the memory again. glibc raises this threshold when a program frees a larger block with
+/// a mapping of its own. This function frees such a block. `bench/queue --only fallback`, 64 senders of 16
+/// KiB: 26.9 µs of CPU per request without this function, 25.5 with it. Other allocators only make and free a
+/// block.
 fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LEARNT_BLOCK)));
 }

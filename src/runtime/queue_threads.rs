@@ -27,9 +27,9 @@ const LONGER: Duration = Duration::from_secs(30);
 /// How long the process waits for the last commit when it ends.
 const LAST_COMMIT: Duration = Duration::from_secs(10);
 
-/// How long the process waits for the last commit, if `grace` is left of the grace period. A frozen PostgreSQL server cannot
-/// delay the end of the process any longer. Changes that are not committed then have no effect on the store, and another
-/// gateway delivers the events.
+/// How long the process waits for the last commit, if `grace` is left of the grace period. A frozen
+/// PostgreSQL server cannot delay the end of the process any longer. Changes that are not committed then have
+/// no effect on the store, and another gateway delivers the events.
 fn last_commit(is_on_server: bool, grace: Duration) -> Duration {
     if is_on_server { LAST_COMMIT.min(grace).max(LAST_WAIT) } else { LAST_COMMIT }
 }

@@ -167,7 +167,8 @@ impl Resources for Scope {
         };
         let (queue, route, order) = (queue.clone(), route.clone(), order.clone());
         let read = spawn_blocking(move || queue.read(|store| store.is_waiting(&route, &order)));
-        // A store that does not answer may hold events with this key. To deliver past them would break their order.
+        // A store that does not answer may hold events with this key. To deliver past them would break their
+        // order.
         match timeout(patience, read).await {
             Ok(Ok(Ok(is_waiting))) => is_waiting,
             Ok(Ok(Err(_)) | Err(_)) | Err(_) => true,

@@ -70,8 +70,8 @@ fn tls(config: &Config) -> Option<Vec<Address>> {
     config.tls.as_ref().map(|tls| tls.listen.clone())
 }
 
-/// The addresses of the admin listener, the mode of its sockets, and whether it speaks TLS. Its tokens, its certificate and
-/// the number of recent requests need no restart.
+/// The addresses of the admin listener, the mode of its sockets, and whether it speaks TLS. Its tokens, its
+/// certificate and the number of recent requests need no restart.
 fn admin(config: &Config) -> Option<(Vec<Address>, u32, bool)> {
     let part = |admin: &Admin| {
         let Admin { listen, unix_mode, tokens: _, tls, recent: _, console: _ } = admin;

@@ -179,7 +179,8 @@ impl Worker {
         LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
     }
 
-    /// Writes a request that has just ended to the log, the metrics and the recent requests. The latter may take the record.
+    /// Writes a request that has just ended to the log, the metrics and the recent requests. The latter may
+    /// take the record.
     pub fn ended(&self, view: &View, record: &mut Record, now: SystemTime) {
         self.tally.count(record, now);
         telemetry::emit(record, view.gateway().access(), now, &mut self.line.borrow_mut());

@@ -18,8 +18,8 @@ pub enum Algorithm {
     Ed25519,
     /// ECDSA over P-256 with SHA-256 (FIPS 186-5), in DER. The configured secret is the sender's public key.
     EcdsaP256,
-    /// RSA with PKCS #1 v1.5 padding and SHA-256 (RFC 8017, section 8.2). The configured secret is the sender's
-    /// public key, of 2048 to 8192 bits.
+    /// RSA with PKCS #1 v1.5 padding and SHA-256 (RFC 8017, section 8.2). The configured secret is the
+    /// sender's public key, of 2048 to 8192 bits.
     RsaSha256,
     /// The value of the field is the secret itself. It authenticates the sender, but not the content.
     Token,

@@ -41,8 +41,8 @@ impl Verifier {
         std::iter::once(self).chain(self.others.iter().map(|other| &**other))
     }
 
-    /// The signature that judges a request with these fields: the first whose field is there. If there is none,
-    /// the first.
+    /// The signature that judges a request with these fields: the first whose field is there. If there is
+    /// none, the first.
     pub fn judge(&self, fields: &impl Fields) -> &Self {
         if self.others.is_empty() {
             return self;
@@ -79,31 +79,32 @@ impl Verifier {
 }
 
 impl Scheme {
-    /// Whether a request with these fields claims to be signed by this scheme: a signature field is there, and
-    /// the scheme's mark if it has one.
+    /// Whether a request with these fields claims to be signed by this scheme: a signature field is there,
+    /// and the scheme's mark if it has one.
     fn is_claimed(&self, fields: &impl Fields) -> bool {
         let has = |name: &str| fields.values(name).next().is_some();
         self.signature_names().any(has) && self.mark.as_deref().is_none_or(has)
     }
 
-    /// Whether two schemes with the same key are unsafe together: a signature of one scheme could be a signature of the
-    /// other scheme, over other content. This is so if the algorithm is the same and the signed texts differ in form.
-    /// The answer to a challenge can also be a signature.
+    /// Whether two schemes with the same key are unsafe together: a signature of one scheme could be a
+    /// signature of the other scheme, over other content. This is so if the algorithm is the same and the
+    /// signed texts differ in form. The answer to a challenge can also be a signature.
     pub(crate) fn could_be_taken_for(&self, other: &Self) -> bool {
         let has_text = self.algorithm == other.algorithm && self.algorithm != Algorithm::Token;
         let proves = |one: &Self| one.challenge.as_ref().is_some_and(Challenge::proves);
         has_text && (self.content != other.content || proves(self) || proves(other))
     }
 
-    /// Like [`Self::could_be_taken_for`], for the schemes of two different routes. Two routes may have the same scheme:
-    /// then a signature for one route is valid on the other for the same content only. If both schemes sign the URL, a
-    /// signature belongs to one route.
+    /// Like [`Self::could_be_taken_for`], for the schemes of two different routes. Two routes may have the
+    /// same scheme: then a signature for one route is valid on the other for the same content only. If both
+    /// schemes sign the URL, a signature belongs to one route.
     pub(crate) fn could_be_taken_elsewhere_for(&self, other: &Self) -> bool {
         let sign_url = self.signs_url() && other.signs_url();
         self.name != other.name && !sign_url && self.could_be_taken_for(other)
     }
 
-    /// Why the signature of this scheme cannot come after the signature of an `earlier` scheme. `None` if it can.
+    /// Why the signature of this scheme cannot come after the signature of an `earlier` scheme. `None` if it
+    /// can.
     pub(crate) fn conflict(&self, earlier: &Self) -> Option<Conflict> {
         if earlier.name == self.name {
             Some(Conflict::SameScheme)

@@ -1,8 +1,8 @@
 //! Pure. The border between a signed URL and the content.
 //!
-//! If nothing stands between a URL and the content that no URL can have, a forger could move characters from one
-//! to the other: `/hook?a=1` before `[{}]` has the same signed text as `/hook` before `?a=1[{}]`. So the content
-//! must begin, or end, with a byte that the URL cannot have. Empty content has no border.
+//! If nothing stands between a URL and the content that no URL can have, a forger could move characters from
+//! one to the other: `/hook?a=1` before `[{}]` has the same signed text as `/hook` before `?a=1[{}]`. So the
+//! content must begin, or end, with a byte that the URL cannot have. Empty content has no border.
 
 /// The sides of the content on which its border with a URL is not clear from the template alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) fn is_uri_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
 }
 
-/// Whether a URL beside the content can have this byte. Such a URL has no square brackets, because JSON begins and
-/// ends with them.
+/// Whether a URL beside the content can have this byte. Such a URL has no square brackets, because JSON
+/// begins and ends with them.
 pub(super) fn may_stand_beside_content(byte: u8) -> bool {
     is_uri_byte(byte) && !matches!(byte, b'[' | b']')
 }

@@ -1,4 +1,5 @@
-//! Pure. The time in signed content. It is read after the content is verified, because it may be anywhere in it.
+//! Pure. The time in signed content. It is read after the content is verified, because it may be anywhere in
+//! it.
 
 use std::time::SystemTime;
 
@@ -31,7 +32,8 @@ impl Scheme {
         }
     }
 
-    /// JSON content that has only the time, if the scheme has the time in the content. Used to test a gateway.
+    /// JSON content that has only the time, if the scheme has the time in the content. Used to test a
+    /// gateway.
     #[must_use]
     pub fn content_at(&self, now: SystemTime) -> Option<Vec<u8>> {
         let (timestamp, pointer) = self.time_in_content()?;
@@ -61,7 +63,8 @@ impl Verifier {
     /// Checks the time in verified content, if the scheme has it there.
     ///
     /// # Errors
-    /// [`ClaimError::Malformed`] if there is no such time, and [`ClaimError::Expired`] if it is outside its window.
+    /// [`ClaimError::Malformed`] if there is no such time, and [`ClaimError::Expired`] if it is outside its
+    /// window.
     pub(crate) fn check_time_in(&self, content: &[u8], now: SystemTime) -> Result<(), ClaimError> {
         let Some((timestamp, pointer)) = self.scheme.time_in_content() else { return Ok(()) };
         let moment = timestamp.in_content(pointer, content).ok_or(ClaimError::Malformed)?;

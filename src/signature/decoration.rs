@@ -182,7 +182,8 @@ fn inside(decoration: Decoration, text: &[u8]) -> Option<&[u8]> {
     inner.map(trimmed).filter(|inner| !inner.is_empty())
 }
 
-/// The text after the name of a variable and `=`. Base64 may end with `=`, so a text of `=` alone is no value.
+/// The text after the name of a variable and `=`. Base64 may end with `=`, so a text of `=` alone is no
+/// value.
 fn after_name(text: &[u8]) -> Option<&[u8]> {
     let end = text.iter().position(|byte| *byte == b'=')?;
     let (name, value) = text.split_at_checked(end)?;

@@ -1,7 +1,8 @@
 //! Pure. A JWT (RFC 7519) with the content's digest: a JWS in compact serialisation (RFC 7515, section 7.1).
 //!
-//! The scheme sets the algorithm. The header of a JWT must name this algorithm, and never chooses another (RFC 8725,
-//! section 3.1). The claims are read before the signature is verified, like the fields of other schemes.
+//! The scheme sets the algorithm. The header of a JWT must name this algorithm, and never chooses another
+//! (RFC 8725, section 3.1). The claims are read before the signature is verified, like the fields of other
+//! schemes.
 
 use std::time::{Duration, SystemTime};
 

@@ -37,8 +37,8 @@ struct Token {
     digest: Zeroizing<[u8; 32]>,
 }
 
-/// The digest of a key's bytes. Two keys with the same bytes have the same fingerprint, also for different algorithms.
-/// A fingerprint is as secret as the key.
+/// The digest of a key's bytes. Two keys with the same bytes have the same fingerprint, also for different
+/// algorithms. A fingerprint is as secret as the key.
 pub(super) struct Fingerprint(Zeroizing<[u8; 32]>);
 
 impl Fingerprint {
@@ -404,8 +404,9 @@ mod tests {
         }
     }
 
-    /// A key of OpenSSL, and its signature. The forgery is the cube root of a padded digest with other bytes after it. A
-    /// verifier that compares only the beginning of the padding accepts the forgery, for every key of exponent 3.
+    /// A key of OpenSSL, and its signature. The forgery is the cube root of a padded digest with other bytes
+    /// after it. A verifier that compares only the beginning of the padding accepts the forgery, for every
+    /// key of exponent 3.
     #[test]
     fn rsa_with_exponent_3_verifies_and_takes_no_cube_root_for_a_signature() {
         let modulus = hex::decode(

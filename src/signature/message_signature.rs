@@ -37,7 +37,8 @@ pub struct Parameters<'p> {
     pub tag: Option<&'p str>,
 }
 
-/// Whether a text can be the name of a key: visible ASCII characters that need no escape in a structured field.
+/// Whether a text can be the name of a key: visible ASCII characters that need no escape in a structured
+/// field.
 #[must_use]
 pub fn is_key_id(text: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
@@ -47,7 +48,8 @@ pub fn is_key_id(text: &str) -> bool {
 /// The longest name of a key. A longer name is likely something else.
 pub const LONGEST_KEY_ID: usize = 128;
 
-/// The covered components and the parameters, as a member of `signature-input` has them (RFC 9421, section 4.1).
+/// The covered components and the parameters, as a member of `signature-input` has them (RFC 9421, section
+/// 4.1).
 #[must_use]
 pub fn signature_input(components: &[Component<'_>], parameters: &Parameters<'_>) -> String {
     let Parameters { created, expires, key_id, tag } = parameters;
@@ -63,7 +65,8 @@ pub fn signature_input(components: &[Component<'_>], parameters: &Parameters<'_>
     text
 }
 
-/// The text that is signed (RFC 9421, section 2.5). `input` is the text of [`signature_input`] for these components.
+/// The text that is signed (RFC 9421, section 2.5). `input` is the text of [`signature_input`] for these
+/// components.
 #[must_use]
 pub fn signature_base(components: &[Component<'_>], input: &str) -> Vec<u8> {
     let mut base = Vec::new();
@@ -144,8 +147,8 @@ impl MessageKey {
         }
     }
 
-    /// The public key in base64 (`SubjectPublicKeyInfo`, RFC 8410, section 4), which is the content of a PEM file.
-    /// `None` if the algorithm has no public keys.
+    /// The public key in base64 (`SubjectPublicKeyInfo`, RFC 8410, section 4), which is the content of a PEM
+    /// file. `None` if the algorithm has no public keys.
     #[must_use]
     pub fn public_key(&self) -> Option<String> {
         match &self.kind {
@@ -154,8 +157,8 @@ impl MessageKey {
         }
     }
 
-    /// The name of the sender's secret that is this key, if there is one. Then a signature of the gateway could be
-    /// used as a sender's, and an app with the key could forge events.
+    /// The name of the sender's secret that is this key, if there is one. Then a signature of the gateway
+    /// could be used as a sender's, and an app with the key could forge events.
     #[must_use]
     pub fn secret_in<'v>(&self, verifier: &'v Verifier) -> Option<&'v Arc<str>> {
         let is_this = |secret: &&KeyedSecret| secret.fingerprint.is(&self.fingerprint);

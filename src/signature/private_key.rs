@@ -1,5 +1,5 @@
-//! Pure. A private key. Commands sign test requests with the private key of a sender. The gateway itself has only
-//! its own private key, for the requests that it forwards.
+//! Pure. A private key. Commands sign test requests with the private key of a sender. The gateway itself has
+//! only its own private key, for the requests that it forwards.
 
 use std::fmt;
 

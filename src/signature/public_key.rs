@@ -67,8 +67,8 @@ impl PublicKey {
         key.map(Self::P256).ok_or(BadKey)
     }
 
-    /// Reads a `SubjectPublicKeyInfo` (RFC 5280, section 4.1), or the `RSAPublicKey` in it (RFC 8017, appendix
-    /// A.1.1). The modulus must have 2048 to 8192 bits.
+    /// Reads a `SubjectPublicKeyInfo` (RFC 5280, section 4.1), or the `RSAPublicKey` in it (RFC 8017,
+    /// appendix A.1.1). The modulus must have 2048 to 8192 bits.
     pub(super) fn rsa(bytes: &[u8]) -> Result<Self, BadKey> {
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, bytes).map_err(|_undisclosed| BadKey)?;
         let len = modulus_len(&key).filter(|len| RSA_LENGTHS.contains(len)).ok_or(BadKey)?;

@@ -15,8 +15,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 /// The bytes that a MAC is keyed with (RFC 2104's `K`).
 ///
-/// A key cannot be printed, cloned or compared with `==`. Only [`Key::expose`] gives access to its bytes, so a review
-/// finds every use.
+/// A key cannot be printed, cloned or compared with `==`. Only [`Key::expose`] gives access to its bytes, so
+/// a review finds every use.
 pub struct Key(Zeroizing<Vec<u8>>);
 
 impl Key {
@@ -90,7 +90,8 @@ pub enum SecretEncoding {
     #[default]
     Utf8,
     /// The text is the key in base64 (RFC 4648, section 4 or 5; padding is optional). A prefix `whsec_`, and
-    /// `v1,` before it, are ignored. Like the libraries of senders, hookgate also ignores the lines of PEM (RFC
+    /// `v1,` before it, are ignored. Like the libraries of senders, hookgate also ignores the lines of PEM
+    /// (RFC
     /// 7468) around a public key, and bits of the last character that belong to no byte.
     Base64,
     /// The text is the key in hexadecimal, in upper or lower case. A prefix `0x` is ignored.
@@ -177,8 +178,8 @@ fn without_prefix(text: &[u8]) -> &[u8] {
     bare.next().unwrap_or(text)
 }
 
-/// The base64 of a public key in PEM, without its lines. A line end may be written as `\n`, as in the value of
-/// a variable. `None` if the text is not PEM.
+/// The base64 of a public key in PEM, without its lines. A line end may be written as `\n`, as in the value
+/// of a variable. `None` if the text is not PEM.
 fn unarmoured(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let rest = PEM_LINES.iter().find_map(|(begin, end)| {
         text.trim_ascii().strip_prefix(*begin)?.trim_ascii_end().strip_suffix(*end)
@@ -257,7 +258,8 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDAR
 pub(crate) const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, PADDED_OR_NOT.with_encode_padding(false));
 
-/// Base64 as the libraries of senders decode secrets: the last character may have bits that belong to no byte.
+/// Base64 as the libraries of senders decode secrets: the last character may have bits that belong to no
+/// byte.
 const LOOSE: GeneralPurposeConfig = PADDED_OR_NOT.with_decode_allow_trailing_bits(true);
 const LOOSE_BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LOOSE);
 const LOOSE_BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LOOSE);

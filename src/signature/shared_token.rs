@@ -10,8 +10,8 @@ use super::verifier::Verifier;
 pub(crate) const MARK: u8 = 0;
 
 impl Verifier {
-    /// The value of an authentic request's signature field, with marks instead of shared tokens. `None` if the
-    /// scheme has no shared tokens.
+    /// The value of an authentic request's signature field, with marks instead of shared tokens. `None` if
+    /// the scheme has no shared tokens.
     #[must_use]
     pub fn without_tokens(&self, value: &[u8]) -> Option<Vec<u8>> {
         if self.scheme().algorithm != Algorithm::Token {
@@ -56,8 +56,9 @@ impl Verifier {
         found.unwrap_or_else(|| value.to_vec())
     }
 
-    /// The value with shared tokens instead of their marks. If a secret is no longer in the configuration, its
-    /// mark becomes the token of the first secret. If the scheme has no shared tokens, the mark is removed.
+    /// The value with shared tokens instead of their marks. If a secret is no longer in the configuration,
+    /// its mark becomes the token of the first secret. If the scheme has no shared tokens, the mark is
+    /// removed.
     #[must_use]
     pub fn with_tokens(&self, value: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(value.len().saturating_add(64));

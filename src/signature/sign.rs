@@ -35,7 +35,8 @@ pub struct Signature {
     pub others: Vec<(String, String)>,
     /// The name of the secret.
     pub secret: Arc<str>,
-    /// Whether the signature is a parameter of the query, with the name and the value of `field`, and no field.
+    /// Whether the signature is a parameter of the query, with the name and the value of `field`, and no
+    /// field.
     pub in_query: bool,
 }
 

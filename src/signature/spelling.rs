@@ -31,8 +31,8 @@ pub(super) fn append_decoded(target: &[u8], to: &mut Vec<u8>) -> Option<()> {
 }
 
 /// The texts of a target that Twilio may have signed: as received first, and then with some percent-encodings
-/// of the query decoded. Twilio signs `:`, `@` and `'` before its client encodes them, but signs the encodings
-/// that the receiver's own URL has. An app reads the query alike in all texts.
+/// of the query decoded. Twilio signs `:`, `@` and `'` before its client encodes them, but signs the
+/// encodings that the receiver's own URL has. An app reads the query alike in all texts.
 pub(super) fn variants(target: &[u8]) -> Vec<Cow<'_, [u8]>> {
     let path = form::path(target);
     let query = target.get(path.len()..).unwrap_or_default();
@@ -130,8 +130,8 @@ mod tests {
     }
 
     proptest! {
-        /// No forger can send another target under a signature. Two targets with the same signed text have the
-        /// same path, and every app reads their queries alike.
+        /// No forger can send another target under a signature. Two targets with the same signed text have
+        /// the same path, and every app reads their queries alike.
         #[test]
         fn targets_with_the_same_signed_text_are_read_alike(
             pieces in proptest::collection::vec((0usize..12, any::<bool>(), any::<bool>()), 0..8),

@@ -41,8 +41,8 @@ impl Tag {
         Self::of(&Sha256::digest(text))
     }
 
-    /// The bytes as words, with zeros after them. Used to compare tags of MACs. A longer tag has no words, and
-    /// differs from each of them in its length.
+    /// The bytes as words, with zeros after them. Used to compare tags of MACs. A longer tag has no words,
+    /// and differs from each of them in its length.
     pub(super) fn words(&self) -> impl Iterator<Item = u64> {
         let bytes: &[u8] = match &self.0 {
             Bytes::Short(bytes, _) => bytes,

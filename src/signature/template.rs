@@ -31,8 +31,8 @@ pub struct Template {
 
 /// The values of a template's parts in one request.
 pub trait Values {
-    /// Appends the bytes of a part. `next` is the part behind it. `None` if the request has no valid value for
-    /// the part.
+    /// Appends the bytes of a part. `next` is the part behind it. `None` if the request has no valid value
+    /// for the part.
     fn append(&self, part: &Part, next: Option<&Part>, to: &mut Vec<u8>) -> Option<()>;
 }
 
@@ -170,8 +170,8 @@ enum Side {
     After,
 }
 
-/// The bytes of `parts` on one side of the content. `meets` says whether a URL among them has no clear border with
-/// the content.
+/// The bytes of `parts` on one side of the content. `meets` says whether a URL among them has no clear border
+/// with the content.
 fn spliced(parts: &[Part], side: Side, meets: bool, values: &impl Values) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut previous = None;

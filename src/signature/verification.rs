@@ -17,8 +17,8 @@ use crate::signature::secret_trial::{Trial, Tried};
 impl Verifier {
     /// Begins to verify a request by the signature that judges it ([`Self::judge`]): reads the claim of its
     /// `head`. The head is kept, so the proof later
-    /// concerns the same head. `origin` are the origins that the sender may send to. `now` is the time at which the
-    /// request is verified.
+    /// concerns the same head. `origin` are the origins that the sender may send to. `now` is the time at
+    /// which the request is verified.
     ///
     /// # Errors
     /// [`ClaimError`] with the head, if there is no well-formed claim.
@@ -233,9 +233,8 @@ impl<'v, H> Check<'v, H> {
     /// Does the remaining work, and decides. On success, the proof holds the head and the content.
     ///
     /// # Errors
-    /// [`Mismatch`] if no valid secret makes the claimed tag from the content, or if the time in the content is
-    /// outside its window. It returns the head and the
-    /// content.
+    /// [`Mismatch`] if no valid secret makes the claimed tag from the content, or if the time in the content
+    /// is outside its window. It returns the head and the content.
     pub fn finish(mut self) -> Result<AuthenticRequest<'v, H>, Mismatch<H>> {
         while self.step(usize::MAX) == Stepped::More {}
         let Self { verifier, head, state, content, now } = self;

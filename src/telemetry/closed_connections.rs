@@ -1,5 +1,5 @@
-//! Pure. The number of connections that were closed because their client already had the most connections that it may
-//! have.
+//! Pure. The number of connections that were closed because their client already had the most connections
+//! that it may have.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +15,8 @@ pub struct ClosedConnections {
 }
 
 impl ClosedConnections {
-    /// Counts a closed connection. If a line of the log is due, returns the number of closed connections since the last
-    /// line.
+    /// Counts a closed connection. If a line of the log is due, returns the number of closed connections
+    /// since the last line.
     pub fn count(&self, now: Instant) -> Option<u64> {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.said.lock().unwrap_or_else(PoisonError::into_inner).count(now)

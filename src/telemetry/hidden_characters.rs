@@ -1,11 +1,12 @@
-//! Pure. Hidden characters: a terminal or a page interprets them, or shows nothing for them. A client may send such characters,
-//! so every log line has them escaped.
+//! Pure. Hidden characters: a terminal or a page interprets them, or shows nothing for them. A client may
+//! send such characters, so every log line has them escaped.
 
 use std::borrow::Cow;
 use std::io::Write as _;
 
-/// Whether a character is a control character, a separator of lines, a format character (general category `Cf`), or ignorable
-/// by default (Unicode 16, `Default_Ignorable_Code_Point`). Characters that change the direction of text are among them.
+/// Whether a character is a control character, a separator of lines, a format character (general category
+/// `Cf`), or ignorable by default (Unicode 16, `Default_Ignorable_Code_Point`). Characters that change the
+/// direction of text are among them.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -63,9 +64,9 @@ pub fn escape(out: &mut Vec<u8>, c: char, notation: Notation) {
     }
 }
 
-/// A whole log line, with its hidden characters escaped. The line was made by a library that colours a line for a terminal,
-/// and that escapes ESC in values. So ESC stays, and the line break at the end. A line break before the end would begin a
-/// forged line.
+/// A whole log line, with its hidden characters escaped. The line was made by a library that colours a line
+/// for a terminal, and that escapes ESC in values. So ESC stays, and the line break at the end. A line break
+/// before the end would begin a forged line.
 #[must_use]
 pub fn without_hidden(whole: &[u8], notation: Notation) -> Cow<'_, [u8]> {
     let (line, end) = match whole.strip_suffix(b"\n") {

@@ -15,8 +15,8 @@ pub struct Labels {
     pub routes: Vec<RouteName>,
     /// The secrets, in the order of their signatures in the configuration.
     pub secrets: Vec<SecretName>,
-    /// The certificates of `[tls]` and `[admin]`, by name. If a name has several certificates: the certificate
-    /// that expires first.
+    /// The certificates of `[tls]` and `[admin]`, by name. If a name has several certificates: the
+    /// certificate that expires first.
     pub certificates: BTreeMap<Arc<str>, Validity>,
 }
 

@@ -85,8 +85,8 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// Whether a stream is the journal. systemd names its device and its inode in `JOURNAL_STREAM` (systemd.exec(5)), so a
-/// program whose output was redirected since then can tell.
+/// Whether a stream is the journal. systemd names its device and its inode in `JOURNAL_STREAM`
+/// (systemd.exec(5)), so a program whose output was redirected since then can tell.
 pub(crate) fn is_journal(stream: impl AsFd) -> bool {
     let Some(named) = std::env::var_os("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(stream).is_ok_and(|stat| named == *format!("{}:{}", stat.st_dev, stat.st_ino))
@@ -182,7 +182,8 @@ pub fn dropped() -> u64 {
     OUTPUT.get().map_or(0, |output| output.sink.dropped())
 }
 
-/// Whether a terminal gets colours: unless `NO_COLOR` is set (<https://no-color.org>), or the terminal has none.
+/// Whether a terminal gets colours: unless `NO_COLOR` is set (<https://no-color.org>), or the terminal has
+/// none.
 fn wants_colours() -> bool {
     let is = |name: &str, unwanted: fn(&OsStr) -> bool| {
         std::env::var_os(name).is_some_and(|value| unwanted(&value))
@@ -215,7 +216,8 @@ pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Ve
     }
 }
 
-/// Writes the line of an attempt that ended at `now`, if the log is for people and has such lines. Returns whether it is.
+/// Writes the line of an attempt that ended at `now`, if the log is for people and has such lines. Returns
+/// whether it is.
 pub fn emit_attempt(record: &AttemptRecord<'_>, now: SystemTime) -> bool {
     match OUTPUT.get() {
         Some(output @ Output { form: Form::Pretty(manner), level, .. }) if Level::INFO <= *level => {

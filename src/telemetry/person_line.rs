@@ -1,5 +1,5 @@
-//! Pure. Writes a request or a delivery that has ended as a line for people: aligned, in local time, and coloured on a terminal.
-//! The log on a terminal and `hookgate tail` write the same lines.
+//! Pure. Writes a request or a delivery that has ended as a line for people: aligned, in local time, and
+//! coloured on a terminal. The log on a terminal and `hookgate tail` write the same lines.
 //!
 //! ```text
 //! 14:03:11  POST /webhook/leases                      200  propify/current              4 ms

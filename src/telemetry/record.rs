@@ -172,8 +172,8 @@ impl Record {
         self.route.as_ref().map(|route| &*route.path)
     }
 
-    /// The path of the request as it was sent, without its query. A path of more than [`LONGEST_PATH`] bytes is cut, and ends
-    /// with `…`. `None` if the request line is not understood.
+    /// The path of the request as it was sent, without its query. A path of more than [`LONGEST_PATH`] bytes
+    /// is cut, and ends with `…`. `None` if the request line is not understood.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.sent_path.as_ref().map(SentPath::as_str).or_else(|| self.route_path())
@@ -191,7 +191,8 @@ pub const LONGEST_PATH: usize = 512;
 pub struct SentPath(Box<str>);
 
 impl SentPath {
-    /// Keeps a path, which is cut if it has more than [`LONGEST_PATH`] bytes. No path has `…`, because a path is ASCII.
+    /// Keeps a path, which is cut if it has more than [`LONGEST_PATH`] bytes. No path has `…`, because a path
+    /// is ASCII.
     #[must_use]
     pub fn new(path: &str) -> Self {
         if path.len() <= LONGEST_PATH {

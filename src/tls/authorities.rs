@@ -52,7 +52,8 @@ impl Authorities {
         Ok(Self { roots: Arc::new(roots), digest: hash.finalize().into(), source: Source::File })
     }
 
-    /// The authorities of a system's store. Certificates that cannot be parsed are left out. `None` if none is left.
+    /// The authorities of a system's store. Certificates that cannot be parsed are left out. `None` if none
+    /// is left.
     #[must_use]
     pub fn of_system(certificates: Vec<CertificateDer<'static>>) -> Option<Self> {
         let mut hash = Sha256::new();

@@ -34,8 +34,8 @@ pub struct Facts {
 #[error("not a certificate of X.509")]
 pub struct NotCertificate;
 
-/// The longest time between the first warning and the end of a certificate. If a quarter of the certificate's life is
-/// shorter, the warning comes in the last quarter.
+/// The longest time between the first warning and the end of a certificate. If a quarter of the certificate's
+/// life is shorter, the warning comes in the last quarter.
 const LONGEST_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Whether a certificate with this end and life should have been renewed, as [`Facts::is_overdue`] says.

@@ -23,8 +23,8 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector that verifies upstreams against `authorities`, and shows the certificate `own` to an upstream that asks for
-    /// a certificate.
+    /// A connector that verifies upstreams against `authorities`, and shows the certificate `own` to an
+    /// upstream that asks for a certificate.
     ///
     /// # Errors
     /// The provider has no version of TLS in common with this program, which does not occur.

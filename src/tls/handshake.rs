@@ -46,8 +46,8 @@ pub(crate) struct Failed {
     pub(crate) error: Option<io::Error>,
 }
 
-/// Shakes hands with the client of `socket`, of which `unread` was already read. The handshake computes in its `turns`, from the
-/// client's first bytes on.
+/// Shakes hands with the client of `socket`, of which `unread` was already read. The handshake computes in
+/// its `turns`, from the client's first bytes on.
 ///
 /// # Errors
 /// [`Failed`]. An alert was sent to the client, if possible.
@@ -113,8 +113,8 @@ impl Failed {
     }
 }
 
-/// Sends the last bytes of a connection, and reads on for a moment. If the socket were closed at once, the kernel could
-/// discard bytes that the client has not read yet.
+/// Sends the last bytes of a connection, and reads on for a moment. If the socket were closed at once, the
+/// kernel could discard bytes that the client has not read yet.
 async fn tell(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8]) {
     let telling = async {
         socket.write_all(last).await?;

@@ -1,8 +1,9 @@
-//! Shell. The turns of the handshakes of one worker: only a few handshakes compute between two turns of the worker's other tasks.
+//! Shell. The turns of the handshakes of one worker: only a few handshakes compute between two turns of the
+//! worker's other tasks.
 //!
-//! A handshake computes for about 100 µs when the client's first message has arrived, because of the key exchange and the
-//! signature. Without turns, the messages of many new clients are served one after the other, and a request on an open
-//! connection waits for all of them.
+//! A handshake computes for about 100 µs when the client's first message has arrived, because of the key
+//! exchange and the signature. Without turns, the messages of many new clients are served one after the
+//! other, and a request on an open connection waits for all of them.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,12 +13,13 @@ use std::task::{Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn;
 
-/// How many handshakes compute before the worker's other tasks have their turn. With only one, new connections of senders
-/// would be slow while many requests are served.
+/// How many handshakes compute before the worker's other tasks have their turn. With only one, new
+/// connections of senders would be slow while many requests are served.
 const AT_ONCE: usize = 4;
 
-/// The turns of the handshakes of one worker. Handshakes that wait for a turn are served in the order in which they began to
-/// wait. At most `max_connections` handshakes wait, and the wait counts towards `handshake_timeout`.
+/// The turns of the handshakes of one worker. Handshakes that wait for a turn are served in the order in
+/// which they began to wait. At most `max_connections` handshakes wait, and the wait counts towards
+/// `handshake_timeout`.
 #[derive(Debug)]
 pub struct HandshakeTurns(Arc<Semaphore>);
 
@@ -28,8 +30,8 @@ impl Default for HandshakeTurns {
 }
 
 impl HandshakeTurns {
-    /// Awaits a handshake. Each poll of the handshake takes a turn. `begin` makes the handshake's future in the first turn, so a
-    /// handshake that waits for it takes no memory for its state.
+    /// Awaits a handshake. Each poll of the handshake takes a turn. `begin` makes the handshake's future in
+    /// the first turn, so a handshake that waits for it takes no memory for its state.
     pub(crate) async fn await_in_turn<F: Future>(&self, begin: impl FnOnce() -> F) -> F::Output {
         let first = self.next().await;
         let mut handshake = pin!(begin());
@@ -72,8 +74,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs 50 handshakes of two steps each beside a task that is always ready. Returns the most steps between two polls of this
-    /// task, and the order in which the handshakes took their first step.
+    /// Runs 50 handshakes of two steps each beside a task that is always ready. Returns the most steps
+    /// between two polls of this task, and the order in which the handshakes took their first step.
     fn most_steps_at_once(
         serve: fn(Rc<HandshakeTurns>, Step) -> Pin<Box<dyn Future<Output = ()>>>,
     ) -> (usize, Vec<usize>) {

@@ -1,8 +1,9 @@
 //! Pure. TLS: certificates and their names, the acceptor of client connections, the connector to upstreams.
 //!
-//! Configuration makes [`key_pair::KeyPair`]s, [`authorities::Authorities`] and [`client_config::Connector`]s of files, so that
-//! a mistake in a file is a problem of the configuration. Each generation of the configuration has a
-//! [`server_config::Acceptor`], which performs the handshakes. A request sees only a [`session::Session`].
+//! Configuration makes [`key_pair::KeyPair`]s, [`authorities::Authorities`] and [`client_config::Connector`]s
+//! of files, so that a mistake in a file is a problem of the configuration. Each generation of the
+//! configuration has a [`server_config::Acceptor`], which performs the handshakes. A request sees only a
+//! [`session::Session`].
 
 pub mod acme;
 pub mod authorities;

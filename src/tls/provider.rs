@@ -15,8 +15,9 @@ pub fn provider() -> &'static Arc<CryptoProvider> {
     })
 }
 
-/// Whether processors compute all of a suite by instructions of their own. They have such instructions for SHA-256, and mostly
-/// not for SHA-384, which the suites with AES-256 use. The keys of a handshake are derived with this hash.
+/// Whether processors compute all of a suite by instructions of their own. They have such instructions for
+/// SHA-256, and mostly not for SHA-384, which the suites with AES-256 use. The keys of a handshake are
+/// derived with this hash.
 fn is_fastest(suite: CipherSuite) -> bool {
     matches!(
         suite,

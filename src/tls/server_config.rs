@@ -1,4 +1,5 @@
-//! Pure. The acceptor of one generation of the configuration: its certificates by name, its versions, its tickets.
+//! Pure. The acceptor of one generation of the configuration: its certificates by name, its versions, its
+//! tickets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -74,9 +75,9 @@ impl Acceptor {
         Self::issuing(settings, None, before)
     }
 
-    /// The acceptor of these settings, and of certificates that an authority issues while the acceptor is in force. The
-    /// acceptor resumes sessions of the acceptor `before`, unless `client_ca` has changed: the client certificate of a
-    /// resumed session was verified when the session began.
+    /// The acceptor of these settings, and of certificates that an authority issues while the acceptor is in
+    /// force. The acceptor resumes sessions of the acceptor `before`, unless `client_ca` has changed: the
+    /// client certificate of a resumed session was verified when the session began.
     ///
     /// # Errors
     /// The system has no randomness.
@@ -191,8 +192,8 @@ struct Certificates {
 }
 
 impl Certificates {
-    /// The certificates that cover a name. If no certificate covers the name, or the client asks for no name: the default
-    /// certificate. Files come before the authority.
+    /// The certificates that cover a name. If no certificate covers the name, or the client asks for no name:
+    /// the default certificate. Files come before the authority.
     fn of(&self, name: Option<&str>) -> Vec<KeyPair> {
         let covers = |pair: &&KeyPair| name.is_some_and(|name| pair.facts.covers(name));
         let of_files: Vec<KeyPair> = self.files.iter().filter(covers).cloned().collect();

@@ -44,8 +44,8 @@ impl Session {
         Self { server_name, certificates, client }
     }
 
-    /// Whether a certificate of the connection covers the host of a request, which may have a port (RFC 9110, section
-    /// 7.4).
+    /// Whether a certificate of the connection covers the host of a request, which may have a port (RFC 9110,
+    /// section 7.4).
     #[must_use]
     pub fn covers(&self, authority: &[u8]) -> bool {
         let Ok(authority) = std::str::from_utf8(authority) else { return false };

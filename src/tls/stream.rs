@@ -1,8 +1,8 @@
 //! Shell. A TLS connection over a socket, as the code above it takes a socket.
 //!
-//! Two things differ from `tokio_rustls`. First, a write is complete when its records are in the kernel, not when they are
-//! encrypted. So a client that reads nothing is noticed as on a plain connection, and nothing is left to be flushed. Second,
-//! the handshake also reads bytes that were already read from the socket.
+//! Two things differ from `tokio_rustls`. First, a write is complete when its records are in the kernel, not
+//! when they are encrypted. So a client that reads nothing is noticed as on a plain connection, and nothing
+//! is left to be flushed. Second, the handshake also reads bytes that were already read from the socket.
 
 use std::fmt;
 use std::io::{self, BufRead as _, IoSlice, Write as _};
@@ -22,7 +22,8 @@ use crate::tls::session::Session;
 /// A TLS connection.
 pub struct TlsStream<IO> {
     inner: tokio_rustls::TlsStream<Raw<IO>>,
-    /// How many bytes of the write under way are encrypted. The caller still has them, and hands them in again.
+    /// How many bytes of the write under way are encrypted. The caller still has them, and hands them in
+    /// again.
     encrypted: usize,
     /// The error of a write whose bytes may have arrived in part. The next call returns it.
     deferred: Option<io::Error>,
@@ -53,8 +54,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         &self.inner.get_ref().0.io
     }
 
-    /// Encrypts with `encrypt`, unless that was done, and writes the records to the kernel. Pending until all of them are
-    /// there: the caller then writes the same bytes again.
+    /// Encrypts with `encrypt`, unless that was done, and writes the records to the kernel. Pending until all
+    /// of them are there: the caller then writes the same bytes again.
     fn poll_encrypted(
         &mut self,
         cx: &mut Context<'_>,
@@ -216,8 +217,8 @@ pub(crate) struct Raw<IO> {
     quiet: usize,
 }
 
-/// The bound on the bytes of a client's handshake. rustls keeps the bytes until a message is complete. So the bytes over
-/// [`FREE_HEAD`] count towards the memory budget, as with heads.
+/// The bound on the bytes of a client's handshake. rustls keeps the bytes until a message is complete. So the
+/// bytes over [`FREE_HEAD`] count towards the memory budget, as with heads.
 #[derive(Debug)]
 struct HandshakeBound {
     read: usize,
@@ -228,7 +229,8 @@ struct HandshakeBound {
 /// against a message of the connection itself that rustls keeps until it is complete.
 pub const MOST_QUIET: usize = 2 * 18 * 1024;
 
-/// The most bytes of a handshake that a client may send: a hello with large keys, and a chain of certificates.
+/// The most bytes of a handshake that a client may send: a hello with large keys, and a chain of
+/// certificates.
 pub const MOST_HANDSHAKE: usize = 32 * 1024;
 
 impl<IO> Raw<IO> {

@@ -1,4 +1,5 @@
-//! Pure. Connectors for commands: one accepts the known certificates of a gateway, one accepts any certificate.
+//! Pure. Connectors for commands: one accepts the known certificates of a gateway, one accepts any
+//! certificate.
 
 use std::sync::Arc;
 

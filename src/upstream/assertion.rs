@@ -1,5 +1,6 @@
-//! Pure. The gateway's assertion on a request that it forwards: a signature (RFC 9421) over the request and the
-//! digest of its content (RFC 9530). An app verifies the assertion, and knows that the request came through the gateway.
+//! Pure. The gateway's assertion on a request that it forwards: a signature (RFC 9421) over the request and
+//! the digest of its content (RFC 9530). An app verifies the assertion, and knows that the request came
+//! through the gateway.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -68,8 +69,8 @@ impl Assertion {
         Self { takes_field: self.takes_field || takes_field_of(scheme), ..self }
     }
 
-    /// The head of a verified request with the gateway's assertion. `event` is the id that the gateway has given to
-    /// the event. `room` is the memory that the caller needs behind the head.
+    /// The head of a verified request with the gateway's assertion. `event` is the id that the gateway has
+    /// given to the event. `room` is the memory that the caller needs behind the head.
     #[must_use]
     pub fn signed(&self, head: &[u8], asserted: &Asserted, event: Option<EventId>, room: usize) -> Vec<u8> {
         let digest = format!("sha-256=:{}:", STANDARD.encode(asserted.digest));
@@ -104,8 +105,8 @@ impl Assertion {
         out
     }
 
-    /// The head of a request that is forwarded although it is not verified: without members under the gateway's
-    /// label.
+    /// The head of a request that is forwarded although it is not verified: without members under the
+    /// gateway's label.
     #[must_use]
     pub fn removed(&self, head: &[u8], room: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(head.len().saturating_add(room));
@@ -194,8 +195,8 @@ fn others(head: &[u8], name: &str) -> Option<Dictionary> {
     Some(members)
 }
 
-/// Whether the sender's members are HTTP message signatures (RFC 9421, sections 4.1 and 4.2), each with its input.
-/// Beside something else, a strict library would not read the gateway's members.
+/// Whether the sender's members are HTTP message signatures (RFC 9421, sections 4.1 and 4.2), each with its
+/// input. Beside something else, a strict library would not read the gateway's members.
 fn has_message_signatures(head: &[u8]) -> bool {
     let (Some(inputs), Some(signatures)) = (others(head, SIGNATURE_INPUT), others(head, SIGNATURE)) else {
         return false;
@@ -235,7 +236,8 @@ fn request_line(head: &[u8]) -> (&[u8], &[u8]) {
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
-/// The values of `@path` and `@query` (RFC 9421, sections 2.2.6 and 2.2.7). A target without a query has the query `?`.
+/// The values of `@path` and `@query` (RFC 9421, sections 2.2.6 and 2.2.7). A target without a query has the
+/// query `?`.
 fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
     let (path, query) = match memchr(b'?', target).and_then(|at| target.split_at_checked(at)) {
         Some(split) => split,

@@ -1,7 +1,7 @@
 //! Shell. Connects to the first reachable origin of an upstream.
 //!
-//! A request goes to a further origin only if no byte of it was sent: no connection to the origins before it could be
-//! established. So no app gets a request twice.
+//! A request goes to a further origin only if no byte of it was sent: no connection to the origins before it
+//! could be established. So no app gets a request twice.
 
 use std::io;
 use std::rc::Rc;
@@ -78,8 +78,8 @@ async fn connect(pool: &Rc<Pool>) -> Result<Box<Connection>, String> {
     }
 }
 
-/// Connects to an origin that is passed over, if the last attempt was long enough ago. A separate task does this, so no
-/// request waits. Later requests use the connection.
+/// Connects to an origin that is passed over, if the last attempt was long enough ago. A separate task does
+/// this, so no request waits. Later requests use the connection.
 fn try_again(pool: &Rc<Pool>, now: Instant) {
     if pool.reachability.try_again(now.into_std()) {
         let again = Rc::clone(pool);

@@ -64,8 +64,8 @@ pub fn deliver<'p, 'd>(
     }
 }
 
-/// The head with the gateway's assertion, if the request is verified. Otherwise, the head without the members that a client
-/// has written under the gateway's label.
+/// The head with the gateway's assertion, if the request is verified. Otherwise, the head without the members
+/// that a client has written under the gateway's label.
 fn with_assertion(
     assertion: &Assertion,
     head: &[u8],
@@ -79,7 +79,8 @@ fn with_assertion(
     }
 }
 
-/// Sends a request to the first reachable origin of the upstream. Returns the response, and the pool of this origin.
+/// Sends a request to the first reachable origin of the upstream. Returns the response, and the pool of this
+/// origin.
 async fn exchange<'p>(
     first: &'p Rc<Pool>,
     kept: &[HeaderName],

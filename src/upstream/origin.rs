@@ -112,7 +112,8 @@ impl Host {
             if labels.iter().any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
                 return Err(OriginError::Label);
             }
-            // Some resolvers read `10.1` as 10.0.0.1, and others as a name (URL Standard, "ends in a number").
+            // Some resolvers read `10.1` as 10.0.0.1, and others as a name (URL Standard, "ends in a
+            // number").
             let is_number = |label: &&str| {
                 label.bytes().all(|byte| byte.is_ascii_digit())
                     || (label.starts_with("0x") && labels.len() == 1)

@@ -23,7 +23,8 @@ impl Reachability {
         self.failed.get().is_some()
     }
 
-    /// Connecting failed. Returns whether the log should say so: if it succeeded before, and at most once a minute.
+    /// Connecting failed. Returns whether the log should say so: if it succeeded before, and at most once a
+    /// minute.
     pub(super) fn failed(&self, now: Instant) -> bool {
         self.failed.replace(Some(now)).is_none() && self.told.borrow_mut().count(now).is_some()
     }
@@ -33,7 +34,8 @@ impl Reachability {
         self.failed.take().is_some()
     }
 
-    /// Whether to try an origin that is passed over again. The attempt has then begun, and ends with [`Self::tried`].
+    /// Whether to try an origin that is passed over again. The attempt has then begun, and ends with
+    /// [`Self::tried`].
     pub(super) fn try_again(&self, now: Instant) -> bool {
         let is_due = |at| now.saturating_duration_since(at) >= BETWEEN_ATTEMPTS;
         self.failed.get().is_some_and(is_due) && !self.is_trying.replace(true)

@@ -1,4 +1,5 @@
-//! Pure. The head of a request to an upstream: the sender's head without the fields of the sender's connection.
+//! Pure. The head of a request to an upstream: the sender's head without the fields of the sender's
+//! connection.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -228,8 +229,8 @@ fn anticipates_content(method: &str) -> bool {
 
 /// Appends the origin of a request to the values of earlier proxies: `x-forwarded-for`, `-proto` and `-host`.
 ///
-/// If no proxies are trusted, hookgate sets only the last entry of each field. The client may have written the other
-/// entries. If proxies are trusted, only the entries that a trusted proxy has passed on are kept.
+/// If no proxies are trusted, hookgate sets only the last entry of each field. The client may have written
+/// the other entries. If proxies are trusted, only the entries that a trusted proxy has passed on are kept.
 struct Forwarded {
     /// The gateway's values that are not written yet. Writing a value removes it here.
     ours: [Option<Vec<u8>>; 3],
@@ -294,7 +295,8 @@ impl Forwarded {
     }
 }
 
-/// The value of `x-forwarded-for` for a request from a trusted proxy: the addresses from the client to this proxy.
+/// The value of `x-forwarded-for` for a request from a trusted proxy: the addresses from the client to this
+/// proxy.
 fn chain(head: &RequestHead, client: Vec<u8>, proxy: ClientAddress, field: ClientField) -> Vec<u8> {
     let own = match proxy {
         ClientAddress::Ip(address) => Some(address.to_string().into_bytes()),
@@ -313,8 +315,8 @@ fn chain(head: &RequestHead, client: Vec<u8>, proxy: ClientAddress, field: Clien
     entries.join(&b", "[..])
 }
 
-/// The entry for a client. A client without an address is written as `unknown` (RFC 7239, section 6.2, defines the
-/// word). If nothing were written, the last entry would be one that the client has written.
+/// The entry for a client. A client without an address is written as `unknown` (RFC 7239, section 6.2,
+/// defines the word). If nothing were written, the last entry would be one that the client has written.
 fn written(client: ClientAddress) -> String {
     match client {
         ClientAddress::Ip(address) => address.to_string(),

@@ -19,8 +19,8 @@ use crate::upstream::exchange;
 use crate::upstream::pool::Pool;
 use crate::upstream::response::RequestKind;
 
-/// The most bytes of an answer's content that are read, so the connection can be used again. Only the first of
-/// these bytes are kept. If the upstream sends more, the gateway closes the connection.
+/// The most bytes of an answer's content that are read, so the connection can be used again. Only the first
+/// of these bytes are kept. If the upstream sends more, the gateway closes the connection.
 const MOST_READ_OF_RESPONSE: usize = 64 * 1024;
 
 /// The part of an upstream's answer to a stored event that is kept.
@@ -41,8 +41,8 @@ pub struct StoredAnswer {
 pub struct StoredDelivery {
     /// The event.
     pub event: StoredEvent,
-    /// The head to send instead of the stored head. There is one if a new signature or an assertion was made, or if
-    /// the stored head lacks a shared token.
+    /// The head to send instead of the stored head. There is one if a new signature or an assertion was made,
+    /// or if the stored head lacks a shared token.
     pub head: Option<RefreshedHead>,
     /// The event's part of the memory budget. Empty if the scheduler of deliveries bounds the memory.
     pub memory: Reservation,

@@ -1,9 +1,9 @@
 //! Pure. The library: checks whether a webhook is authentic, inside an app.
 //!
-//! [`Verifier::verify`] takes a request as values: method, target, fields, the exact bytes of the content, and
-//! the time. It opens no socket and no file, reads no clock, and needs no runtime. Its result is a [`Proof`],
-//! or the reason of the refusal. The rules are those of the gateway: the same schemes, the same windows of
-//! time, and the same comparison in constant time.
+//! [`Verifier::verify`] takes a request as values: method, target, fields, the exact bytes of the content,
+//! and the time. It opens no socket and no file, reads no clock, and needs no runtime. Its result is a
+//! [`Proof`], or the reason of the refusal. The rules are those of the gateway: the same schemes, the same
+//! windows of time, and the same comparison in constant time.
 //!
 //! ```
 //! use std::time::SystemTime;

@@ -9,8 +9,8 @@ use crate::signature::{Fields, Signable};
 
 /// A request to check.
 ///
-/// `fields` is a [`HeaderMap`], or a slice, an array or a vector of pairs of name and value, or any other type
-/// that implements [`Fields`].
+/// `fields` is a [`HeaderMap`], or a slice, an array or a vector of pairs of name and value, or any other
+/// type that implements [`Fields`].
 #[derive(Debug)]
 pub struct Request<'r, F: ?Sized> {
     /// The method. Most schemes do not sign it.

@@ -60,8 +60,8 @@ impl Scheme {
         &self.0.name
     }
 
-    /// The names of the fields that the check reads, in lower case. The signature field comes first. A field with several
-    /// names has all of them.
+    /// The names of the fields that the check reads, in lower case. The signature field comes first. A field
+    /// with several names has all of them.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.names()
     }

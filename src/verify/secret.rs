@@ -38,8 +38,8 @@ pub(super) enum Form {
 }
 
 impl Secret {
-    /// A secret in the form in which the sender shows it, for example with `whsec_`, or a public key as PEM. White
-    /// space around the text is part of the secret: trim the newline at the end of a file. A
+    /// A secret in the form in which the sender shows it, for example with `whsec_`, or a public key as PEM.
+    /// White space around the text is part of the secret: trim the newline at the end of a file. A
     /// [`Proof`](super::Proof) has the name of the secret that verified.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
         let text = Zeroizing::new(text.into());

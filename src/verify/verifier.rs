@@ -54,8 +54,8 @@ impl Verifier {
         Self::at(scheme, secrets, std::iter::empty::<&str>())
     }
 
-    /// A verifier that also knows the origins that the sender sends to, such as `https://hooks.example.com`. A
-    /// scheme that signs the URL needs them, because a request does not say reliably under which origin the
+    /// A verifier that also knows the origins that the sender sends to, such as `https://hooks.example.com`.
+    /// A scheme that signs the URL needs them, because a request does not say reliably under which origin the
     /// sender knows the app. Path and query are taken from each request.
     ///
     /// # Errors
@@ -68,12 +68,12 @@ impl Verifier {
         Self::several([(scheme, secrets)], origins)
     }
 
-    /// A verifier for a sender that changes its signature, and so sends requests of two kinds for a while: up to 4
-    /// schemes, each with its secrets. `origins` are those of [`Verifier::at`].
+    /// A verifier for a sender that changes its signature, and so sends requests of two kinds for a while: up
+    /// to 4 schemes, each with its secrets. `origins` are those of [`Verifier::at`].
     ///
-    /// Only one scheme judges a request: the first scheme whose signature field the request has. So list the stronger
-    /// scheme first. A client that knows a secret of the weaker scheme can leave out the field of the stronger scheme:
-    /// remove the weaker scheme when the sender no longer needs it.
+    /// Only one scheme judges a request: the first scheme whose signature field the request has. So list the
+    /// stronger scheme first. A client that knows a secret of the weaker scheme can leave out the field of
+    /// the stronger scheme: remove the weaker scheme when the sender no longer needs it.
     ///
     /// ```
     /// use hookgate::verify::{Scheme, Secret, Verifier};
@@ -167,7 +167,8 @@ impl Verifier {
     }
 }
 
-/// The verifier of all signatures: the verifier of the first signature, which has the verifiers of the others.
+/// The verifier of all signatures: the verifier of the first signature, which has the verifiers of the
+/// others.
 fn keyed<'s, S: IntoIterator<Item = Secret>>(
     signatures: impl IntoIterator<Item = (&'s Scheme, S)>,
     is_without_url: bool,
@@ -268,7 +269,8 @@ pub enum VerifierError {
     /// are shared tokens. The second name is that of the later signature.
     #[error("after the scheme {0:?}, the scheme {1:?} judges no request")]
     Indistinct(String, String),
-    /// Two signatures have the same secret, and a signature of one could pass as a signature of the other, over other content.
+    /// Two signatures have the same secret, and a signature of one could pass as a signature of the other,
+    /// over other content.
     #[error(
         "the schemes {0:?} and {1:?} have the same secret, so a signature of one could pass as a signature of the other"
     )]

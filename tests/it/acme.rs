@@ -1,4 +1,5 @@
-//! Certificates from an authority: obtained, kept, renewed, and what happens if the authority or the way to it fails.
+//! Certificates from an authority: obtained, kept, renewed, and what happens if the authority or the way to
+//! it fails.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -222,7 +223,8 @@ fn without_a_certificate_handshakes_end_and_the_plain_listener_serves() {
     until("both are counted", || handshakes(&gateway, "no_certificate") == 2);
     assert_eq!(handshakes(&gateway, "failed"), 0);
     Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // A balancer that sends connections only to gateways that are ready would keep the authority's check away.
+    // A balancer that sends connections only to gateways that are ready would keep the authority's check
+    // away.
     let ask = |path: &str| {
         let mut client = Client::connect(gateway.admin());
         client.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).response()

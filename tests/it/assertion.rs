@@ -1,4 +1,5 @@
-//! The gateway's assertion on what it forwards. The app of these tests verifies it by its own reading of RFC 9421.
+//! The gateway's assertion on what it forwards. The app of these tests verifies it by its own reading of RFC
+//! 9421.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -155,7 +156,8 @@ fn what_a_client_writes_under_the_gateways_label_is_removed_and_a_senders_own_me
     for request in &requests {
         verify(request, KEY).unwrap();
     }
-    // The connection line removes the client's line, but not the gateway's. Then the sender's signature is incomplete.
+    // The connection line removes the client's line, but not the gateway's. Then the sender's signature is
+    // incomplete.
     assert_eq!((requests[0].values("signature-input").len(), requests[0].values("signature").len()), (1, 1));
     assert_eq!(requests[1].values("signature-input")[0], b"sender=(\"@path\");created=1");
     assert_eq!(requests[1].values("signature")[0], b"sender=:YQ==:");

@@ -1,4 +1,5 @@
-//! Captured requests over real sockets: what `capture = true` on a route keeps of refused requests, and what it never keeps.
+//! Captured requests over real sockets: what `capture = true` on a route keeps of refused requests, and what
+//! it never keeps.
 
 use std::time::Instant;
 

@@ -172,7 +172,8 @@ fn at_the_connection_limit_a_proxy_loses_a_connection_of_the_client_with_the_mos
     // The first has waited longest. So it would be evicted if all three counted for the proxy.
     let mut lone = open("192.0.2.1");
     let [mut one, mut other] = [open("192.0.2.2"), open("192.0.2.2")];
-    // A fresh connection is evicted after all others. The sleep makes all three old, so a slow machine changes nothing.
+    // A fresh connection is evicted after all others. The sleep makes all three old, so a slow machine
+    // changes nothing.
     std::thread::sleep(FRESH);
     exchange(&gateway, &post(FIXTURE).line("connection: close")).assert_answer("ok");
     lone.send(FIXTURE).response().assert_answer("ok");

@@ -95,8 +95,8 @@ fn every_invalid_file_gets_its_exact_report() {
     }
 }
 
-/// What users of other programs write, one mistake in each file. Nobody has to know TOML, or hookgate, to understand the
-/// message.
+/// What users of other programs write, one mistake in each file. Nobody has to know TOML, or hookgate, to
+/// understand the message.
 #[test]
 fn every_mistaken_file_gets_its_exact_report() {
     let files = files("tests/config/mistaken");

@@ -336,7 +336,8 @@ fn the_command_prints_a_link_that_opens_the_console() {
 
 const HOSTILE: &str = "<script>alert('stored')</script><img src=x onerror=alert(1)>\u{202e}\u{1b}[2J";
 
-/// A gateway with the console and four events: two wait, one is dead, one is delivered. Their content is hostile.
+/// A gateway with the console and four events: two wait, one is dead, one is delivered. Their content is
+/// hostile.
 pub(crate) fn four(lines: &str) -> (Gateway, Shelf, Upstream) {
     let memory = Memory::new();
     for number in 0..4 {

@@ -1,5 +1,5 @@
-//! The bounds of the console over real sockets: how long sessions and streams last, and what one person can make the gateway
-//! hold or do.
+//! The bounds of the console over real sockets: how long sessions and streams last, and what one person can
+//! make the gateway hold or do.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -27,7 +27,8 @@ fn begin(address: SocketAddr, target: &str, lines: &str, until: &str) -> TcpStre
     stream
 }
 
-/// Reads a stream to its end. Fails if the end does not come: a stream that goes on has a comment every 15 seconds.
+/// Reads a stream to its end. Fails if the end does not come: a stream that goes on has a comment every 15
+/// seconds.
 #[track_caller]
 fn await_end(mut stream: TcpStream) {
     let (began, mut piece) = (Instant::now(), [0; 4096]);

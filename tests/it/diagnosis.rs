@@ -263,12 +263,7 @@ fn the_record_of_an_observed_request_says_how_far_its_time_is_off() {
             format!("stripe-signature: t={},v1={of_field}", now - 1025),
             "17 minutes ago, where 5 minutes",
         ),
-        (
-            "linear",
-            in_content,
-            format!("linear-signature: {of_content}"),
-            "2 hours ago, where 60 seconds",
-        ),
+        ("linear", in_content, format!("linear-signature: {of_content}"), "2 hours ago, where 60 seconds"),
     ] {
         let setup = Setup {
             scheme,

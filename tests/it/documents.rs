@@ -101,7 +101,8 @@ fn every_link_of_a_document_leads_to_a_file_and_a_heading_that_exist() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// How a sender retries is known in one place, its preset. Other texts may repeat a sentence of it, and say nothing else.
+/// How a sender retries is known in one place, its preset. Other texts may repeat a sentence of it, and say
+/// nothing else.
 #[test]
 fn no_document_has_a_schedule_of_a_sender_that_its_preset_does_not_have() {
     let presets: Vec<(&str, &str)> = PRESETS
@@ -374,7 +375,8 @@ fn figures_in_prose_are_those_of_the_code() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// What is said of speed in a sentence, and the table that has it: the document, the words, the document of the table, its row.
+/// What is said of speed in a sentence, and the table that has it: the document, the words, the document of
+/// the table, its row.
 #[test]
 fn figures_of_speed_in_prose_are_those_of_a_table() {
     const PERFORMANCE: &str = "docs/performance.md";

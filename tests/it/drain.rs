@@ -20,7 +20,8 @@ fn assert_refuses_connections(gateway: &Gateway) {
     }
 }
 
-/// A gateway whose time limits are longer than every test. So a drain that waits for one of them fails the test.
+/// A gateway whose time limits are longer than every test. So a drain that waits for one of them fails the
+/// test.
 fn patient(upstream: &Upstream) -> Gateway {
     let setup = gateway().server("shutdown_grace = \"1h\"");
     setup.limits("idle_timeout = \"1h\"\nheader_timeout = \"1h\"").route(PATH, &upstream.url()).start()

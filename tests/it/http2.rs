@@ -684,8 +684,8 @@ fn streams_that_hold_memory_are_shed_for_an_event_and_all_memory_is_given_back()
     });
 }
 
-/// The gateway resets the stream whose response is not taken up, also if only the end of the response is left. The other
-/// streams of the connection go on.
+/// The gateway resets the stream whose response is not taken up, also if only the end of the response is
+/// left. The other streams of the connection go on.
 #[test]
 fn a_client_that_opens_no_window_does_not_hold_a_response_for_ever() {
     let large = "y".repeat(8000);

@@ -1,5 +1,5 @@
-//! The known floods over HTTP/2. During each flood of one client, a sender on another connection is served, and memory
-//! stays bounded. Only authentic requests reach the upstream (its oracle checks that).
+//! The known floods over HTTP/2. During each flood of one client, a sender on another connection is served,
+//! and memory stays bounded. Only authentic requests reach the upstream (its oracle checks that).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,8 +42,8 @@ fn assert_serves(gateway: &Gateway) {
     Client::to(gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
 }
 
-/// Sends `frames(0)`, `frames(1)` and so on, and reads what comes back. Stops when the gateway ends the connection.
-/// Returns whether it did.
+/// Sends `frames(0)`, `frames(1)` and so on, and reads what comes back. Stops when the gateway ends the
+/// connection. Returns whether it did.
 fn flood(client: &mut Http2, count: u32, mut frames: impl FnMut(u32) -> Vec<Frame>) -> bool {
     (0..count).any(|number| !client.offer(&frames(number)) || !client.settle())
 }
@@ -107,8 +107,8 @@ fn a_client_that_resets_each_stream_is_disconnected() {
     assert_free(&gateway);
 }
 
-/// Each event is authentic, so each is forwarded although its stream was reset. So the number of events under way must
-/// be bounded by something else than the number of open streams.
+/// Each event is authentic, so each is forwarded although its stream was reset. So the number of events under
+/// way must be bounded by something else than the number of open streams.
 #[test]
 fn authentic_events_whose_streams_are_reset_are_under_way_in_a_bounded_number() {
     let (open, passed) = gate();
@@ -413,8 +413,8 @@ fn a_connection_has_no_more_streams_than_it_may_have() {
     assert_free(&gateway);
 }
 
-/// Until a client has read the settings, it may take it that there are 100 streams (RFC 9113, section 6.5.2). Go, Node and
-/// nghttp2 do. A refused stream costs them the event, or the connection.
+/// Until a client has read the settings, it may take it that there are 100 streams (RFC 9113, section 6.5.2).
+/// Go, Node and nghttp2 do. A refused stream costs them the event, or the connection.
 #[test]
 fn a_burst_of_a_hundred_events_before_the_settings_are_read_is_served() {
     let upstream = Upstream::ok();
@@ -517,7 +517,8 @@ fn a_client_without_a_window_gets_no_response_and_is_given_up_in_time() {
     });
 }
 
-/// The gateway's own refusals wait for their clients' windows. The memory of their streams is shed for others.
+/// The gateway's own refusals wait for their clients' windows. The memory of their streams is shed for
+/// others.
 #[test]
 fn clients_that_open_no_window_keep_no_event_out() {
     const MAX: u64 = 1024 * 1024;
@@ -561,7 +562,8 @@ fn a_client_that_reads_nothing_makes_the_gateway_keep_little_of_its_responses() 
     for _ in 0..20 {
         Http2::to(&gateway).exchange(&unsigned("")).status();
     }
-    // The kernel buffers up to some megabytes for each connection of the upstream; the gateway must not read the rest.
+    // The kernel buffers up to some megabytes for each connection of the upstream; the gateway must not read
+    // the rest.
     let read = written.load(Ordering::Relaxed);
     assert!(read < STREAMS * 4096 * KIB, "all of the answers was read");
     drop(bad);

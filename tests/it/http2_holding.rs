@@ -1,5 +1,5 @@
-//! Clients of HTTP/2 that hold a connection: by windows that they do not open, by requests that are under way when the
-//! connection ends, and by ending only their own side.
+//! Clients of HTTP/2 that hold a connection: by windows that they do not open, by requests that are under way
+//! when the connection ends, and by ending only their own side.
 
 use std::time::{Duration, Instant};
 

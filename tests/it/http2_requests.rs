@@ -1,5 +1,5 @@
-//! Requests over HTTP/2 that could be read in two ways once they are HTTP/1.1, or that are no requests: they are refused on
-//! their stream or with their connection, and never forwarded.
+//! Requests over HTTP/2 that could be read in two ways once they are HTTP/1.1, or that are no requests: they
+//! are refused on their stream or with their connection, and never forwarded.
 
 use crate::support::http2::frame::{
     CANCEL, COMPRESSION_ERROR, DATA, END_HEADERS, END_STREAM, FRAME_SIZE_ERROR, Frame, HEADERS, PADDED,
@@ -509,7 +509,8 @@ fn padding_and_priorities_are_no_content() {
     assert_eq!(upstream.requests().len(), 6);
 }
 
-/// What ends a connection, by RFC 9113. In each case an event on another stream is under way; it may be served or not.
+/// What ends a connection, by RFC 9113. In each case an event on another stream is under way; it may be
+/// served or not.
 #[test]
 fn frames_that_are_no_http_2_end_their_connection() {
     let upstream = Upstream::ok();
@@ -580,7 +581,8 @@ fn http_2_is_not_spoken_where_it_is_not_turned_on() {
     nothing_reached(gateway, upstream);
 }
 
-/// A client may use a connection for a host that another certificate of the same server covers (RFC 9110, section 7.4).
+/// A client may use a connection for a host that another certificate of the same server covers (RFC 9110,
+/// section 7.4).
 #[test]
 fn a_host_that_no_certificate_of_the_connection_covers_is_421_on_its_stream() {
     let (authority, upstream) = (Authority::new("us"), Upstream::ok());

@@ -247,8 +247,8 @@ fn a_field_that_an_app_could_read_as_the_signature_is_refused() {
     let lines = [("propify-signature", &*signed), ("propify_signature", "x")];
     let refused = answer(&layer(), &lines, Content::of(&[FIXTURE], Then::Ends));
     assert_refused(&refused, 400, Refusal::Ambiguous);
-    // Shopify's field has another name in its Events, Twilio's SharedKey is marked by a field, and Coinbase signs fields
-    // that it names.
+    // Shopify's field has another name in its Events, Twilio's SharedKey is marked by a field, and Coinbase
+    // signs fields that it names.
     for (scheme, lookalike) in [
         ("shopify", "shopify_hmac_sha256"),
         ("twilio-shared-key", "x_twilio_webhooks_signature_settings"),

@@ -105,7 +105,8 @@ fn each_request_leaves_one_line_that_says_how_it_ended() {
     assert!(bad.get("trace_id").is_none() && bad.get("secret").is_none());
 }
 
-/// The lines of requests that no route serves, and of requests on a route with a parameter: the path is the path that was sent.
+/// The lines of requests that no route serves, and of requests on a route with a parameter: the path is the
+/// path that was sent.
 #[test]
 fn each_line_says_the_method_and_the_path_that_were_sent_and_nothing_of_a_query() {
     let upstream = Upstream::ok();
@@ -167,7 +168,8 @@ fn a_refused_head_has_its_method_and_path_if_its_request_line_is_understood() {
     }
 }
 
-/// An operator who reads of a mismatch wants to know which model came. Content that is not authentic has no say.
+/// An operator who reads of a mismatch wants to know which model came. Content that is not authentic has no
+/// say.
 #[test]
 fn a_model_that_no_route_takes_is_in_the_line_if_it_is_signed() {
     let setup = Setup::new("http://127.0.0.1:9", "");
@@ -225,8 +227,8 @@ fn the_access_log_can_be_refusals_only_or_off() {
     }
 }
 
-/// A gateway whose standard output is a pipe that `JOURNAL_STREAM` names, or another one. Returns its lines, of a request that
-/// its app does not answer, and of one that no route serves.
+/// A gateway whose standard output is a pipe that `JOURNAL_STREAM` names, or another one. Returns its lines,
+/// of a request that its app does not answer, and of one that no route serves.
 fn lines_for_the_journal(is_named: bool) -> Vec<String> {
     let setup = Setup::new("http://127.0.0.1:9", "");
     let (reader, writer) = std::io::pipe().unwrap();
@@ -383,8 +385,8 @@ fn an_upstream_that_sends_more_than_its_answer_is_named_in_each_line_and_once_be
     assert_eq!((&line["upstream"], &line["level"]), (&upstream.url().into(), &"INFO".into()));
 }
 
-/// What hookgate writes to standard error, and where it writes its log, when it cannot start. Both streams are one pipe, as in a
-/// terminal. `JOURNAL_STREAM` names it if the pipe stands for the journal.
+/// What hookgate writes to standard error, and where it writes its log, when it cannot start. Both streams
+/// are one pipe, as in a terminal. `JOURNAL_STREAM` names it if the pipe stands for the journal.
 fn lines_of_a_failed_start(setup: &Setup, is_journal: bool) -> Vec<String> {
     let (reader, writer) = std::io::pipe().unwrap();
     let stat = rustix::fs::fstat(&writer).unwrap();

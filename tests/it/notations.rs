@@ -1,4 +1,5 @@
-//! The notations of signature fields, as gateway.toml writes them: the right signature verifies wherever it stands.
+//! The notations of signature fields, as gateway.toml writes them: the right signature verifies wherever it
+//! stands.
 
 use base64::Engine as _;
 
@@ -48,8 +49,8 @@ fn seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// Replaces words by signatures and times. `TIME` is a time, and `NEXT` is a second later. `GOOD` is the right signature at
-/// `TIME`, `LATE` the right signature at `NEXT`, and `BAD` another signature.
+/// Replaces words by signatures and times. `TIME` is a time, and `NEXT` is a second later. `GOOD` is the
+/// right signature at `TIME`, `LATE` the right signature at `NEXT`, and `BAD` another signature.
 fn written(scheme: &str, value: &str) -> String {
     let (time, next) = match (scheme, seconds()) {
         ("timed", now) => (format!("{now}000"), format!("{now}001")),

@@ -120,7 +120,8 @@ fn an_event_of_every_sender_arrives_with_all_its_fields_and_no_forged_one_does()
     }
 }
 
-/// A folder with a gateway.toml that has a route for each preset, and the variables with the public keys. The command runs it.
+/// A folder with a gateway.toml that has a route for each preset, and the variables with the public keys. The
+/// command runs it.
 struct Folder(tempfile::TempDir, Vec<(&'static str, String)>);
 
 /// The variables with the public keys.
@@ -155,7 +156,8 @@ impl Folder {
                  signature = {{ scheme = \"{name}\", secrets = [{{ env = \"{variable}\" }}] }}\n"
             );
             text += &route;
-            // The commands of a sender read its route only, because reading all of them takes most of their time.
+            // The commands of a sender read its route only, because reading all of them takes most of their
+            // time.
             std::fs::write(folder.path().join(format!("{name}.toml")), format!("{server}{route}")).unwrap();
         }
         std::fs::write(folder.path().join("gateway.toml"), text).unwrap();

@@ -1,5 +1,5 @@
-//! The public surface of the library: `tests/public_surface.txt` lists it, and these tests compare the list with
-//! the code. `BLESS=1 cargo test public_surface` writes the list.
+//! The public surface of the library: `tests/public_surface.txt` lists it, and these tests compare the list
+//! with the code. `BLESS=1 cargo test public_surface` writes the list.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -91,8 +91,8 @@ fn name(item: &str) -> Option<String> {
     Some(rest.chars().take_while(|c| c.is_alphanumeric()).collect())
 }
 
-/// The public items of a file, and the heads of implementations: each on one line, without bodies. An enum and a
-/// trait have their members.
+/// The public items of a file, and the heads of implementations: each on one line, without bodies. An enum
+/// and a trait have their members.
 fn items(text: &str) -> Vec<String> {
     let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
     let mut lines = code.lines().filter(|line| {

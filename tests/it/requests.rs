@@ -71,8 +71,9 @@ impl Following {
     }
 }
 
-/// A gateway that has served four requests: verified, forged, without a route, verified. The upstream comes first, so that a
-/// test drops the gateway before it: an upstream waits until the gateway has closed its connections.
+/// A gateway that has served four requests: verified, forged, without a route, verified. The upstream comes
+/// first, so that a test drops the gateway before it: an upstream waits until the gateway has closed its
+/// connections.
 fn after_four(admin: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::ok();
     let gateway = gateway().admin_with(admin).route(PATH, &upstream.url()).start();

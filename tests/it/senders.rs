@@ -578,8 +578,8 @@ struct Vector {
     also_valid: Vec<String>,
 }
 
-/// The published examples verify. Signing their content gives the published signature. Where a sender publishes
-/// no example, the vector is computed from the documented rule, and its source says so.
+/// The published examples verify. Signing their content gives the published signature. Where a sender
+/// publishes no example, the vector is computed from the documented rule, and its source says so.
 #[test]
 fn every_published_example_reproduces() {
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("../vectors/senders.json")).unwrap();

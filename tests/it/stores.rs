@@ -28,8 +28,8 @@ use tempfile::TempDir;
 use self::postgres::Database;
 use crate::support::event::{Make, attempt, route};
 
-/// A folder in memory, if the machine has such a file system. It is for tests of the content of the files. On a disk, these tests
-/// would spend most of their time waiting for commits.
+/// A folder in memory, if the machine has such a file system. It is for tests of the content of the files. On
+/// a disk, these tests would spend most of their time waiting for commits.
 fn folder_in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_none| tempfile::tempdir()).unwrap()
 }

@@ -26,6 +26,9 @@ const FORBIDDEN: [&str; 13] = [
 /// The most lines of a file. A longer file has more than one responsibility.
 const LONGEST: usize = 800;
 
+/// The most columns of a comment, as in rustfmt.toml.
+const WIDEST: usize = 110;
+
 #[test]
 fn pure_files_name_no_runtime_network_file_system_environment_or_clock() {
     let mut wrong = Vec::new();
@@ -135,6 +138,20 @@ fn no_file_is_too_long_to_be_read() {
         let lines = file.text.lines().count();
         assert!(lines <= LONGEST, "src/{} has {lines} lines: look for the second noun", file.name);
     }
+}
+
+/// rustfmt leaves comments as they are.
+#[test]
+fn no_comment_is_wider_than_code() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        for (number, line) in (1..).zip(file.text.lines()) {
+            if line.trim_start().starts_with("//") && line.chars().count() > WIDEST {
+                wrong.push(format!("src/{}:{number}", file.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -217,8 +217,8 @@ fn a_stored_event_is_delivered_over_tls() {
     }
 }
 
-/// A new authority counts for the next connection. Open connections were verified against the old authority, and are not used
-/// again.
+/// A new authority counts for the next connection. Open connections were verified against the old authority,
+/// and are not used again.
 #[test]
 fn another_authority_after_a_reload_counts_at_once() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));

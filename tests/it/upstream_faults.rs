@@ -47,7 +47,8 @@ fn once_answering_and_waiting(answer: impl AsRef<[u8]>) -> Upstream {
     })
 }
 
-/// The time limit for an upstream that stalls. The next request must be answered within the limit, also on a busy machine.
+/// The time limit for an upstream that stalls. The next request must be answered within the limit, also on a
+/// busy machine.
 const STALLS: &str = "response_timeout = \"2s\"";
 
 /// Asserts that a request fails, and that the next request is answered over another connection.

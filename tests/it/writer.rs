@@ -39,8 +39,8 @@ struct Faults {
     removes: Arc<Mutex<Option<usize>>>,
     /// How the next calls of `idle` end. A test notices only these calls.
     idles: Arc<Mutex<VecDeque<Fault>>>,
-    /// Whether others share the store, and when this gateway tried to say that it lives. The disk of the server is full from the
-    /// second time on.
+    /// Whether others share the store, and when this gateway tried to say that it lives. The disk of the
+    /// server is full from the second time on.
     is_shared: Arc<AtomicBool>,
     said_alive: Arc<Mutex<Vec<Instant>>>,
     /// What was done: `open`, `check`, `commit 2+1` (events and records), or the fault instead.
@@ -608,7 +608,8 @@ fn delivered_content_goes_early_on_a_full_disk_in_steps_that_there_is_room_for()
     for (_, id) in &ids[..8] {
         running.complete(*id, Next::Delivered);
     }
-    // The sender sends the event again. The writer removes delivered events to make room, and keeps waiting events.
+    // The sender sends the event again. The writer removes delivered events to make room, and keeps waiting
+    // events.
     let mut kept = || {
         assert_eq!(running.store(make(200)), Err(Refused::Full));
         let all = ids.iter().map(|(id, _)| running.queue.read(|reader| reader.detail(*id)).unwrap().unwrap());

@@ -255,7 +255,8 @@ fn count() -> Part {
     warm(move || tally.count(black_box(&record), MOMENT))
 }
 
-/// Ends a request with the recent requests on, this long after the one before. More places are taken than there are.
+/// Ends a request with the recent requests on, this long after the one before. More places are taken than
+/// there are.
 fn recent(between: Duration) -> Part {
     let recent = Recent::new(1000);
     let Record { route, secret, .. } = record(&Meters::default());

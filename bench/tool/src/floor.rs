@@ -7,7 +7,8 @@ use std::time::Instant;
 /// The size of the preallocated file. It is written from the beginning again when it is full.
 const PREALLOCATED: u64 = 256 << 20;
 
-/// Writes batches of `senders` records to a preallocated file, each followed by a sync, as fast as the disk allows.
+/// Writes batches of `senders` records to a preallocated file, each followed by a sync, as fast as the disk
+/// allows.
 pub fn floor(path: &str, record: &[u8], senders: usize, seconds: f64) {
     let file = OpenOptions::new().create(true).truncate(true).write(true).open(path).expect("file");
     let zeros = vec![0u8; 1 << 20];

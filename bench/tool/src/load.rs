@@ -139,8 +139,8 @@ pub fn load(o: &Opt) {
     } else {
         -1
     };
-    // Warm up, drain, measure, drain. No request crosses the limits of the measured period, so its CPU time belongs to exactly
-    // its requests.
+    // Warm up, drain, measure, drain. No request crosses the limits of the measured period, so its CPU time
+    // belongs to exactly its requests.
     let mut measuring = false;
     let mut end = Instant::now() + Duration::from_secs_f64(o.warmup);
     let mut w0 = (Instant::now(), 0, cpu_ns(&o.pids));

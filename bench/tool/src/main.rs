@@ -14,10 +14,11 @@
 //!   benchtool idle --port P --conns N --body FILE --header 'k: v' ... [--path /p]
 //!       Opens N connections, makes one request on each, prints `ready N ok BAD`, and holds them
 //!       open until its standard input closes.
-//!   benchtool handshakes --port P --conns N --seconds S --tls NAME --ca FILE [--resume yes] [--pids P,P] [--body FILE ...]
+//!   benchtool handshakes --port P --conns N --seconds S --tls NAME --ca FILE [--resume yes] [--pids P,P]
+//!   [--body FILE ...]
 //!       Opens N connections at a time, each with a TLS handshake, and with a request if there is a body.
-//!   load, idle and handshakes take --tls NAME --ca FILE [--groups default|x25519]: TLS 1.3 to a server of this name.
-//!   benchtool hash --body FILE --seconds S
+//!   load, idle and handshakes take --tls NAME --ca FILE [--groups default|x25519]: TLS 1.3 to a server of
+//!   this name. benchtool hash --body FILE --seconds S
 //!       CPU microseconds of one bare HMAC-SHA256 of the file.
 //!   benchtool relay --port P --upstream P
 //!       Passes bytes between clients and an upstream, and looks at none: the floor of any proxy.

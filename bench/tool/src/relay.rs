@@ -9,8 +9,8 @@ use libc::{
 
 use crate::sys;
 
-/// Pairs each client with an upstream connection of its own, and copies what arrives on one to the other. For each request
-/// that is two `recv` and two `send`: no proxy over TCP needs fewer.
+/// Pairs each client with an upstream connection of its own, and copies what arrives on one to the other. For
+/// each request that is two `recv` and two `send`: no proxy over TCP needs fewer.
 pub fn relay(port: u16, upstream: u16) {
     let listener = sys::listen_on(port);
     let mut other: HashMap<i32, i32> = HashMap::new();

@@ -18,8 +18,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Connections to `name`, verified by the certificates in `authorities`. `groups` is `default` (X25519MLKEM768 first) or
-    /// `x25519`. Without `resume`, each handshake is a full one.
+    /// Connections to `name`, verified by the certificates in `authorities`. `groups` is `default`
+    /// (X25519MLKEM768 first) or `x25519`. Without `resume`, each handshake is a full one.
     pub fn new(name: &str, authorities: &str, groups: &str, resume: bool) -> Self {
         let mut provider = default_provider();
         match groups {

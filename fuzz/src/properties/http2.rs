@@ -2,9 +2,9 @@
 //! upstream has a valid signature over exactly its content, and conforms to RFC 9112 strictly. When the
 //! connection has ended, no memory is reserved and no task is left.
 //!
-//! The client's connection is a pair of unix sockets. The upstream is that of [`super::connection`]. The first
-//! two bytes determine what the upstream answers, and whether the client's bytes are frames as they are, or a
-//! program that writes frames: random bytes seldom are a head that HPACK can read.
+//! The client's connection is a pair of unix sockets. The upstream is that of [`super::connection`]. The
+//! first two bytes determine what the upstream answers, and whether the client's bytes are frames as they
+//! are, or a program that writes frames: random bytes seldom are a head that HPACK can read.
 
 use std::cell::RefCell;
 use std::pin::pin;
@@ -25,8 +25,8 @@ use super::{FIXTURE, choice, tag};
 /// The most bytes that a run sends. More would not fit into the buffers of the sockets.
 const MOST: usize = 64 * 1024;
 
-/// How often the runtime looks for the end of the requests before the client closes its side. A request that hyper has not
-/// handed over by then is lost.
+/// How often the runtime looks for the end of the requests before the client closes its side. A request that
+/// hyper has not handed over by then is lost.
 const TURNS_BEFORE_CLOSE: usize = 100;
 /// How often the runtime looks for the end of the requests after the client has closed its side.
 const TURNS: usize = 100_000;

@@ -32,7 +32,8 @@ impl fmt::Display for Who {
 /// Decides whether the client of a request has the required role.
 ///
 /// A token is accepted from any address. A request without a token must come from a program on the gateway's
-/// own machine, over loopback or a unix socket. [`Asker::may_look_closer`] explains how a page in a browser is recognised.
+/// own machine, over loopback or a unix socket. [`Asker::may_look_closer`] explains how a page in a browser
+/// is recognised.
 pub(crate) fn admit(
     asker: Asker,
     target: &Uri,

@@ -29,8 +29,8 @@ const ON_PAGE: usize = 50;
 /// The greatest count of events. Counting stops there.
 const MOST_COUNTED: u64 = 10_000;
 
-/// How long a page of the list or the groups of dead letters search in the store. Each is read in short steps, and ends after
-/// the first step behind this time.
+/// How long a page of the list or the groups of dead letters search in the store. Each is read in short
+/// steps, and ends after the first step behind this time.
 const SEARCH: Duration = Duration::from_millis(100);
 
 /// How long the events of a list are counted.
@@ -265,7 +265,8 @@ impl Asking<'_> {
         Ok((found, place))
     }
 
-    /// One event with its head and content, for a person who looks at it, and the place that it takes until it is sent.
+    /// One event with its head and content, for a person who looks at it, and the place that it takes until
+    /// it is sent.
     pub(crate) async fn look_at(&self, id: EventId) -> Result<(Detail, OwnedSemaphorePermit), Refusal> {
         let place = self.may_show()?;
         let found = store::read(&self.queue, move |store| store.detail(id)).await?;
@@ -273,8 +274,9 @@ impl Asking<'_> {
         Ok((found, place))
     }
 
-    /// Reads dead letters in parts, the latest first, beginning before the number `before`, for about 100 ms. Each read is short,
-    /// so that the store's other readers need not wait. Returns the number before which the next call begins, or `None` at the end.
+    /// Reads dead letters in parts, the latest first, beginning before the number `before`, for about 100 ms.
+    /// Each read is short, so that the store's other readers need not wait. Returns the number before which
+    /// the next call begins, or `None` at the end.
     pub(crate) async fn each_dead_part(
         &self,
         mut before: Option<i64>,

@@ -1,4 +1,5 @@
-//! Pure. The state of deliveries that is not in the store: which deliveries are under way, and which are held.
+//! Pure. The state of deliveries that is not in the store: which deliveries are under way, and which are
+//! held.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Shell. `/api/v1`: operators read and change stored events, and read recent requests. docs/api.md describes the API for its users.
+//! Shell. `/api/v1`: operators read and change stored events, and read recent requests. docs/api.md describes
+//! the API for its users.
 //!
 //! Every part is bounded: pages, documents, ids in a request, concurrent requests, and the time for each
 //! request.
@@ -57,8 +58,8 @@ const MAX_CONTENT: usize = 128 * 1024;
 /// How long the answer may take if the request changes or counts many events.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The most events that are shown with their content at the same time. An event is shown until the last byte of the answer is
-/// sent.
+/// The most events that are shown with their content at the same time. An event is shown until the last byte
+/// of the answer is sent.
 const MOST_SHOWN_AT_ONCE: usize = 4;
 
 /// The most exports at the same time.
@@ -134,7 +135,8 @@ impl Api {
         Ok(Asking { api: self, queue, who, now: Time::of(SystemTime::now()), time_limit })
     }
 
-    /// The question whether a client may still read. The holder of a token may, while the token is there and has its key.
+    /// The question whether a client may still read. The holder of a token may, while the token is there and
+    /// has its key.
     fn still(&self, who: Who, tokens: &[Token]) -> impl Fn() -> bool + Send + use<> {
         let digest_of = |tokens: &[Token], name: &str| {
             tokens.iter().find(|token| *token.name == *name).map(Token::key_digest)

@@ -22,7 +22,8 @@ pub(super) enum Call {
     Resume,
 }
 
-/// The action about recent requests that a path names. Such an action needs no queue. It is a GET, and needs the role to read.
+/// The action about recent requests that a path names. Such an action needs no queue. It is a GET, and needs
+/// the role to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecentCall {
     Page,

@@ -39,8 +39,9 @@ pub(super) struct Replay {
     is_capped: bool,
     /// The id of the last event that was replayed.
     cursor: Option<String>,
-    /// The id of the last event that matched when the replay was started. Events behind it that match only later, such as
-    /// those that become dead letters meanwhile, do not belong to the replay. `None` if not all matching events were counted.
+    /// The id of the last event that matched when the replay was started. Events behind it that match only
+    /// later, such as those that become dead letters meanwhile, do not belong to the replay. `None` if not
+    /// all matching events were counted.
     #[serde(default)]
     last: Option<String>,
     /// How many events were replayed.
@@ -77,8 +78,8 @@ impl Progress {
 /// The version of a document.
 const VERSION: u32 = 1;
 
-/// The version of a document whose filter names a failure. An earlier hookgate does not know this part of a filter, and
-/// would replay more events. So it must not read the document.
+/// The version of a document whose filter names a failure. An earlier hookgate does not know this part of a
+/// filter, and would replay more events. So it must not read the document.
 const WITH_FAILURE: u32 = 2;
 
 impl Replay {

@@ -28,8 +28,8 @@ pub(super) const MOST_STREAMS: usize = 16;
 /// The field with which a browser's `EventSource` continues a stream.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Answers a request about recent requests. A stream takes one of the places in `streams`. It ends as soon as `still`
-/// says that its client may not follow any longer.
+/// Answers a request about recent requests. A stream takes one of the places in `streams`. It ends as soon as
+/// `still` says that its client may not follow any longer.
 pub(super) fn answer(
     source: Source,
     streams: &Arc<Semaphore>,

@@ -1,5 +1,5 @@
-//! Pure. The files of the console that are part of the program. The name of a file contains the digest of its content,
-//! so browsers may keep the file for ever.
+//! Pure. The files of the console that are part of the program. The name of a file contains the digest of its
+//! content, so browsers may keep the file for ever.
 
 use std::sync::LazyLock;
 

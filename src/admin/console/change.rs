@@ -1,5 +1,5 @@
-//! Shell. Makes the changes that forms ask for. After a change, the browser goes back to a page, and the page shows the
-//! result. So a reload repeats no change.
+//! Shell. Makes the changes that forms ask for. After a change, the browser goes back to a page, and the page
+//! shows the result. So a reload repeats no change.
 
 use std::sync::PoisonError;
 
@@ -92,7 +92,8 @@ async fn replay(asking: &Asking<'_>, form: &Query) -> Result<Made, Refusal> {
         form.own("rate").map(|rate| rate.parse().map_err(|_error| Refusal::bad("the rate is no number")));
     let rate = rate.transpose()?;
     let asked = |dry_run| StartReplay { ids: None, filter: Some(chosen.filter.clone()), dry_run, rate };
-    // The filter of a form has a fixed end in time, so the same filter is the same form. The form of one event has none.
+    // The filter of a form has a fixed end in time, so the same filter is the same form. The form of one
+    // event has none.
     let repeat = if chosen.seen.is_some() && chosen.filter.until.is_some() {
         Repeat::Refused
     } else {

@@ -1,5 +1,6 @@
-//! Pure. Dead letters in groups of equal failures, and the count of dead letters. A long count takes several requests: each request
-//! counts for a short time, and begins where the last request has ended. So no acknowledgement waits for a count.
+//! Pure. Dead letters in groups of equal failures, and the count of dead letters. A long count takes several
+//! requests: each request counts for a short time, and begins where the last request has ended. So no
+//! acknowledgement waits for a count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,7 +48,8 @@ pub(crate) struct DeadGroups {
 }
 
 impl DeadGroups {
-    /// Adds a part. The latest parts come first. `hides` says whether the answers of a route's app are hidden.
+    /// Adds a part. The latest parts come first. `hides` says whether the answers of a route's app are
+    /// hidden.
     pub(crate) fn add(&mut self, part: DeadPart, hides: impl Fn(&str) -> bool) {
         self.events = self.events.saturating_add(part.events);
         for one in part.groups {
@@ -136,7 +138,8 @@ pub(crate) struct DeadCount {
 }
 
 impl DeadCount {
-    /// `Ok`: the last complete count, if it is recent enough to be shown again. `Err`: the count that the request continues.
+    /// `Ok`: the last complete count, if it is recent enough to be shown again. `Err`: the count that the
+    /// request continues.
     pub(crate) fn next(&mut self, now: Instant) -> Result<Counted, Pass> {
         let is_young = |since: &Instant, most: Duration| now.saturating_duration_since(*since) < most;
         if let Some((kept, since)) = &self.kept

@@ -1,5 +1,5 @@
-//! Pure. The documents of the API, as the pages of the console read them. So the console shows what the API says, and
-//! nothing else.
+//! Pure. The documents of the API, as the pages of the console read them. So the console shows what the API
+//! says, and nothing else.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -51,7 +51,8 @@ pub(crate) struct Destination {
 }
 
 impl Overview {
-    /// Adds to each destination with an open circuit why its last attempt failed. The latest attempt comes first.
+    /// Adds to each destination with an open circuit why its last attempt failed. The latest attempt comes
+    /// first.
     pub(crate) fn explain<'a>(&mut self, attempts: impl Iterator<Item = &'a DeliveryAttempt> + Clone) {
         let copies: Vec<_> =
             self.upstreams.iter().map(|one| (one.route.clone(), one.upstream.clone())).collect();
@@ -61,7 +62,8 @@ impl Overview {
                     && attempt.route.model.as_deref() == one.route.model.as_deref()
             };
             let is_of_upstream = |attempt: &DeliveryAttempt| match one.upstream.as_str() {
-                // The attempt has the address of the upstream. The overview has no address for the route's own upstream.
+                // The attempt has the address of the upstream. The overview has no address for the route's
+                // own upstream.
                 "main" => {
                     !copies.iter().any(|(route, copy)| *route == one.route && **copy == *attempt.upstream)
                 }

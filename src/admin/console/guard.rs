@@ -1,8 +1,9 @@
-//! Pure. The guard of the console: which connections, hosts and origins may ask, and the fields that every answer has.
+//! Pure. The guard of the console: which connections, hosts and origins may ask, and the fields that every
+//! answer has.
 //!
-//! A page of another site can make a browser send requests to the gateway. Its own name can be made to resolve to this
-//! machine (DNS rebinding). So the guard reads `host`, `origin` and the fields with which browsers say where a request
-//! comes from (Fetch Metadata).
+//! A page of another site can make a browser send requests to the gateway. Its own name can be made to
+//! resolve to this machine (DNS rebinding). So the guard reads `host`, `origin` and the fields with which
+//! browsers say where a request comes from (Fetch Metadata).
 
 use std::net::IpAddr;
 
@@ -78,8 +79,8 @@ pub(crate) fn host<'f>(
 
 const FOREIGN_HOST: &str = "the console is not at this host: open the link that `hookgate console` prints";
 
-/// Whether a host is one of the listener's: `localhost`, a loopback address, the address of the connection, or a name in
-/// the certificate. Of addresses, only the usual notation is accepted.
+/// Whether a host is one of the listener's: `localhost`, a loopback address, the address of the connection,
+/// or a name in the certificate. Of addresses, only the usual notation is accepted.
 fn is_own(channel: Channel, host: &str, certificate: Option<&Facts>) -> bool {
     let name = without_port(host);
     let port = host.strip_prefix(name).unwrap_or_default();
@@ -159,13 +160,14 @@ fn is_same(channel: Channel, host: &str, fields: &HeaderMap) -> bool {
     own.is_some_and(|own| own.eq_ignore_ascii_case(host))
 }
 
-/// Whether a browser asks in advance, before the person does. A link that works once must not be used up by this.
+/// Whether a browser asks in advance, before the person does. A link that works once must not be used up by
+/// this.
 pub(crate) fn is_in_advance(fields: &HeaderMap) -> bool {
     [SEC_PURPOSE, PURPOSE].iter().any(|name| fields.contains_key(name))
 }
 
-/// Whether a page of another origin has caused this request. The browser then sends no session cookie with this request,
-/// nor with the request that follows a redirection.
+/// Whether a page of another origin has caused this request. The browser then sends no session cookie with
+/// this request, nor with the request that follows a redirection.
 pub(crate) fn is_from_elsewhere(fields: &HeaderMap) -> bool {
     fields.get_all(SEC_FETCH_SITE).iter().any(|site| site == "cross-site" || site == "same-site")
 }
@@ -181,8 +183,8 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 
-/// The name of the session's cookie. Cookies ignore ports, so the name has the port: two gateways on one machine have
-/// two sessions.
+/// The name of the session's cookie. Cookies ignore ports, so the name has the port: two gateways on one
+/// machine have two sessions.
 pub(crate) fn cookie_name(channel: Channel, host: &str) -> String {
     let port = host.strip_prefix(without_port(host)).and_then(|port| port.strip_prefix(':'));
     let prefix = if channel.is_tls() { "__Host-hookgate" } else { "hookgate" };
@@ -192,8 +194,8 @@ pub(crate) fn cookie_name(channel: Channel, host: &str) -> String {
     }
 }
 
-/// The value of the session's cookie. `None` if there is none, or more than one: another page of the same host may have
-/// added it.
+/// The value of the session's cookie. `None` if there is none, or more than one: another page of the same
+/// host may have added it.
 pub(crate) fn cookie<'f>(fields: &'f HeaderMap, name: &str) -> Option<&'f str> {
     let lines = fields.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -208,8 +210,8 @@ pub(crate) fn set_cookie(channel: Channel, name: &str, value: &str, seconds: u64
     format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// What a page of the console may load and do: its own style, script and stream, and forms to itself. Nothing is inline,
-/// and no text becomes markup.
+/// What a page of the console may load and do: its own style, script and stream, and forms to itself. Nothing
+/// is inline, and no text becomes markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
                       trusted-types 'none'";

@@ -68,8 +68,8 @@ impl Ended {
 pub(crate) struct History(VecDeque<Ended>);
 
 impl History {
-    /// Takes a sample. `None` while the console is off. The earlier samples are then dropped: the step over the time
-    /// without samples would be taken for one of five seconds.
+    /// Takes a sample. `None` while the console is off. The earlier samples are then dropped: the step over
+    /// the time without samples would be taken for one of five seconds.
     pub(crate) fn take(&mut self, ended: Option<Ended>) {
         let Some(ended) = ended else {
             self.0.clear();

@@ -1,5 +1,5 @@
-//! Shell. The console: pages for people on the admin listener. docs/console.md describes it for its users, and
-//! docs/decisions/0014-console.md says why it is made so.
+//! Shell. The console: pages for people on the admin listener. docs/console.md describes it for its users,
+//! and docs/decisions/0014-console.md says why it is made so.
 //!
 //! This file answers a request: it asks the guard and the sessions, and then reads a page or makes a change.
 

@@ -118,7 +118,8 @@ impl Change {
     }
 }
 
-/// The filter of a page and its further parameters. Empty values are of form fields that a person has not filled in.
+/// The filter of a page and its further parameters. Empty values are of form fields that a person has not
+/// filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(crate) filter: Filter,

@@ -139,7 +139,8 @@ impl Console {
         Ok(file(&format!("request-{number}.bin"), Bytes::copy_from_slice(captured.content())))
     }
 
-    /// Adds to each destination with an open circuit why its last attempt failed, if the attempt is still kept.
+    /// Adds to each destination with an open circuit why its last attempt failed, if the attempt is still
+    /// kept.
     pub(super) fn explain_stops(&self, overview: &mut Overview) {
         if overview.upstreams.iter().all(|one| one.circuit != "open") {
             return;
@@ -153,7 +154,8 @@ impl Console {
         }));
     }
 
-    /// Adds to refusals with `signature_mismatch` what to do about their most frequent cause, if such a request is still kept.
+    /// Adds to refusals with `signature_mismatch` what to do about their most frequent cause, if such a
+    /// request is still kept.
     pub(super) fn advise(&self, refusals: &mut BTreeMap<Reason, Refusals>) {
         let Some(mismatches) = refusals.get_mut(&Reason::SignatureMismatch) else { return };
         let Some(first) = mismatches.first_cause() else { return };
@@ -168,8 +170,8 @@ impl Console {
         entry.entry.request().and_then(Record::route_path).is_some_and(|path| self.hides(path))
     }
 
-    /// The stream of rows. It ends with its connection, with the session, and after a quarter of an hour; the browser then asks
-    /// again.
+    /// The stream of rows. It ends with its connection, with the session, and after a quarter of an hour; the
+    /// browser then asks again.
     pub(super) fn live_stream(
         &self,
         query: &str,

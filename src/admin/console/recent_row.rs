@@ -1,5 +1,5 @@
-//! Pure. A recent request or delivery as a row of a table: for the page, and, as JSON, for the script that follows the
-//! stream. Both are made of the same cells, so that they say the same.
+//! Pure. A recent request or delivery as a row of a table: for the page, and, as JSON, for the script that
+//! follows the stream. Both are made of the same cells, so that they say the same.
 
 use std::time::Duration;
 

@@ -398,14 +398,15 @@ async fn list(asking: &Asking<'_>, query: &Query) -> Result<(EventList, Counted)
     let limit = ON_PAGE.to_string();
     let own: Vec<_> = before.into_iter().chain([("limit", &*limit)]).collect();
     let list: EventList = read(asking.list(&query_of(&query.filter, &own)).await?)?;
-    // The first page says the number of the events if it has all of them, or if the search for it has ended early. A
-    // count would search once more.
+    // The first page says the number of the events if it has all of them, or if the search for it has ended
+    // early. A count would search once more.
     let is_capped = list.next.is_some();
     let listed = u64::try_from(list.events.len()).unwrap_or(u64::MAX);
     let (count, is_capped) = if is_first && (!is_capped || list.events.len() < ON_PAGE) {
         (listed, is_capped)
     } else {
-        // The list is shown even if the number is unknown: while many actions count, the number cannot be counted.
+        // The list is shown even if the number is unknown: while many actions count, the number cannot be
+        // counted.
         asking.count_for_list(&query.filter).await.unwrap_or((listed, true))
     };
     // A count that has ended early may have met fewer events than the page.

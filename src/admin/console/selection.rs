@@ -1,5 +1,5 @@
-//! Pure. The events that an action is about: the filter that a person has seen with its number of events. Neither a reload
-//! nor events that come meanwhile can widen it.
+//! Pure. The events that an action is about: the filter that a person has seen with its number of events.
+//! Neither a reload nor events that come meanwhile can widen it.
 
 use super::documents::Counted;
 use super::frame::events;
@@ -45,7 +45,8 @@ impl Selection {
         }
     }
 
-    /// Why the action is not done with the events that match now: there are more of them than the page has said.
+    /// Why the action is not done with the events that match now: there are more of them than the page has
+    /// said.
     pub(crate) fn is_wider(&self, now: Counted) -> Option<String> {
         let seen = self.seen?;
         let is_wider = !seen.is_capped && (now.is_capped || now.count > seen.count);

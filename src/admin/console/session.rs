@@ -1,8 +1,8 @@
-//! Pure. Links that work once, and the sessions that they begin. Both are bounded in number and time, and are kept in
-//! memory: a restart ends them.
+//! Pure. Links that work once, and the sessions that they begin. Both are bounded in number and time, and are
+//! kept in memory: a restart ends them.
 //!
-//! Of a link's code and of a session's cookie, only the digest is kept. A look-up by digest takes no time that depends
-//! on the text.
+//! Of a link's code and of a session's cookie, only the digest is kept. A look-up by digest takes no time
+//! that depends on the text.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -53,8 +53,8 @@ pub(crate) enum Right {
 }
 
 impl Operator {
-    /// Whether the operator may still do this under these tokens: the token is there, has the same key, and has at
-    /// least this role. Without a token, there must still be none.
+    /// Whether the operator may still do this under these tokens: the token is there, has the same key, and
+    /// has at least this role. Without a token, there must still be none.
     pub(crate) fn may_go_on(&self, tokens: &[Token]) -> bool {
         match self.right {
             Right::Token(digest) => tokens.iter().any(|token| {
@@ -109,8 +109,9 @@ impl Sessions {
         code
     }
 
-    /// Exchanges the code of a link for a session. Returns the value of the session's cookie, and the operator. `None`
-    /// if the link was used, is too old, or never existed, or if its maker may not make it under these tokens.
+    /// Exchanges the code of a link for a session. Returns the value of the session's cookie, and the
+    /// operator. `None` if the link was used, is too old, or never existed, or if its maker may not make it
+    /// under these tokens.
     pub(crate) fn open(
         &mut self,
         code: &str,

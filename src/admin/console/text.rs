@@ -1,5 +1,6 @@
-//! Pure. Shows text that others have sent. The text never becomes markup, and nothing in it is invisible: control
-//! characters, characters that change the direction of text, and bytes that are not UTF-8 are shown as their codes.
+//! Pure. Shows text that others have sent. The text never becomes markup, and nothing in it is invisible:
+//! control characters, characters that change the direction of text, and bytes that are not UTF-8 are shown
+//! as their codes.
 
 use maud::{Markup, html};
 use serde::Serialize;
@@ -122,8 +123,9 @@ fn split<'t>(text: &'t str, lines: Lines, parts: &mut Vec<Part<'t>>) {
     }
 }
 
-/// Whether a character is shown as its code. This holds for a character that is invisible or changes the order of other
-/// characters (Unicode TR 36), and for a character of private use, whose look depends on the font.
+/// Whether a character is shown as its code. This holds for a character that is invisible or changes the
+/// order of other characters (Unicode TR 36), and for a character of private use, whose look depends on the
+/// font.
 fn is_coded(character: char, lines: Lines) -> bool {
     match character {
         '\n' | '\t' => lines == Lines::One,
@@ -155,8 +157,9 @@ fn code(character: char) -> String {
     }
 }
 
-/// A word of a POSIX shell with exactly these bytes. The word contains only visible ASCII, so a person sees all
-/// that is copied. Other bytes are written with three octal digits: after `\x`, POSIX does not say how many digits a shell reads.
+/// A word of a POSIX shell with exactly these bytes. The word contains only visible ASCII, so a person sees
+/// all that is copied. Other bytes are written with three octal digits: after `\x`, POSIX does not say how
+/// many digits a shell reads.
 pub(crate) fn shell_word(bytes: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:=@%,".contains(byte);
     let is_visible = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';

@@ -1,13 +1,14 @@
-//! Pure. JSON as a tree: as it was sent, with the order of the keys, repeated keys, and the notation of numbers.
+//! Pure. JSON as a tree: as it was sent, with the order of the keys, repeated keys, and the notation of
+//! numbers.
 
 use maud::{Markup, html};
 use serde::de::IgnoredAny;
 
 use super::text;
 
-/// The most objects and arrays that contain one another in a tree. Reading and writing a tree take stack for each, and
-/// browsers place no element deeper than 512. The client chooses the depth, so without a bound its content would end
-/// the process.
+/// The most objects and arrays that contain one another in a tree. Reading and writing a tree take stack for
+/// each, and browsers place no element deeper than 512. The client chooses the depth, so without a bound its
+/// content would end the process.
 const MOST_LEVELS: usize = 100;
 
 /// A JSON value.
@@ -22,8 +23,8 @@ pub(crate) enum Node<'j> {
     Deeper(&'j str),
 }
 
-/// Reads JSON. `None` if the bytes are not JSON. The parser of `serde_json` judges first. It reads a value that is ignored at
-/// any depth, so the depth is bounded here.
+/// Reads JSON. `None` if the bytes are not JSON. The parser of `serde_json` judges first. It reads a value
+/// that is ignored at any depth, so the depth is bounded here.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Node<'_>> {
     serde_json::from_slice::<IgnoredAny>(bytes).ok()?;
     Scanner { rest: std::str::from_utf8(bytes).ok()? }.node(0)

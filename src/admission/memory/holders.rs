@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::admission::client::{ClientAddress, ClientGroup};
 
-/// How many holders are compared to find the holder to shed. The comparison holds a lock that all workers share.
+/// How many holders are compared to find the holder to shed. The comparison holds a lock that all workers
+/// share.
 const LOOKED_AT: usize = 512;
 
-/// How long a holder is fresh. A fresh holder is not shed while there are older holders. So a fresh holder has
-/// time to finish.
+/// How long a holder is fresh. A fresh holder is not shed while there are older holders. So a fresh holder
+/// has time to finish.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// All holders, and all requests that wait for memory.

@@ -29,8 +29,8 @@ use crate::tls::trust;
 use crate::upstream::dial::{dial, secure};
 use crate::upstream::origin::Origin;
 
-/// Connects to an origin, and closes the connection without a request. Shakes hands before closing if `tls` is
-/// given and the origin is reached over TLS.
+/// Connects to an origin, and closes the connection without a request. Shakes hands before closing if `tls`
+/// is given and the origin is reached over TLS.
 pub(super) fn reach(origin: &Origin, tls: Option<&Arc<ClientConfig>>, limit: Duration) -> io::Result<()> {
     signals::runtime().and_then(|runtime| {
         runtime.block_on(async {
@@ -125,8 +125,8 @@ pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: D
             && protocol.trusted.iter().any(|trusted| trusted.contains(client))
     });
     let preface: &[u8] = if is_announced { b"PROXY UNKNOWN\r\n" } else { &[] };
-    // A listener that speaks TLS shows a certificate of the file, and takes requests for its names only. Certificates of
-    // [tls.acme] may be readable for the gateway alone.
+    // A listener that speaks TLS shows a certificate of the file, and takes requests for its names only.
+    // Certificates of [tls.acme] may be readable for the gateway alone.
     let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
     let chains = own.into_iter().flatten().filter_map(|pair| pair.chain().first().cloned());
     let tls =

@@ -176,7 +176,8 @@ pub(crate) struct Which {
     /// The events with this signed model
     #[arg(long)]
     model: Option<String>,
-    /// The events whose last attempt failed in this way: a status code such as 500, unreachable, failed, timed_out, or damaged
+    /// The events whose last attempt failed in this way: a status code such as 500, unreachable, failed,
+    /// timed_out, or damaged
     #[arg(long, value_name = "FAILURE", value_parser = failure)]
     failure: Option<String>,
 }
@@ -185,10 +186,12 @@ pub(crate) struct Which {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The gateway")]
 pub(crate) struct Gateway {
-    /// Its admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]` in the configuration
+    /// Its admin listener, also as https://HOST:PORT or unix:/PATH; default: the first address of `[admin]`
+    /// in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
-    /// The environment variable with a token of `[admin]`. Over loopback and a unix socket, no token is needed
+    /// The environment variable with a token of `[admin]`. Over loopback and a unix socket, no token is
+    /// needed
     #[arg(long, value_name = "NAME", conflicts_with = "token_file")]
     pub(super) token_env: Option<String>,
     /// The file with a token of `[admin]`

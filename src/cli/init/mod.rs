@@ -1,4 +1,5 @@
-//! Shell. `hookgate init`: writes a gateway.toml for a sender, and a secret if the receiver chooses the secret.
+//! Shell. `hookgate init`: writes a gateway.toml for a sender, and a secret if the receiver chooses the
+//! secret.
 //!
 //! A secret has a file of its own, so that gateway.toml can be shown to others. An existing gateway.toml is
 //! replaced only with `--force`, and an existing secret is never replaced.
@@ -103,7 +104,8 @@ fn write(file: &Path, plan: &NewConfig<'_>, force: bool) -> Result<(), Failure> 
     write_text(file, &plan.text(), force).map_err(|error| failed(file, error))
 }
 
-/// Writes a new secret that only this user can read. An existing secret stays, because the sender may know it.
+/// Writes a new secret that only this user can read. An existing secret stays, because the sender may know
+/// it.
 fn write_secret(path: &Path) -> io::Result<()> {
     let secret = input::random_secret()?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
@@ -137,7 +139,8 @@ fn write_text(file: &Path, text: &str, replace: bool) -> io::Result<()> {
     fs::rename(&beside, file)
 }
 
-/// Prints what to do next, in three lines. If gateway.toml goes to standard output, the lines go to standard error.
+/// Prints what to do next, in three lines. If gateway.toml goes to standard output, the lines go to standard
+/// error.
 fn next(terminal: &mut Terminal, file: Option<&Path>, plan: &NewConfig<'_>) -> Result<(), Failure> {
     let SenderFacts { sender, secret, .. } = SenderFacts::of(plan.scheme);
     let no_random = |error| Failure::failed("there are no random numbers").because(error);

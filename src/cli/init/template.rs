@@ -1,4 +1,5 @@
-//! Pure. The text of a gateway.toml for one sender. Every sender gets the same text, with what its scheme needs.
+//! Pure. The text of a gateway.toml for one sender. Every sender gets the same text, with what its scheme
+//! needs.
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
@@ -269,7 +270,8 @@ mod tests {
     use crate::signature::scheme::PRESETS;
     use crate::signature::secret::SecretEncoding;
 
-    /// A key of each kind that a scheme may need: Ed25519, P-256, RSA, and a text that is valid in every encoding.
+    /// A key of each kind that a scheme may need: Ed25519, P-256, RSA, and a text that is valid in every
+    /// encoding.
     fn key(scheme: &Scheme) -> &'static str {
         match (scheme.algorithm, scheme.secret_encoding) {
             (Algorithm::Ed25519, SecretEncoding::Hex) => {

@@ -71,7 +71,8 @@ async fn follow(terminal: &mut Terminal, api: &Api, asked: &Tail) -> Result<Exit
                 is_gone = true;
                 terminal.note(format_args!("{failure}: waiting for the gateway"));
             }
-            // The gateway ends each stream after some time, so that no stream without a reader lasts for ever.
+            // The gateway ends each stream after some time, so that no stream without a reader lasts for
+            // ever.
             Ok(()) | Err(_) => {}
         }
         // The wait ends only when the time has passed.

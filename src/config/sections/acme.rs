@@ -211,7 +211,8 @@ fn storage(item: &Item<'_>, context: Context<'_>) -> Option<PathBuf> {
     Some(path)
 }
 
-/// A warning and no error, because the path may be right for the user or the container of the running gateway.
+/// A warning and no error, because the path may be right for the user or the container of the running
+/// gateway.
 fn warn_of(item: &Item<'_>, text: &str, path: &Path, fault: StoreFault) {
     let path = if showable::value("storage", text) { path.display().to_string() } else { "...".to_owned() };
     let message = match fault {

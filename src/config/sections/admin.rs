@@ -59,7 +59,8 @@ fn is_open(listen: &&Listen) -> bool {
     listen.address.tcp().is_some_and(|address| !address.ip().is_loopback())
 }
 
-/// Reads how the listener is reached. Reads no other file. `folder` is the directory of the configuration file.
+/// Reads how the listener is reached. Reads no other file. `folder` is the directory of the configuration
+/// file.
 pub(crate) fn read_address(root: &Table<'_>, folder: &Path) -> Option<AdminAddress> {
     let table = present(root)?;
     let listen = addresses(&address::listen(&table, LISTEN));

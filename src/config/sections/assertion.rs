@@ -1,4 +1,5 @@
-//! Pure. Reads `assertion` of `[forward]`: the key with which the gateway signs the requests that it forwards.
+//! Pure. Reads `assertion` of `[forward]`: the key with which the gateway signs the requests that it
+//! forwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,8 +129,8 @@ fn make(algorithm: MessageAlgorithm) -> &'static str {
     }
 }
 
-/// Compares the assertion with the routes. Reports an error if a sender has the same key. Warns of senders that sign in
-/// a field that the assertion needs: their apps do not get the sender's signature.
+/// Compares the assertion with the routes. Reports an error if a sender has the same key. Warns of senders
+/// that sign in a field that the assertion needs: their apps do not get the sender's signature.
 pub(crate) fn compare(root: &Table<'_>, signer: Option<&Signer>, routes: &[Route]) {
     let Some(item) = root.get("forward").and_then(|item| {
         let table = item.value.as_table()?;

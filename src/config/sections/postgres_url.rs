@@ -26,8 +26,8 @@ pub(crate) fn is_url(text: &str) -> bool {
         .any(|start| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)))
 }
 
-/// Whether a text that is no URL names a server: a URL without `//`, an address with a user and a password, or
-/// keywords of libpq. Such a text may contain a password, so no message repeats it.
+/// Whether a text that is no URL names a server: a URL without `//`, an address with a user and a password,
+/// or keywords of libpq. Such a text may contain a password, so no message repeats it.
 pub(crate) fn names_server(text: &str) -> bool {
     let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
     let is_absolute = text.starts_with('/') && !text.starts_with("//");
@@ -129,8 +129,8 @@ fn fault(error: &tokio_postgres::Error, options: &[&str]) -> String {
         source = next;
     }
     let text = source.to_string();
-    // The library's message may name an unknown option, which helps. A message that repeats a value of the URL is not
-    // shown: the value may be a secret.
+    // The library's message may name an unknown option, which helps. A message that repeats a value of the
+    // URL is not shown: the value may be a secret.
     let leaks = options
         .iter()
         .filter_map(|option| option.split_once('='))

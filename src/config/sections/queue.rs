@@ -14,7 +14,8 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Queue, StoreAddress, keys, size_and_duration};
 
-/// Reads `[queue]`; `None` if the table is missing, or has no `store`. A relative path starts at the context's folder.
+/// Reads `[queue]`; `None` if the table is missing, or has no `store`. A relative path starts at the
+/// context's folder.
 pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
     let table = root.section("queue", "`[queue]`", keys::QUEUE);
     if !table.is_present() {
@@ -81,8 +82,8 @@ fn store(item: &Item<'_>, context: Context<'_>) -> Option<StoreAddress> {
     item.error("bad_store", fault).help(item.write(EXAMPLE)).refuse(item.problems)
 }
 
-/// Warns of a path at which this process could not use its store. The warning is no error, because the path may
-/// be right for the user or the container of the running gateway. A reload must not fail for this reason.
+/// Warns of a path at which this process could not use its store. The warning is no error, because the path
+/// may be right for the user or the container of the running gateway. A reload must not fail for this reason.
 fn warn_of(item: &Item<'_>, path: &Path, fault: StoreFault) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (folder, path) = (folder.display(), path.display());

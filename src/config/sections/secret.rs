@@ -187,7 +187,8 @@ fn source<'t>(table: &Table<'t>, purpose: Purpose) -> Option<Source<'t>> {
     Some(Source { item, text, kind, purpose })
 }
 
-/// Reads a secret's text. Removes one line break at the end of a file, and a byte order mark at its beginning.
+/// Reads a secret's text. Removes one line break at the end of a file, and a byte order mark at its
+/// beginning.
 fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
     let Source { item, text, kind, purpose } = source;
     let text = match kind {

@@ -10,8 +10,8 @@ use crate::config::sections::{client_address, proxy_protocol};
 use crate::config::toml_table::Table;
 use crate::config::{Server, Sharing, keys};
 
-/// Reads `[server]`, with the places of its addresses in the file. `further` are the addresses of other tables
-/// that clients connect to.
+/// Reads `[server]`, with the places of its addresses in the file. `further` are the addresses of other
+/// tables that clients connect to.
 pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize, further: &[Listen]) -> (Server, Vec<Listen>) {
     let table = root.section("server", "`[server]`", keys::SERVER);
     let listen = address::listen(&table, LISTEN);

@@ -354,8 +354,9 @@ fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {
     if own.is_empty() { "; `[schemes.NAME]` defines another".to_owned() } else { format!("; here are {own}") }
 }
 
-/// Reports two signatures of one route that share a key, if one of them could be taken for the other. Then a request
-/// that was signed in one way would also verify, with other content, in the other way. `true` if there are none.
+/// Reports two signatures of one route that share a key, if one of them could be taken for the other. Then a
+/// request that was signed in one way would also verify, with other content, in the other way. `true` if
+/// there are none.
 fn are_separate(all: &[(Signature, Range<usize>)], problems: &Problems) -> bool {
     let before = problems.len();
     for (index, (later, place)) in all.iter().enumerate() {
@@ -379,8 +380,8 @@ fn are_separate(all: &[(Signature, Range<usize>)], problems: &Problems) -> bool 
 }
 
 impl Signature {
-    /// Whether a signature for a route of this one could be taken for a signature on a route of the other: their
-    /// names, if so.
+    /// Whether a signature for a route of this one could be taken for a signature on a route of the other:
+    /// their names, if so.
     pub(crate) fn taken_elsewhere_for<'s>(&'s self, other: &'s Self) -> Option<(&'s str, &'s str)> {
         let shares = |one: &Self, other: &Self| {
             let has = |key: &Key| other.secrets.iter().any(|(secret, _)| secret.key.is_same(key));

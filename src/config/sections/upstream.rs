@@ -40,7 +40,8 @@ pub(crate) struct Settings {
     shared: Rc<Shared>,
 }
 
-/// What the settings of one file share: each connector is made once, and the system's roots are read if they are needed.
+/// What the settings of one file share: each connector is made once, and the system's roots are read if they
+/// are needed.
 #[derive(Default)]
 struct Shared {
     system: OnceCell<Option<Authorities>>,
@@ -306,7 +307,8 @@ fn instead(text: &str, error: OriginError) -> String {
     }
 }
 
-/// The unix socket that a text means, in quotes: `/run/app.sock`, `http://unix:/run/app.sock`, `http+unix://%2Frun%2Fapp.sock`.
+/// The unix socket that a text means, in quotes: `/run/app.sock`, `http://unix:/run/app.sock`,
+/// `http+unix://%2Frun%2Fapp.sock`.
 fn socket(text: &str) -> Option<String> {
     if text.starts_with("//") || text.contains('@') {
         return None;

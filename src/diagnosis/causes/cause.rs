@@ -138,8 +138,8 @@ impl TimeDifference {
 }
 
 impl Cause {
-    /// The cause as text. If the record of the request already has the difference of the signed time, the text does not
-    /// repeat it.
+    /// The cause as text. If the record of the request already has the difference of the signed time, the
+    /// text does not repeat it.
     pub(crate) fn text(&self, has_difference: bool) -> String {
         match (self, has_difference) {
             (Self::SignedTime(_), true) => OF_SIGNED_TIME.to_owned(),

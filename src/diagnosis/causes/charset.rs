@@ -23,8 +23,8 @@ pub(super) fn written_as_latin1(content: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Whether characters of the content are replaced: by U+FFFD, or by `?` between letters. The signed characters
-/// cannot be restored.
+/// Whether characters of the content are replaced: by U+FFFD, or by `?` between letters. The signed
+/// characters cannot be restored.
 pub(super) fn has_replacements(content: &[u8]) -> bool {
     if content.windows(3).any(|bytes| bytes == b"\xef\xbf\xbd") {
         return true;

@@ -1,5 +1,5 @@
-//! Pure. The spellings of a form (`application/x-www-form-urlencoded`): the same pairs in the same order, with
-//! other percent-encodings.
+//! Pure. The spellings of a form (`application/x-www-form-urlencoded`): the same pairs in the same order,
+//! with other percent-encodings.
 
 use crate::signature::form::percent_decoded;
 

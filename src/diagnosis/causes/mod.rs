@@ -144,8 +144,8 @@ fn of_content<'o, F: Fields>(
     Ok(unchecked.map(Cause::Content))
 }
 
-/// The cause for a request without one of the scheme's fields: the request may have the signature of another scheme. Schemes
-/// with tokens are skipped, because their field can be any field that clients send.
+/// The cause for a request without one of the scheme's fields: the request may have the signature of another
+/// scheme. Schemes with tokens are skipped, because their field can be any field that clients send.
 fn other_scheme<'o>(
     scheme: &Scheme,
     fields: &impl Fields,
@@ -217,7 +217,8 @@ fn another(missing: &str, scheme: &Scheme, others: usize, path: Option<&str>) ->
     }
 }
 
-/// Schemes with a rule that many senders share. Such a scheme is more likely than that of one of these senders.
+/// Schemes with a rule that many senders share. Such a scheme is more likely than that of one of these
+/// senders.
 const SHARED_RULES: [&str; 1] = ["standard-webhooks"];
 
 /// A signature that senders made before they used SHA-256, and still make beside it.
@@ -295,8 +296,8 @@ fn signed_time<F: Fields>(
     Ok(TimeDifference::of(window, moment, context.now).map(Cause::SignedTime))
 }
 
-/// The cause for content that verifies, if only the time in it is wrong. `None` if the content does not verify, or has
-/// no time that counts.
+/// The cause for content that verifies, if only the time in it is wrong. `None` if the content does not
+/// verify, or has no time that counts.
 fn time_in_content<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,

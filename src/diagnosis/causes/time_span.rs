@@ -22,9 +22,9 @@ impl Span {
         }
     }
 
-    /// The span and a limit that it exceeds, as texts that a reader can compare. The limit is exact, so it is in
-    /// seconds if it is no whole number of its unit. Then the span is in seconds, too, if it is under two hours. If
-    /// both would have the same text, both are in seconds.
+    /// The span and a limit that it exceeds, as texts that a reader can compare. The limit is exact, so it is
+    /// in seconds if it is no whole number of its unit. Then the span is in seconds, too, if it is under two
+    /// hours. If both would have the same text, both are in seconds.
     pub(crate) fn beside_limit(&self, limit: Duration) -> (String, String) {
         let limit = Self(limit);
         let (unit, _) = limit.unit();

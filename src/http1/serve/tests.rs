@@ -28,7 +28,8 @@ async fn run_in_time(test: impl Future<Output = ()>) {
     assert!(timeout(PATIENCE, LocalSet::new().run_until(test)).await.is_ok(), "the test does not end");
 }
 
-/// Runs a test with a paused clock, which advances when all tasks wait. The limit is longer than every limit of the gateway.
+/// Runs a test with a paused clock, which advances when all tasks wait. The limit is longer than every limit
+/// of the gateway.
 async fn run_paused(test: impl Future<Output = ()>) {
     let limit = Duration::from_hours(1);
     assert!(timeout(limit, LocalSet::new().run_until(test)).await.is_ok(), "all tasks wait in vain");

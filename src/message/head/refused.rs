@@ -46,8 +46,8 @@ impl SentLine {
         Self { method: head.method().into(), path: head.path().into() }
     }
 
-    /// Reads the request line at the beginning of the bytes. `None` if the line is incomplete, too long, or not
-    /// strict, and if its target has no path.
+    /// Reads the request line at the beginning of the bytes. `None` if the line is incomplete, too long, or
+    /// not strict, and if its target has no path.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(leading_empty_lines(bytes)..)?;

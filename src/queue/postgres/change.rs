@@ -95,7 +95,8 @@ impl Work<'_> {
         rows.iter().map(stored).collect()
     }
 
-    /// The number of an event whose content is kept. The event is locked, and the purge of another gateway is waited for.
+    /// The number of an event whose content is kept. The event is locked, and the purge of another gateway is
+    /// waited for.
     async fn find_whole(&self, id: EventId) -> Result<Option<i64>> {
         let sql = "select seq from event where id = $1 for update";
         let Some(row) = self.call.first(sql, &[&&id.as_bytes()[..]]).await? else { return Ok(None) };
@@ -158,7 +159,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes events with all their rows. Returns the other gateways that have a delivery of the events in memory.
+    /// Removes events with all their rows. Returns the other gateways that have a delivery of the events in
+    /// memory.
     pub(super) async fn remove(&mut self, events: &[i64]) -> Result<BTreeSet<i64>> {
         self.call.execute("delete from finished where event = any($1)", &[&events]).await?;
         let sql = "delete from delivery where event = any($1) returning event, destination, state, size, lane, id, owner";
@@ -172,7 +174,8 @@ impl Work<'_> {
                 owners.extend(row.try_get::<_, Option<i64>>(6)?.filter(|owner| *owner != self.gateway));
             }
         }
-        // Another gateway may have recorded an attempt while the statement above waited for it, which that statement does not see.
+        // Another gateway may have recorded an attempt while the statement above waited for it, which that
+        // statement does not see.
         self.call.execute("delete from attempt where delivery = any($1)", &[&deliveries]).await?;
         self.drop_contents(events).await?;
         let sql = "delete from event where seq = any($1)";

@@ -21,8 +21,8 @@ pub(super) async fn take(
     if call.first(sql, &[&route, &&key[..], &gateway]).await?.is_none() {
         return Ok(Claiming::UnderWay);
     }
-    // The check comes while this gateway holds the claim. The previous holder has recorded its delivery before
-    // it released the claim.
+    // The check comes while this gateway holds the claim. The previous holder has recorded its delivery
+    // before it released the claim.
     if is_seen(call, route, key, now).await? {
         release(call, route, key, gateway).await?;
         return Ok(Claiming::Duplicate);

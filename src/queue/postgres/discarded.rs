@@ -1,4 +1,5 @@
-//! Shell. The events that one gateway discards while other gateways have them in memory: the table `discarded`.
+//! Shell. The events that one gateway discards while other gateways have them in memory: the table
+//! `discarded`.
 
 use std::collections::BTreeSet;
 

@@ -59,8 +59,8 @@ impl Error {
     pub(super) fn is_of_value(&self) -> bool {
         match self {
             Self::Value => true,
-            // An error of the server has a code. A broken connection has a source of its own. All other errors
-            // are columns that this code cannot read.
+            // An error of the server has a code. A broken connection has a source of its own. All other
+            // errors are columns that this code cannot read.
             Self::Server(error) => error.code().is_none() && !error.is_closed() && is_conversion(error),
             Self::TimedOut | Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Encoding(_) => {
                 false

@@ -102,8 +102,8 @@ fn dead_group(row: &Row) -> Result<Option<DeadGroup>> {
     }))
 }
 
-/// Takes the jobs on which no other gateway works, the earliest first. From then on, these jobs belong to this
-/// gateway.
+/// Takes the jobs on which no other gateway works, the earliest first. From then on, these jobs belong to
+/// this gateway.
 pub(super) async fn take_jobs(call: &Call, gateway: i64) -> Result<Vec<Job>> {
     let sql = "update job j set owner = $1 where j.owner is null or j.owner = $1 or not exists \
             (select 1 from gateway g where g.id = j.owner and g.alive_until > clock_timestamp()) \

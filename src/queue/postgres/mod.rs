@@ -189,8 +189,8 @@ impl Postgres {
         self.note(result)
     }
 
-    /// Removes the rows of gateways that are gone. If another gateway does so at the same moment, the rows are left to that
-    /// gateway.
+    /// Removes the rows of gateways that are gone. If another gateway does so at the same moment, the rows
+    /// are left to that gateway.
     fn clear_up(&mut self) -> std::result::Result<(), StoreError> {
         let done = self.session.run(async |call| {
             call.batch("delete from gateway where alive_until < clock_timestamp() - interval '1 hour'")

@@ -134,8 +134,8 @@ impl Reader for PostgresReader {
     }
 }
 
-/// Takes due deliveries that no other gateway has in memory. From then on, they belong to this gateway, as long
-/// as it counts as alive.
+/// Takes due deliveries that no other gateway has in memory. From then on, they belong to this gateway, as
+/// long as it counts as alive.
 async fn due(call: &Call, names: &mut Names, gateway: i64, query: &DueQuery<'_>) -> Result<Due> {
     let mut due = Due::default();
     let Some((destination, route)) = names.find_destination(call, query.destination).await? else {
@@ -214,8 +214,8 @@ async fn due(call: &Call, names: &mut Names, gateway: i64, query: &DueQuery<'_>)
 /// The columns of [`INFO`] in a row of [`due`].
 const FIRST: usize = 6;
 
-/// The event of a delivery, if the record is intact and belongs to the delivery. Otherwise the id of the event,
-/// if it can be read.
+/// The event of a delivery, if the record is intact and belongs to the delivery. Otherwise the id of the
+/// event, if it can be read.
 fn read_delivery(row: &Row, route: i64) -> Result<std::result::Result<StoredEvent, Option<EventId>>> {
     let event_id = row.try_get::<_, &[u8]>(2)?;
     let named = value::id(event_id).ok();

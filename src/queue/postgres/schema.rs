@@ -13,8 +13,8 @@ const OLDEST_SERVER: i32 = 120_000;
 
 /// The first statements of the session that commits.
 ///
-/// An index leads to the rows of every statement. Nevertheless, the server can choose to read a whole table, for
-/// example if its statistics of the table are old. `enable_seqscan = off` prevents this choice.
+/// An index leads to the rows of every statement. Nevertheless, the server can choose to read a whole table,
+/// for example if its statistics of the table are old. `enable_seqscan = off` prevents this choice.
 pub(super) const WRITER: &str = "
     set search_path = hookgate, pg_catalog;
     set statement_timeout = '30s';
@@ -40,11 +40,11 @@ pub(super) const READER: &str = "
 
 /// The tables of version 1.
 ///
-/// The tables are those of the SQLite store, with three differences. `delivery.owner` is the gateway that has a
-/// delivery in memory, and `gateway` says until when each gateway counts as alive. `tally` has the numbers of
-/// deliveries for each gateway, so no two gateways wait for the same row. `claim` has the events with an open
-/// outcome, on routes that deduplicate. This table is unlogged, because no request survives a crash of the
-/// server.
+/// The tables are those of the SQLite store, with three differences. `delivery.owner` is the gateway that has
+/// a delivery in memory, and `gateway` says until when each gateway counts as alive. `tally` has the numbers
+/// of deliveries for each gateway, so no two gateways wait for the same row. `claim` has the events with an
+/// open outcome, on routes that deduplicate. This table is unlogged, because no request survives a crash of
+/// the server.
 ///
 /// Values that a client can choose are `bytea`, because PostgreSQL's text cannot contain a zero byte.
 const TABLES: &str = "
@@ -167,8 +167,8 @@ const TABLES: &str = "
     insert into store (version) values (1);
 ";
 
-/// The change from version 1 to version 2: the events that a gateway has discarded while another gateway, `owner`, has them in
-/// memory. The owner removes the row when no delivery of the event begins any more.
+/// The change from version 1 to version 2: the events that a gateway has discarded while another gateway,
+/// `owner`, has them in memory. The owner removes the row when no delivery of the event begins any more.
 const TO_VERSION_2: &str = "
     create table discarded (
         owner bigint not null,
@@ -181,8 +181,8 @@ const TO_VERSION_2: &str = "
 /// The first number of the advisory locks of this program.
 const LOCKS: i32 = 0x686f_6f6b;
 
-/// Locks the lanes of routes until the end of the transaction. So the order of deliveries' numbers is the order
-/// of commits. The routes are locked in ascending order, so no two gateways wait for each other.
+/// Locks the lanes of routes until the end of the transaction. So the order of deliveries' numbers is the
+/// order of commits. The routes are locked in ascending order, so no two gateways wait for each other.
 pub(super) async fn lock_lanes(call: &Call, routes: impl IntoIterator<Item = i64>) -> Result<()> {
     for route in routes {
         let number = i32::try_from(route).map_err(|_too_many| Error::Value)?;
@@ -191,8 +191,8 @@ pub(super) async fn lock_lanes(call: &Call, routes: impl IntoIterator<Item = i64
     Ok(())
 }
 
-/// Refuses a database that cannot hold every text. The address of a copy or the result of an attempt may have a text that the
-/// database cannot hold. Then each commit would fail.
+/// Refuses a database that cannot hold every text. The address of a copy or the result of an attempt may have
+/// a text that the database cannot hold. Then each commit would fail.
 pub(super) async fn insist_on_encoding(call: &Call) -> Result<()> {
     let row = call.first("select current_setting('server_encoding')", &[]).await?.ok_or(Error::Value)?;
     match row.try_get(0)? {
@@ -211,8 +211,8 @@ pub(super) async fn may_prepare(call: &Call) -> Result<bool> {
     Ok(call.first(sql, &[]).await?.ok_or(Error::Value)?.try_get(0)?)
 }
 
-/// Makes the tables if there are none, and changes tables of an older version. Returns the version of the schema. The caller has
-/// begun a transaction.
+/// Makes the tables if there are none, and changes tables of an older version. Returns the version of the
+/// schema. The caller has begun a transaction.
 pub(super) async fn prepare(call: &Call) -> Result<i64> {
     // If two gateways start together, only one makes the tables.
     call.query("select pg_advisory_xact_lock($1, 0)", &[&LOCKS]).await?;

@@ -1,5 +1,5 @@
-//! Shell. Searches for the events that match a filter. A search looks at a bounded number of events, and says where
-//! the next search goes on.
+//! Shell. Searches for the events that match a filter. A search looks at a bounded number of events, and says
+//! where the next search goes on.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -140,8 +140,8 @@ fn in_deliveries(conditions: &mut Conditions, filter: &Filter, way: Way) {
     });
 }
 
-/// The events that match a filter and come after the event `from`, and where the next search begins. `columns` begins with
-/// `e.id`.
+/// The events that match a filter and come after the event `from`, and where the next search begins.
+/// `columns` begins with `e.id`.
 pub(super) async fn find(
     call: &Call,
     filter: &Filter,

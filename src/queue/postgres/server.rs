@@ -28,8 +28,8 @@ impl Server {
         Self { address: address.clone() }
     }
 
-    /// Connects to the first host that takes the session. The runtime drives the connection. Files are read each time, so that a new
-    /// password or a new authority needs no restart.
+    /// Connects to the first host that takes the session. The runtime drives the connection. Files are read
+    /// each time, so that a new password or a new authority needs no restart.
     pub(super) async fn connect(&self, runtime: &Runtime) -> Result<Client> {
         let mut config = self.address.connection.clone();
         if config.get_password().is_none()
@@ -45,7 +45,8 @@ impl Server {
         let patience = config.get_connect_timeout().copied().unwrap_or(HOST_PATIENCE);
         let mut refused = Error::TimedOut;
         for host in hosts(&config) {
-            // The client library bounds only the connection to the host, and a host that is frozen still takes connections.
+            // The client library bounds only the connection to the host, and a host that is frozen still
+            // takes connections.
             let error = match timeout(patience, self.connect_to(&host, runtime)).await {
                 Ok(Ok(client)) => return Ok(client),
                 Ok(Err(error)) => error,

@@ -13,7 +13,8 @@ use tokio_postgres::{Client, Row, Statement};
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::server::Server;
 
-/// How long the server may take for the first statements of a session. The connection has a limit for each host.
+/// How long the server may take for the first statements of a session. The connection has a limit for each
+/// host.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long one piece of work may take: a batch, or a page of a list.
@@ -38,8 +39,8 @@ impl std::fmt::Debug for Session {
 /// Sends statements.
 pub(super) struct Call {
     client: Client,
-    /// The statements that the server has prepared. Apart from filters, their number is the number of texts in
-    /// this code.
+    /// The statements that the server has prepared. Apart from filters, their number is the number of texts
+    /// in this code.
     prepared: RefCell<HashMap<String, Statement>>,
 }
 
@@ -86,7 +87,8 @@ impl Session {
                     Ok(done)
                 }
                 Err(error) => {
-                    // If the rollback fails too, the connection is broken, and the server rolls back by itself.
+                    // If the rollback fails too, the connection is broken, and the server rolls back by
+                    // itself.
                     let _broken = call.batch("rollback").await;
                     Err(error)
                 }

@@ -42,7 +42,8 @@ pub(super) fn settings(address: &PostgresAddress) -> Result<Option<ClientConfig>
 #[derive(Debug)]
 struct Trust {
     roots: Arc<RootCertStore>,
-    /// The certificates of the file. As in libpq, the server's own certificate may be one of them, if it is self-signed.
+    /// The certificates of the file. As in libpq, the server's own certificate may be one of them, if it is
+    /// self-signed.
     file: Vec<CertificateDer<'static>>,
 }
 
@@ -97,9 +98,9 @@ impl Trust {
 
 /// Checks the server's certificate as `sslmode` asks for.
 ///
-/// Without `trust`, any certificate is accepted: the connection is encrypted, but an attacker who can change it on
-/// the way can also read it. Without `names`, the certificate may be for any name. `sslmode=verify-full` is for
-/// networks that are not trusted.
+/// Without `trust`, any certificate is accepted: the connection is encrypted, but an attacker who can change
+/// it on the way can also read it. Without `names`, the certificate may be for any name.
+/// `sslmode=verify-full` is for networks that are not trusted.
 #[derive(Debug)]
 struct Verifier {
     trust: Option<Trust>,
@@ -186,7 +187,8 @@ mod tests {
         assert!(judged(&own, &self_signed(&[name]).cert, false, name).is_err());
         let old = valid(&[name], (1970, 1980)).cert;
         assert_eq!(judged(&old, &old, true, name), Err(CertificateError::Expired.into()));
-        // A server must not show the certificate of an authority as its own, unless the file has this certificate.
+        // A server must not show the certificate of an authority as its own, unless the file has this
+        // certificate.
         let (authority, of_server) = issued(&[name]);
         assert_eq!(judged(&authority, &authority, false, name), Ok(()));
         assert_eq!(judged(&authority, &of_server.cert, true, name), Ok(()));

@@ -1,4 +1,5 @@
-//! Tests of the scheduler, in simulated time: a store in memory, apps that answer after a while, and a clock that is set.
+//! Tests of the scheduler, in simulated time: a store in memory, apps that answer after a while, and a clock
+//! that is set.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::num::NonZeroU32;

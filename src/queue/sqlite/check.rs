@@ -1,9 +1,9 @@
 //! Shell. Checks the store for damage that would prevent a delivery: damage of states, indexes and counters,
 //! not of events.
 //!
-//! A damaged event is found when it is read. But a flipped bit can also remove a delivery from the index of due
-//! deliveries, change its state, or change the counter that says where deliveries wait. The check reads the
-//! deliveries in short steps, beside all other work.
+//! A damaged event is found when it is read. But a flipped bit can also remove a delivery from the index of
+//! due deliveries, change its state, or change the counter that says where deliveries wait. The check reads
+//! the deliveries in short steps, beside all other work.
 
 use std::fmt;
 use std::path::Path;
@@ -72,8 +72,8 @@ const MISCOUNTED: &str = "
     select count(*) from destination n where ifnull(n.queued, -1) <> (
         select count(*) from delivery d indexed by delivery_queued where d.destination = n.number and d.state = 0)";
 
-/// Makes the indexes anew from the table, then repairs contradictory deliveries, then the counters. A delivery
-/// that may not have been made is queued again. A delivery that had ended becomes a dead letter.
+/// Makes the indexes anew from the table, then repairs contradictory deliveries, then the counters. A
+/// delivery that may not have been made is queued again. A delivery that had ended becomes a dead letter.
 const MEND: &str = "
     reindex delivery;
     update delivery set state = 4, ready = 0

@@ -31,12 +31,13 @@ pub(super) struct Memory {
     next_delivery: i64,
     /// The number of the next piece of content.
     next_piece: i64,
-    /// New deliveries, as they are stored. Each has no order key, and is the only delivery of its event. Most end
-    /// soon, and then no row is read. A change of an operator clears them.
+    /// New deliveries, as they are stored. Each has no order key, and is the only delivery of its event. Most
+    /// end soon, and then no row is read. A change of an operator clears them.
     new: HashMap<i64, Stored>,
 }
 
-/// The most new deliveries that are kept in memory. The store reads other deliveries from the database when they end.
+/// The most new deliveries that are kept in memory. The store reads other deliveries from the database when
+/// they end.
 const MOST_NEW: usize = 4096;
 
 impl Memory {
@@ -259,8 +260,8 @@ impl<'w> Work<'w> {
         Ok(id)
     }
 
-    /// Keeps a delivery that was just stored in memory. If too many are kept, the deliveries that were kept before are
-    /// dropped.
+    /// Keeps a delivery that was just stored in memory. If too many are kept, the deliveries that were kept
+    /// before are dropped.
     fn keep_new(&mut self, id: i64, new: New) {
         let New { event, event_id: _, destination, class, due: _, since, spent, attempts, lane, size } = new;
         let state = State::Queued;
@@ -347,8 +348,8 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    /// Ends a queued delivery. The next delivery of its lane can become due. `is_only`: it is certainly the only
-    /// delivery of its event.
+    /// Ends a queued delivery. The next delivery of its lane can become due. `is_only`: it is certainly the
+    /// only delivery of its event.
     fn end(&mut self, delivery: Stored, is_only: bool, state: State) -> rusqlite::Result<()> {
         let sql = "update delivery set state = ?2, ready = 0, attempts = ?3, ended = ?4 where id = ?1";
         let now = of_time(self.now);

@@ -1,15 +1,15 @@
 //! Shell. Moves rows together, so pages become free.
 //!
 //! A page of a table stays in use as long as it has a single row. After many removals, many pages are nearly
-//! empty. Then the remaining rows are written again, range by range. A step removes all rows of a range, which
-//! empties their pages. Then it inserts the rows again in order, which fills the pages.
+//! empty. Then the remaining rows are written again, range by range. A step removes all rows of a range,
+//! which empties their pages. Then it inserts the rows again in order, which fills the pages.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-/// How many rows must be removed before the remaining rows are moved together: at least this many, and at least
-/// this part of the kept rows.
+/// How many rows must be removed before the remaining rows are moved together: at least this many, and at
+/// least this part of the kept rows.
 const LEAST_REMOVED: u64 = 1000;
 const PART: u64 = 5;
 

@@ -5,11 +5,12 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::queue::event::Event;
 use crate::queue::sqlite::piece_sizes::{Division, division};
 
-/// The number of bits of `content.pieces` that hold the number of pieces. The other bits hold the id of the first
-/// piece.
+/// The number of bits of `content.pieces` that hold the number of pieces. The other bits hold the id of the
+/// first piece.
 const COUNT_BITS: u32 = 3;
 
-/// The greatest id of a first piece. Only an id from a damaged table is greater. In this case, content is not divided.
+/// The greatest id of a first piece. Only an id from a damaged table is greater. In this case, content is not
+/// divided.
 const GREATEST_FIRST: i64 = i64::MAX >> (COUNT_BITS + 1);
 
 /// The pieces of an event, as the row of its head names them.

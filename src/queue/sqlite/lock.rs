@@ -17,9 +17,9 @@ pub(super) const MODE: u32 = 0o600;
 
 /// The ownership of a store. It ends when this value is dropped, or with the process.
 ///
-/// The lock is on a file beside the store. SQLite's own locks are on the store itself. The system would release
-/// them if this process opened and closed the store's file once more. The lock file also contains the mark of
-/// the log.
+/// The lock is on a file beside the store. SQLite's own locks are on the store itself. The system would
+/// release them if this process opened and closed the store's file once more. The lock file also contains the
+/// mark of the log.
 #[derive(Debug)]
 pub struct OwnerLock {
     path: PathBuf,
@@ -62,8 +62,8 @@ impl OwnerLock {
     }
 }
 
-/// Releases the lock itself. A lock of the system lives as long as the last descriptor of the file, and a child that was just forked
-/// has a copy of each descriptor until its program starts.
+/// Releases the lock itself. A lock of the system lives as long as the last descriptor of the file, and a
+/// child that was just forked has a copy of each descriptor until its program starts.
 impl Drop for OwnerLock {
     fn drop(&mut self) {
         // If this fails, the lock ends with the last descriptor.

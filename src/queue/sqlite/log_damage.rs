@@ -1,8 +1,8 @@
 //! Shell. Looks for damage in the write-ahead log before SQLite reads it.
 //!
-//! SQLite treats the first frame that does not match its checksum as the end of the log. It does not report the
-//! frames behind this frame. A loss of power also leaves such a frame, in a last transaction whose sync had not
-//! returned. So two facts show damage:
+//! SQLite treats the first frame that does not match its checksum as the end of the log. It does not report
+//! the frames behind this frame. A loss of power also leaves such a frame, in a last transaction whose sync
+//! had not returned. So two facts show damage:
 //!
 //! - Behind the frame, the log has a transaction that is not the last. Each transaction is synced before the
 //!   next is written, so the log was on disk up to there.
@@ -31,8 +31,8 @@ const LARGEST_PAGE: u32 = 65_536;
 pub enum LogDamage {
     /// The header does not match its checksum. SQLite drops the whole log.
     Header,
-    /// A frame does not match its checksum. SQLite drops the frame and all later frames. The number is that of
-    /// the remaining frames.
+    /// A frame does not match its checksum. SQLite drops the frame and all later frames. The number is that
+    /// of the remaining frames.
     Frames(u32),
 }
 
@@ -120,8 +120,8 @@ fn damage_of(log: &mut impl Read, mark: Option<Mark>) -> io::Result<Option<LogDa
         let before = frame.get(..CHECKED_OF_FRAME).unwrap_or_default();
         let content = frame.get(FRAME_HEADER..).unwrap_or_default();
         // A frame of an earlier round has other salts and does not belong to the log. The checksum of a frame
-        // continues the checksum that is stored in the previous frame. So a frame behind a damaged frame can be
-        // recognised as intact.
+        // continues the checksum that is stored in the previous frame. So a frame behind a damaged frame can
+        // be recognised as intact.
         let follows = salts == (word(&frame, 8), word(&frame, 12))
             && checksum(checksum(sums, before, is_big_endian), content, is_big_endian) == stored;
         is_broken |= !follows;

@@ -327,7 +327,8 @@ impl Store for Sqlite {
         if removed >= most {
             return Ok(removed);
         }
-        // Rows are also moved here, because there may be no idle moment. On a full disk, they are moved later.
+        // Rows are also moved here, because there may be no idle moment. On a full disk, they are moved
+        // later.
         let moved = unless_full(self.compact(COMPACTION_STEP.1))?;
         unless_full(self.vacuum().map_err(store_error))?;
         let most_moved = most.checked_div(2).unwrap_or(0);

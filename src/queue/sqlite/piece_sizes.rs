@@ -1,8 +1,9 @@
 //! Pure. How the content of an event is divided among rows, so that rows fill the pages of SQLite.
 //!
-//! A page holds only whole rows. A page of 4 KiB holds one row of 2.1 KiB, and nearly half of the page is unused. A
-//! row that is larger than a page has its beginning in a page with other rows, and its rest in further pages of its
-//! own. So the content of some sizes is divided into a first part and pieces of equal size that fill their pages.
+//! A page holds only whole rows. A page of 4 KiB holds one row of 2.1 KiB, and nearly half of the page is
+//! unused. A row that is larger than a page has its beginning in a page with other rows, and its rest in
+//! further pages of its own. So the content of some sizes is divided into a first part and pieces of equal
+//! size that fill their pages.
 
 /// The size of a page.
 const PAGE: usize = 4096;
@@ -19,8 +20,8 @@ const LEAST_LOCAL: usize = 489;
 /// The bytes of a row in each further page.
 const FURTHER: usize = 4092;
 
-/// The bytes that a row takes besides its columns: its length and key, its place in the page, the types of its
-/// columns.
+/// The bytes that a row takes besides its columns: its length and key, its place in the page, the types of
+/// its columns.
 const BESIDES: usize = 24;
 
 /// The most pieces of one event.
@@ -29,7 +30,8 @@ const MOST_PIECES: usize = 7;
 /// Rows up to this length are not divided, because a page holds at least three of them.
 const SHORT: usize = 1330;
 
-/// Rows of this length and longer are not divided, because they leave only a small part of their pages unused.
+/// Rows of this length and longer are not divided, because they leave only a small part of their pages
+/// unused.
 const LONG: usize = 16 * PAGE;
 
 /// How content is divided.
@@ -66,8 +68,8 @@ pub(super) fn division(head: usize, content: usize) -> Option<Division> {
     best.1
 }
 
-/// The length of the row with the head, if this number of pieces follows the row. The further pages of the row are
-/// full.
+/// The length of the row with the head, if this number of pieces follows the row. The further pages of the
+/// row are full.
 fn first_row(whole: usize, count: usize) -> usize {
     let further = whole.saturating_sub(LEAST_LOCAL).checked_div(FURTHER).unwrap_or(0);
     if further > 0 {

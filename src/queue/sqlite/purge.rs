@@ -44,8 +44,8 @@ impl Work<'_> {
         Ok(removed)
     }
 
-    /// Whether no delivery of an event is queued since this time, according to its deliveries. A damaged row of
-    /// `finished` may name another event. Such a row is removed, and the event stays.
+    /// Whether no delivery of an event is queued since this time, according to its deliveries. A damaged row
+    /// of `finished` may name another event. Such a row is removed, and the event stays.
     fn is_finished(&self, kind: Kind, at: i64, event: i64) -> rusqlite::Result<bool> {
         let actual = finished(&self.of_event(event)?);
         if actual == Some((kind, at)) {

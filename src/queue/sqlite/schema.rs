@@ -21,8 +21,8 @@ const OLDEST_LIBRARY: i32 = 3_051_003;
 /// How long a statement waits for a lock of another connection in this process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The bytes of pages that the connections of a store keep in memory: one connection that writes, and two that
-/// read. The settings below have the same sizes.
+/// The bytes of pages that the connections of a store keep in memory: one connection that writes, and two
+/// that read. The settings below have the same sizes.
 pub const CACHES: u64 = (16_000 + 2 * 8_000) << 10;
 
 /// The settings of the connection that writes. The caller makes the checkpoints.
@@ -155,8 +155,8 @@ const TABLES: &str = "
     ) without rowid;
 ";
 
-/// The additions of version 2: content that is divided, so that rows fill their pages. `content.pieces` names the
-/// pieces that follow the first part.
+/// The additions of version 2: content that is divided, so that rows fill their pages. `content.pieces` names
+/// the pieces that follow the first part.
 const PIECES: &str = "
     alter table content add column pieces integer;
     create table piece (

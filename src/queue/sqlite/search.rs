@@ -1,5 +1,5 @@
-//! Shell. Searches for the events that match a filter. A search looks at a bounded number of events, and says where
-//! the next search goes on.
+//! Shell. Searches for the events that match a filter. A search looks at a bounded number of events, and says
+//! where the next search goes on.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
@@ -25,8 +25,8 @@ impl Conditions {
     }
 }
 
-/// A range of ids. Each end is one condition, because SQLite searches an index for one condition at each end, and compares the
-/// others row by row.
+/// A range of ids. Each end is one condition, because SQLite searches an index for one condition at each end,
+/// and compares the others row by row.
 #[derive(Clone, Debug, Default)]
 struct Range {
     /// The first id, and whether only the ids after it are in the range.
@@ -214,8 +214,8 @@ const fn words(order: Order) -> (&'static str, &'static str) {
     }
 }
 
-/// The events that match a filter and come after the event `from`. `columns` begins with `e.id`. Events that `read` does
-/// not take are left out.
+/// The events that match a filter and come after the event `from`. `columns` begins with `e.id`. Events that
+/// `read` does not take are left out.
 pub(super) fn find<T>(
     connection: &Connection,
     filter: &Filter,
@@ -279,7 +279,8 @@ pub(super) fn find<T>(
     Ok(Found { found, next: if is_full { last.or(rest_of_store) } else { rest_of_store } })
 }
 
-/// How many more events a search for dead letters passes, compared with those at which it looks. It reads only their numbers.
+/// How many more events a search for dead letters passes, compared with those at which it looks. It reads
+/// only their numbers.
 const PASSED: usize = 10;
 
 /// The events that come before the first dead letter.
@@ -292,8 +293,8 @@ enum Skipped {
     All,
 }
 
-/// Passes events without looking at their deliveries. The numbers of the dead letters in the range have a bound, and most
-/// events are stored in the order of their ids.
+/// Passes events without looking at their deliveries. The numbers of the dead letters in the range have a
+/// bound, and most events are stored in the order of their ids.
 fn skip(connection: &Connection, range: &Range, order: Order, most: usize) -> rusqlite::Result<Skipped> {
     let (word, _) = words(order);
     let sql = format!(
@@ -354,8 +355,8 @@ mod tests {
 
     const LOOKED_AT: usize = 500;
 
-    /// Fills a store. The events of `/rare` and of the model `rare` are the first. Of the others, one in three is queued, and
-    /// the first part are dead letters.
+    /// Fills a store. The events of `/rare` and of the model `rare` are the first. Of the others, one in
+    /// three is queued, and the first part are dead letters.
     const FILL: &str = "
         insert into route values (1, '/a', null), (2, '/rare', null);
         insert into destination (number, route, upstream) values (1, 1, ''), (2, 2, '');
@@ -408,8 +409,8 @@ mod tests {
         let tens = move || of_handler.fetch_add(10, Ordering::Relaxed) > u64::MAX / 2;
         connection.progress_handler(10, Some(tens)).unwrap();
         let bounds = Bounds { found: 51, looked_at: LOOKED_AT };
-        // A part of the store needs some dozens of steps for each of its events, and the events that are passed some more. The
-        // store has 60 parts.
+        // A part of the store needs some dozens of steps for each of its events, and the events that are
+        // passed some more. The store has 60 parts.
         let most = u64::try_from(LOOKED_AT * 200).unwrap();
         for filter in filters() {
             let (mut before, mut after, mut listed, mut counted) = (None, None, 0, 0);

@@ -199,8 +199,8 @@ impl Writer {
         self.set_health(if lack.is_some() { Health::Full } else { Health::Well });
     }
 
-    /// Whether the files of the open store are no longer in their place. A restart would not find data that is
-    /// committed now.
+    /// Whether the files of the open store are no longer in their place. A restart would not find data that
+    /// is committed now.
     pub(super) fn is_away(&mut self) -> bool {
         let is_away = self.store.as_ref().is_some_and(|store| !store.is_in_place());
         if is_away && !self.was_away {

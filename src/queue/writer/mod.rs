@@ -1,7 +1,7 @@
 //! Shell. The writer: the thread that owns the store.
 //!
-//! The writer commits all waiting commands in one transaction, and then answers them. While the disk syncs, new
-//! commands gather for the next commit, so no timer is needed. After a failure of the store, the writer
+//! The writer commits all waiting commands in one transaction, and then answers them. While the disk syncs,
+//! new commands gather for the next commit, so no timer is needed. After a failure of the store, the writer
 //! acknowledges nothing until the store has been opened again and checked.
 
 mod gather;
@@ -502,7 +502,8 @@ impl Writer {
         match store.reader().and_then(|reader| Ok([reader, store.reader()?])) {
             Ok(readers) => self.end.set_readers(Some(readers)),
             Err(error) => {
-                // A store that is closed without a failure of its own tells the other gateways that this one has ended.
+                // A store that is closed without a failure of its own tells the other gateways that this one
+                // has ended.
                 self.end.end_lease();
                 self.note(error);
                 return;

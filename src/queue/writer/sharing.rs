@@ -48,7 +48,8 @@ impl Writer {
         }
     }
 
-    /// Answers the discards that all other gateways have confirmed, and refuses discards that have waited too long.
+    /// Answers the discards that all other gateways have confirmed, and refuses discards that have waited too
+    /// long.
     pub(super) fn answer_confirmed(&mut self) {
         if self.unconfirmed.is_empty() {
             return;
@@ -74,7 +75,8 @@ impl Writer {
         }
     }
 
-    /// The upstreams whose new deliveries this gateway leaves to any gateway, because it cannot send them soon.
+    /// The upstreams whose new deliveries this gateway leaves to any gateway, because it cannot send them
+    /// soon.
     ///
     /// The circuit is open, the route is paused, or more deliveries wait than fit into memory.
     pub(super) fn not_handed(&self) -> BTreeSet<Destination> {

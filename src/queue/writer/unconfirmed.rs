@@ -9,8 +9,8 @@ use crate::queue::writer::gather::Asked;
 /// The time between two checks of whether other gateways have confirmed discards.
 pub(super) const CONFIRMED_INTERVAL: Duration = Duration::from_millis(25);
 
-/// The longest time that a discard waits for other gateways. A lost gateway stops counting as alive within this time,
-/// unless its lease is longer.
+/// The longest time that a discard waits for other gateways. A lost gateway stops counting as alive within
+/// this time, unless its lease is longer.
 const CONFIRMED_PATIENCE: Duration = Duration::from_secs(45);
 
 /// A discard that is on disk. Other gateways may have the event in memory.

@@ -24,8 +24,9 @@ use crate::runtime::held_events_log;
 use crate::runtime::reload::watch::{Look, Watch};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
-/// The time between two checks of the files. One check finds a change, and the next check loads it. So a program that
-/// writes in several steps has time to finish. A change is applied after at most twice this time.
+/// The time between two checks of the files. One check finds a change, and the next check loads it. So a
+/// program that writes in several steps has time to finish. A change is applied after at most twice this
+/// time.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Requests reloads. After it is dropped, no reload can be requested.

@@ -1,7 +1,7 @@
 //! Pure. Other names of senders, and the schemes that operators mean by them.
 
-/// The shipped scheme that is meant by another name of its sender: `whatsapp`, `GitHub.com`, `lemonsqueezy`. `None` for the name of a
-/// scheme itself. `schemes` are the names of all shipped schemes.
+/// The shipped scheme that is meant by another name of its sender: `whatsapp`, `GitHub.com`, `lemonsqueezy`.
+/// `None` for the name of a scheme itself. `schemes` are the names of all shipped schemes.
 pub(super) fn meant(name: &str, schemes: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
     let whole = letters(name);
     let host = name.rsplit_once('.').map(|(host, _)| letters(host.rsplit('.').next().unwrap_or_default()));

@@ -26,8 +26,8 @@ pub struct Scheme {
     pub parameter: Option<Cow<'static, str>>,
     /// Further fields that may carry a signature, in lower case. Nearly always empty.
     pub other_fields: Vec<Cow<'static, str>>,
-    /// A field that the scheme's requests have, in lower case, if they share their signature field with another
-    /// scheme. It decides only which of several signatures of a route judges a request.
+    /// A field that the scheme's requests have, in lower case, if they share their signature field with
+    /// another scheme. It decides only which of several signatures of a route judges a request.
     pub mark: Option<Cow<'static, str>>,
     /// Other names of fields, in lower case: the field and its other name. A request has either of them.
     pub aliases: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -156,8 +156,8 @@ impl Scheme {
         self.content.signs_url()
     }
 
-    /// Whether a late delivery can get a new signature with the current time: the gateway has the key, and the
-    /// time is not in the content. A JWT has further claims, which only the sender knows.
+    /// Whether a late delivery can get a new signature with the current time: the gateway has the key, and
+    /// the time is not in the content. A JWT has further claims, which only the sender knows.
     #[must_use]
     pub fn can_refresh(&self) -> bool {
         let is_in = |place: &Place| matches!(place, Place::Pointer(_) | Place::Claim(_));
@@ -165,8 +165,8 @@ impl Scheme {
         self.algorithm.is_symmetric() && self.algorithm != Algorithm::Token && !in_content
     }
 
-    /// Whether the scheme could sign this content: its borders with the other signed parts are clear. Other content
-    /// never verifies.
+    /// Whether the scheme could sign this content: its borders with the other signed parts are clear. Other
+    /// content never verifies.
     pub(crate) fn could_sign(&self, content: &[u8]) -> bool {
         let any = self.named_fields.as_ref().is_some_and(|named| named.any.is_some());
         let needs_json = any || self.content.needs_json();

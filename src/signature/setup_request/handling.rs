@@ -20,7 +20,8 @@ pub enum Handled {
 }
 
 impl Verifier {
-    /// Makes this verifier let the app answer the unsigned requests of its scheme, as well as the signed ones.
+    /// Makes this verifier let the app answer the unsigned requests of its scheme, as well as the signed
+    /// ones.
     #[must_use]
     pub fn forwarding_unsigned(self, permit: Permit) -> Self {
         Self { answers: Answers::Unsigned(permit), ..self }
@@ -71,8 +72,8 @@ impl Verifier {
         }
     }
 
-    /// Whether the head is that of an unsigned request that has an answer, whatever the verifier is configured to
-    /// answer. If so, the content decides ([`Self::answer_set_up`]).
+    /// Whether the head is that of an unsigned request that has an answer, whatever the verifier is
+    /// configured to answer. If so, the content decides ([`Self::answer_set_up`]).
     #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only the layer asks"))]
     pub(crate) fn may_answer_set_up<F: Fields>(&self, context: &Context<'_, F>) -> bool {
         let is_one =
@@ -80,8 +81,8 @@ impl Verifier {
         self.scheme.setup.iter().any(is_one) && self.is_unsigned(context.fields, context.target)
     }
 
-    /// The answer to a set-up request, whatever the verifier is configured to answer. `None` if the request is no
-    /// set-up request, or has no answer.
+    /// The answer to a set-up request, whatever the verifier is configured to answer. `None` if the request
+    /// is no set-up request, or has no answer.
     pub(crate) fn answer_set_up<F: Fields>(
         &self,
         context: &Context<'_, F>,

@@ -160,8 +160,8 @@ fn the_log_names_the_request_and_the_key_that_handles_it() {
     assert_eq!(explained("github", &Mode::Refuse, "HEAD", b"/"), None);
 }
 
-/// A preset's set-up request never has the form of an event: it has a method of its own, or a content that the
-/// sender's events do not have.
+/// A preset's set-up request never has the form of an event: it has a method of its own, or a content that
+/// the sender's events do not have.
 #[test]
 fn the_set_up_request_of_a_preset_is_distinguishable() {
     for scheme in PRESETS.iter() {

@@ -1,4 +1,5 @@
-//! Pure. The borders between the parts of a template: which neighbouring parts would let a forger move a border.
+//! Pure. The borders between the parts of a template: which neighbouring parts would let a forger move a
+//! border.
 
 use std::ops::Range;
 
@@ -62,8 +63,8 @@ fn urls(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// Whether there is a URL among these parts, which lead away from the content, and nothing before it that no URL
-/// has.
+/// Whether there is a URL among these parts, which lead away from the content, and nothing before it that no
+/// URL has.
 pub(crate) fn is_unclear_url<'p>(parts: impl Iterator<Item = &'p Part>) -> bool {
     let mut near: Option<&Part> = None;
     for part in parts {

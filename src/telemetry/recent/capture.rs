@@ -1,7 +1,9 @@
-//! Pure. Captured requests: the head and the beginning of the content of a refused request, on a route with `capture = true`.
+//! Pure. Captured requests: the head and the beginning of the content of a refused request, on a route with
+//! `capture = true`.
 //!
-//! All captured requests together take at most [`MOST_BYTES`]. A part of these bytes is for requests whose answer is under
-//! way. A request that finds no room is not captured, so no client can make the gateway hold more.
+//! All captured requests together take at most [`MOST_BYTES`]. A part of these bytes is for requests whose
+//! answer is under way. A request that finds no room is not captured, so no client can make the gateway hold
+//! more.
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,8 +103,8 @@ pub struct Parts<'p> {
 }
 
 impl Captured {
-    /// Copies a request, once. The values of fields that `is_hidden` names are replaced by their sizes. `None` if there is no
-    /// room.
+    /// Copies a request, once. The values of fields that `is_hidden` names are replaced by their sizes.
+    /// `None` if there is no room.
     pub fn copy<'p>(
         room: &Arc<Room>,
         parts: Parts<'p>,

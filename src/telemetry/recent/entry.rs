@@ -1,5 +1,5 @@
-//! Pure. An entry of the recent requests: a request that has ended, an attempt to deliver an event, or a likely cause that the
-//! diagnosis has found.
+//! Pure. An entry of the recent requests: a request that has ended, an attempt to deliver an event, or a
+//! likely cause that the diagnosis has found.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,8 @@ use crate::queue::store::DeadCause;
 use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::record::Record;
 
-/// An entry and its number. The first entry of a process has the number 1, and each further entry has the next number.
+/// An entry and its number. The first entry of a process has the number 1, and each further entry has the
+/// next number.
 #[derive(Clone, Debug)]
 pub struct Numbered {
     /// The number.
@@ -175,8 +176,8 @@ impl Entry {
     }
 }
 
-/// The kinds of entries. Each kind has a share of the places, so that many entries of one kind leave the last entries of
-/// another kind in place.
+/// The kinds of entries. Each kind has a share of the places, so that many entries of one kind leave the last
+/// entries of another kind in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The request has verified, and the answer is not an error.

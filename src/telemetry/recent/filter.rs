@@ -128,7 +128,8 @@ impl fmt::Display for FilterError {
 impl std::error::Error for FilterError {}
 
 impl Filter {
-    /// Takes a parameter of a query. Returns whether the parameter belongs to a filter. An empty value is no filter.
+    /// Takes a parameter of a query. Returns whether the parameter belongs to a filter. An empty value is no
+    /// filter.
     ///
     /// # Errors
     /// [`FilterError`]

@@ -1,4 +1,5 @@
-//! Pure. The sampling of entries under load: how many entries of a kind are kept in a time, and how many were left out.
+//! Pure. The sampling of entries under load: how many entries of a kind are kept in a time, and how many were
+//! left out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -34,7 +35,8 @@ impl Rate {
 /// Lets the entries of one kind pass at a rate. Any thread may use it without a lock.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// When the next entry is due if entries come evenly, in nanoseconds since 1970 (the generic cell rate algorithm).
+    /// When the next entry is due if entries come evenly, in nanoseconds since 1970 (the generic cell rate
+    /// algorithm).
     due: AtomicU64,
     left_out: AtomicU64,
 }

@@ -1,8 +1,9 @@
 //! Pure. Recent requests and deliveries that have ended, for the console and `hookgate tail`.
 //!
-//! A request never waits for a reader, and a reader never waits for a request for long. An entry that comes while a reader
-//! reads waits in a bounded channel. Under load, entries are left out and counted: `Gate` decides by the kind of the entry,
-//! before anything is copied. The number of kept entries is bounded, and the kinds share the places.
+//! A request never waits for a reader, and a reader never waits for a request for long. An entry that comes
+//! while a reader reads waits in a bounded channel. Under load, entries are left out and counted: `Gate`
+//! decides by the kind of the entry, before anything is copied. The number of kept entries is bounded, and
+//! the kinds share the places.
 
 pub mod capture;
 pub mod entry;
@@ -70,8 +71,8 @@ pub struct Cursor {
 pub struct News {
     /// The entries, the earliest first.
     pub entries: Vec<Numbered>,
-    /// How many requests and deliveries ended in this time and are not among the entries. The reason is the load, a late
-    /// reader, or the limit. A filter can judge only an entry that still exists.
+    /// How many requests and deliveries ended in this time and are not among the entries. The reason is the
+    /// load, a late reader, or the limit. A filter can judge only an entry that still exists.
     pub missed: u64,
     /// The cursor for the next call.
     pub cursor: Cursor,
@@ -112,8 +113,8 @@ impl Recent {
         (self.places() > 0).then_some(&self.room)
     }
 
-    /// Keeps a request that ended at `now`, if it is not left out. Then the record is taken: only its id and its peer remain.
-    /// Never waits.
+    /// Keeps a request that ended at `now`, if it is not left out. Then the record is taken: only its id and
+    /// its peer remain. Never waits.
     pub fn request(&self, record: &mut Record, now: SystemTime) {
         if self.takes(Kind::of(record), now) {
             let left = Record::new(record.id, record.peer);
@@ -177,7 +178,8 @@ impl Recent {
         self.gates.iter().map(Gate::left_out).fold(0, u64::wrapping_add)
     }
 
-    /// The entries that a filter shows, the latest first: at most `limit` entries with a number less than `before`.
+    /// The entries that a filter shows, the latest first: at most `limit` entries with a number less than
+    /// `before`.
     #[must_use]
     pub fn page(&self, filter: &Filter, before: Option<u64>, limit: usize) -> Page {
         let mut found = self.lock().ring.between(0, before.unwrap_or(u64::MAX));
@@ -204,8 +206,8 @@ impl Recent {
         Cursor { number, left_out }
     }
 
-    /// A cursor behind the entry with this number. If there is no such entry yet, the cursor is before the first entry: the
-    /// number is that of an earlier process.
+    /// A cursor behind the entry with this number. If there is no such entry yet, the cursor is before the
+    /// first entry: the number is that of an earlier process.
     #[must_use]
     pub fn behind(&self, number: u64) -> Cursor {
         let end = self.end();

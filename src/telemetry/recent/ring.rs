@@ -1,7 +1,7 @@
 //! Pure. The entries in a bounded number of places, by their kind.
 //!
-//! If all places are taken, the kind with the most entries loses its oldest entry. So a kind with few entries keeps them, while
-//! a flood of another kind goes on: each of `n` kinds can have an `n`th of the places.
+//! If all places are taken, the kind with the most entries loses its oldest entry. So a kind with few entries
+//! keeps them, while a flood of another kind goes on: each of `n` kinds can have an `n`th of the places.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use super::capture::{MOST_IN_ALL, MOST_OF_ROUTE, Room};
 use super::entry::{Entry, Kind, LikelyCause, Numbered, Subject};
 use crate::telemetry::record::RequestId;
 
-/// The most likely causes that wait for their request to end. The diagnosis may be faster than the end of the answer.
+/// The most likely causes that wait for their request to end. The diagnosis may be faster than the end of the
+/// answer.
 const MOST_WAITING: usize = 32;
 
 #[derive(Debug, Default)]
@@ -20,7 +21,8 @@ pub(super) struct Ring {
     last: u64,
     kinds: BTreeMap<Kind, VecDeque<Numbered>>,
     waiting: VecDeque<(RequestId, LikelyCause)>,
-    /// The numbers and routes of the entries with a captured request, the oldest first. Some entries may be gone.
+    /// The numbers and routes of the entries with a captured request, the oldest first. Some entries may be
+    /// gone.
     captured: VecDeque<(u64, Arc<str>)>,
     room: Arc<Room>,
 }
@@ -65,8 +67,8 @@ impl Ring {
         self.make_room();
     }
 
-    /// Keeps the captured request of an entry. If there are too many captured requests, some are given up: first requests of
-    /// the same route, then the oldest requests of all routes.
+    /// Keeps the captured request of an entry. If there are too many captured requests, some are given up:
+    /// first requests of the same route, then the oldest requests of all routes.
     fn keep_captured(&mut self, number: u64, entry: &Entry) {
         let (Some(captured), Some(route)) =
             (entry.captured(), entry.request().and_then(|record| record.route.as_ref()))

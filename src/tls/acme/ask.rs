@@ -26,8 +26,8 @@ async fn suggestion(
     settings: &Settings,
     certificate: &CertificateIdentifier<'_>,
 ) -> Result<Option<Suggestion>, Error> {
-    // The question is not signed. So it needs no account, and the key of this account, which the authority never sees, signs
-    // nothing.
+    // The question is not signed. So it needs no account, and the key of this account, which the authority
+    // never sees, signs nothing.
     let (_key, key) = Key::generate_pkcs8()?;
     let builder = Account::builder_with_http(Box::new(client.clone()));
     let nobody = builder.from_parts(String::new(), key, settings.directory.clone()).await?;

@@ -1,4 +1,5 @@
-//! Shell. The HTTP client of ACME: each request on a connection of its own, over TLS, with bounds on time and size.
+//! Shell. The HTTP client of ACME: each request on a connection of its own, over TLS, with bounds on time and
+//! size.
 
 use std::error::Error as StdError;
 use std::io;
@@ -30,8 +31,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The most bytes of an answer. A chain of certificates has a few KiB.
 const MOST_BYTES: usize = 256 << 10;
 
-/// The time to connect. Each address of the authority gets a part of this time, so an IPv6 address that does not answer leaves
-/// time for an IPv4 address.
+/// The time to connect. Each address of the authority gets a part of this time, so an IPv6 address that does
+/// not answer leaves time for an IPv4 address.
 const CONNECT: Duration = Duration::from_secs(20);
 
 /// Reaches an authority. Clones share the `retry-after` of the last answer.
@@ -125,8 +126,9 @@ impl Client {
         let after = head.headers.get(RETRY_AFTER);
         let after = after.and_then(|value| retry::retry_after(value.as_bytes(), SystemTime::now()));
         *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner) = after.filter(|_| is_failure);
-        // Only the directory and renewal information are read with GET. instant-acme does not use renewal information, or the
-        // problem document in its place, without this field. It panics at a number that is too large.
+        // Only the directory and renewal information are read with GET. instant-acme does not use renewal
+        // information, or the problem document in its place, without this field. It panics at a number that
+        // is too large.
         if is_get {
             head.headers.insert(RETRY_AFTER, HeaderValue::from(renewal::wait(after).as_secs()));
         }

@@ -1,5 +1,5 @@
-//! Pure. The certificates that were obtained so far, the challenges under way, and the results of the orders. All threads share
-//! them.
+//! Pure. The certificates that were obtained so far, the challenges under way, and the results of the orders.
+//! All threads share them.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -18,7 +18,8 @@ use crate::tls::acme::settings::Settings;
 use crate::tls::acme::storage::{Account, Storage};
 use crate::tls::key_pair::KeyPair;
 
-/// How often, and for how long, the gateway asks the authority whether the challenge is valid or the certificate is ready.
+/// How often, and for how long, the gateway asks the authority whether the challenge is valid or the
+/// certificate is ready.
 const POLLS: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.5)
@@ -117,8 +118,8 @@ impl Ordering {
         Ok(pair)
     }
 
-    /// Begins an order. It names the certificate in the folder, which the new certificate replaces (RFC 9773, section 5). If the
-    /// authority does not take this, the order names none.
+    /// Begins an order. It names the certificate in the folder, which the new certificate replaces (RFC 9773,
+    /// section 5). If the authority does not take this, the order names none.
     async fn new_order(&self, account: &instant_acme::Account) -> Result<Order, Failure> {
         let identifiers = [Identifier::Dns(self.domain.to_string())];
         // The certificate that clients see may be from another authority, if `directory` was changed.

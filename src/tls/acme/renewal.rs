@@ -1,5 +1,5 @@
-//! Pure. When the authority wants a certificate to be renewed (RFC 9773), when the gateway renews it, and when the gateway asks
-//! again.
+//! Pure. When the authority wants a certificate to be renewed (RFC 9773), when the gateway renews it, and
+//! when the gateway asks again.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,17 +14,18 @@ use crate::tls::acme::failure::visible;
 use crate::tls::acme::schedule::{self, seconds};
 use crate::tls::certificate::{Facts, warning};
 
-/// The least and the most time between two questions about a certificate, whatever the authority says (RFC 9773, section
-/// 4.3.2).
+/// The least and the most time between two questions about a certificate, whatever the authority says (RFC
+/// 9773, section 4.3.2).
 const LEAST_WAIT: Duration = Duration::from_secs(60);
 const MOST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// The time between two questions if the authority names none, and the longest time after questions that have failed (RFC 9773,
-/// section 4.3.3).
+/// The time between two questions if the authority names none, and the longest time after questions that have
+/// failed (RFC 9773, section 4.3.3).
 const USUAL_WAIT: Duration = Duration::from_secs(6 * 3600);
 
-/// The least time between a certificate and its renewal that the authority asks for. For certificates of at most 5 days, it is a
-/// tenth of the life. So an authority, or a clock, with wrong times does not cause one order after the other.
+/// The least time between a certificate and its renewal that the authority asks for. For certificates of at
+/// most 5 days, it is a tenth of the life. So an authority, or a clock, with wrong times does not cause one
+/// order after the other.
 const LEAST_AGE: Duration = Duration::from_secs(12 * 3600);
 
 /// The wait until the next question, after an answer with this `retry-after`.
@@ -33,8 +34,8 @@ pub fn wait(retry_after: Option<Duration>) -> Duration {
     retry_after.unwrap_or(USUAL_WAIT).clamp(LEAST_WAIT, MOST_WAIT)
 }
 
-/// The name of a certificate in renewal information (RFC 9773, section 4.1). `None` if the certificate does not name its
-/// authority's key.
+/// The name of a certificate in renewal information (RFC 9773, section 4.1). `None` if the certificate does
+/// not name its authority's key.
 #[must_use]
 pub fn identifier(certificate: &CertificateDer<'_>) -> Option<CertificateIdentifier<'static>> {
     let certificate = Certificate::from_der(certificate).ok()?;
@@ -60,15 +61,16 @@ pub struct Suggestion {
     pub wait: Duration,
 }
 
-/// What the authority has said about a certificate. It is kept in `storage`, so that a start neither asks too early nor chooses
-/// another time. Times are in seconds since 1970.
+/// What the authority has said about a certificate. It is kept in `storage`, so that a start neither asks too
+/// early nor chooses another time. Times are in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewal {
     /// The certificate.
     certificate: String,
     /// When the certificate was obtained. 0 if it is not known.
     obtained: u64,
-    /// The window of the last answer. `None` if the authority has not answered yet, or offers no renewal information.
+    /// The window of the last answer. `None` if the authority has not answered yet, or offers no renewal
+    /// information.
     window: Option<Window>,
     /// The questions that have failed in a row.
     failures: usize,
@@ -104,8 +106,8 @@ impl Window {
         time(self.end)
     }
 
-    /// Whether the renewal is an early one: the window ends in the first half of the certificate's life, or the authority has
-    /// moved the window forward.
+    /// Whether the renewal is an early one: the window ends in the first half of the certificate's life, or
+    /// the authority has moved the window forward.
     #[must_use]
     pub const fn is_early(&self) -> bool {
         self.is_early
@@ -168,11 +170,12 @@ impl Plan {
         Self { own, not_before, not_after, renewal }
     }
 
-    /// When the certificate is renewed: at the chosen time in the authority's window. If there is no window, at the time of the
-    /// gateway's own rule. If the last question has failed, at the earlier of the two times.
+    /// When the certificate is renewed: at the chosen time in the authority's window. If there is no window,
+    /// at the time of the gateway's own rule. If the last question has failed, at the earlier of the two
+    /// times.
     ///
-    /// The renewal is not so late that `hookgate check` would warn of the certificate's end, and not at once after the
-    /// certificate was obtained.
+    /// The renewal is not so late that `hookgate check` would warn of the certificate's end, and not at once
+    /// after the certificate was obtained.
     #[must_use]
     pub fn due(&self) -> SystemTime {
         let Some((renewal, window)) = self.renewal.as_ref().and_then(|it| Some((it, it.window.as_ref()?)))
@@ -187,8 +190,8 @@ impl Plan {
         if renewal.failures == 0 { chosen } else { chosen.min(self.own) }
     }
 
-    /// When the next question is due. `None` if the gateway does not ask about this certificate: it has no identifier, or it has
-    /// expired.
+    /// When the next question is due. `None` if the gateway does not ask about this certificate: it has no
+    /// identifier, or it has expired.
     #[must_use]
     pub fn ask(&self, now: SystemTime) -> Option<SystemTime> {
         self.renewal.as_ref().filter(|_| now < self.not_after).map(|renewal| time(renewal.ask))
@@ -212,8 +215,9 @@ impl Plan {
         self.renewal.as_ref().map_or(0, |renewal| renewal.failures)
     }
 
-    /// Takes the record of another process, which shares the folder, if it is about the same certificate and says more: when the
-    /// certificate was obtained, or what a later question gave. Returns whether the record is taken.
+    /// Takes the record of another process, which shares the folder, if it is about the same certificate and
+    /// says more: when the certificate was obtained, or what a later question gave. Returns whether the
+    /// record is taken.
     pub fn adopt(&mut self, record: Renewal, now: SystemTime) -> bool {
         let record = record.believed(seconds(now));
         let Some(ours) = &mut self.renewal else { return false };
@@ -225,8 +229,9 @@ impl Plan {
         says_more
     }
 
-    /// The authority has answered. A time that was chosen earlier stays if it is in the new window too. Otherwise a time in the
-    /// window is chosen, each time with the same probability. Returns whether the window differs from the last window.
+    /// The authority has answered. A time that was chosen earlier stays if it is in the new window too.
+    /// Otherwise a time in the window is chosen, each time with the same probability. Returns whether the
+    /// window differs from the last window.
     ///
     /// # Errors
     /// [`EmptyWindow`]. The plan is then unchanged.
@@ -259,7 +264,8 @@ impl Plan {
         Ok(is_other)
     }
 
-    /// The authority offers no renewal information. The gateway asks again after a day: the authority may offer it then.
+    /// The authority offers no renewal information. The gateway asks again after a day: the authority may
+    /// offer it then.
     pub fn not_offered(&mut self, now: SystemTime) {
         if let Some(renewal) = &mut self.renewal {
             (renewal.window, renewal.failures) = (None, 0);

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// The wait after the first, the second, ... failure in a row. The last wait repeats. Let's Encrypt allows five failures of a
-/// name in an hour.
+/// The wait after the first, the second, ... failure in a row. The last wait repeats. Let's Encrypt allows
+/// five failures of a name in an hour.
 const BACK_OFF: [Duration; 7] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
@@ -18,7 +18,8 @@ const BACK_OFF: [Duration; 7] = [
 
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(12 * 3600);
 
-/// The longest time that an authority can make the gateway wait with `retry-after`. The longest limit of Let's Encrypt is a week.
+/// The longest time that an authority can make the gateway wait with `retry-after`. The longest limit of
+/// Let's Encrypt is a week.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// When a certificate is renewed: at two thirds of its life, or up to a fiftieth of its life earlier.
@@ -30,8 +31,8 @@ pub fn renewal(not_before: SystemTime, not_after: SystemTime, random: u64) -> Sy
     not_before.checked_add(two_thirds.saturating_sub(earlier)).unwrap_or(not_after)
 }
 
-/// When a certificate that was obtained at `now` is renewed. At least a tenth of its life passes before the renewal, even if
-/// the authority or a clock has wrong times.
+/// When a certificate that was obtained at `now` is renewed. At least a tenth of its life passes before the
+/// renewal, even if the authority or a clock has wrong times.
 #[must_use]
 pub fn renewal_of_new(
     not_before: SystemTime,
@@ -44,8 +45,8 @@ pub fn renewal_of_new(
     renewal(not_before, not_after, random).max(soonest)
 }
 
-/// The wait after this number of failures in a row, shortened by up to a random fifth, and at least the authority's
-/// `retry-after`.
+/// The wait after this number of failures in a row, shortened by up to a random fifth, and at least the
+/// authority's `retry-after`.
 #[must_use]
 pub fn back_off(failures: usize, retry_after: Option<Duration>, random: u64) -> Duration {
     let wait = BACK_OFF.get(failures.saturating_sub(1)).copied().unwrap_or(LONGEST_BACK_OFF);
@@ -53,11 +54,12 @@ pub fn back_off(failures: usize, retry_after: Option<Duration>, random: u64) -> 
     varied.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
-/// The longest wait after a failure if the gateway is started, or its settings change: an operator may have mended the cause. So
-/// at most four orders of a name begin in an hour, however often the gateway is started.
+/// The longest wait after a failure if the gateway is started, or its settings change: an operator may have
+/// mended the cause. So at most four orders of a name begin in an hour, however often the gateway is started.
 const LONGEST_WAIT_AT_START: Duration = Duration::from_secs(15 * 60);
 
-/// The orders of a name that have failed in a row. They are kept in `storage`, so that a start does not begin a new count.
+/// The orders of a name that have failed in a row. They are kept in `storage`, so that a start does not begin
+/// a new count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures {
     /// How many orders have failed.
@@ -83,8 +85,8 @@ impl Failures {
         }
     }
 
-    /// When the next order is due after a start, or after a change of settings, at `now`. A file that says more than the rules
-    /// allow is not believed.
+    /// When the next order is due after a start, or after a change of settings, at `now`. A file that says
+    /// more than the rules allow is not believed.
     #[must_use]
     pub fn due_at_start(&self, now: SystemTime) -> SystemTime {
         let now = seconds(now);
@@ -150,7 +152,8 @@ mod tests {
             let wait = back_off(4, None, random);
             assert!(wait < Duration::from_secs(3600) && wait >= Duration::from_secs(2880), "{wait:?}");
         }
-        // Let's Encrypt allows five attempts within an hour. The fifth attempt of a name comes after the first hour.
+        // Let's Encrypt allows five attempts within an hour. The fifth attempt of a name comes after the
+        // first hour.
         let shortest: Duration = (1..=4).map(|failures| back_off(failures, None, 999)).sum();
         assert!(shortest > Duration::from_secs(3600), "{shortest:?}");
     }

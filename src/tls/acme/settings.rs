@@ -53,7 +53,8 @@ impl fmt::Debug for ExternalAccount {
     }
 }
 
-/// Shows only the last name in the path of `storage`, because two programs may know the same folder by different paths.
+/// Shows only the last name in the path of `storage`, because two programs may know the same folder by
+/// different paths.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { domains, contact, directory, connector, storage, external_account } = self;

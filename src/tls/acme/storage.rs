@@ -5,12 +5,13 @@
 //!   lock                                     held while a process orders
 //!   acme-v02.api.letsencrypt.org-directory/  one folder for each authority, 0700
 //!     account.json                           0600
-//!     hooks.example.com.pem                  chain and key in one file, so that they are replaced together, 0600
+//!     hooks.example.com.pem                  chain and key, replaced together, 0600
 //!     hooks.example.com.renewal.json         when the authority wants the renewal, 0600
-//!     hooks.example.com.failures.json        the orders that have failed in a row, if the last one has failed, 0600
+//!     hooks.example.com.failures.json        the orders that have failed in a row, 0600
 //! ```
 //!
-//! A file is written under another name, synchronised and renamed. So a reader finds the whole old file or the whole new file.
+//! A file is written under another name, synchronised and renamed. So a reader finds the whole old file or
+//! the whole new file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -82,8 +83,8 @@ impl Storage {
     }
 
     /// Makes sure that a certificate can be kept: writes a file of its size, under the name that
-    /// [`Storage::keep_certificate`] writes first. An order whose certificate cannot be kept counts towards the
-    /// authority's limits, and gives nothing.
+    /// [`Storage::keep_certificate`] writes first. An order whose certificate cannot be kept counts towards
+    /// the authority's limits, and gives nothing.
     ///
     /// # Errors
     /// The system's error.

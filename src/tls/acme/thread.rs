@@ -1,7 +1,8 @@
 //! Shell. The thread that orders certificates: one order at a time, for the name that is due first.
 //!
-//! The thread has its own runtime, so no request waits for the thread. The thread follows reloads. After a failure, the old
-//! certificate stays. While no order is due, the thread asks the authority when it wants the renewals.
+//! The thread has its own runtime, so no request waits for the thread. The thread follows reloads. After a
+//! failure, the old certificate stays. While no order is due, the thread asks the authority when it wants the
+//! renewals.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -28,8 +29,8 @@ use crate::tls::acme::settings::Settings;
 use crate::tls::acme::storage::Storage;
 use crate::tls::key_pair::KeyPair;
 
-/// The most time between two looks at the clock and at the folder: another process may have renewed a certificate, and a machine
-/// may have slept.
+/// The most time between two looks at the clock and at the folder: another process may have renewed a
+/// certificate, and a machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// The time for a whole order.
@@ -120,7 +121,8 @@ struct Name {
     failures: usize,
     /// The plan for the certificate, if there is one.
     plan: Option<Plan>,
-    /// Before this time, the authority is not asked about the certificate again: another process may have had the right to ask.
+    /// Before this time, the authority is not asked about the certificate again: another process may have had
+    /// the right to ask.
     ask_not_before: SystemTime,
 }
 
@@ -176,7 +178,8 @@ impl Thread {
         }
     }
 
-    /// If an order is due now, but earlier orders failed in another run of the gateway: continues the wait after them.
+    /// If an order is due now, but earlier orders failed in another run of the gateway: continues the wait
+    /// after them.
     fn recall(&mut self, index: usize, now: SystemTime) {
         let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
         if name.due > now {
@@ -222,8 +225,8 @@ impl Thread {
         }
     }
 
-    /// Shows the certificate of the folder if it differs from the certificate that is shown. Takes over what another process has
-    /// learned from the authority.
+    /// Shows the certificate of the folder if it differs from the certificate that is shown. Takes over what
+    /// another process has learned from the authority.
     fn look(&mut self, index: usize, folder: Folder) {
         let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
         let (domain, now) = (Arc::clone(&name.domain), SystemTime::now());
@@ -464,7 +467,8 @@ impl Thread {
         let (now, random) = (SystemTime::now(), self.draw());
         let due = after(now, schedule::back_off(failures, failure.retry_after, random));
         self.set(index, due, failures);
-        // Most failures of the folder come before the authority is asked (`Storage::reserve`), so they are not kept.
+        // Most failures of the folder come before the authority is asked (`Storage::reserve`), so they are
+        // not kept.
         if failure.kind != Kind::Storage {
             self.keep_failures(&domain, Some(Failures::new(failures, now, due, failure.retry_after)));
         }

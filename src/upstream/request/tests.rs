@@ -198,7 +198,8 @@ fn via_says_the_version_in_which_the_request_came() {
     }
 }
 
-/// The forwarded fields of a request that came over this last hop, from the client 192.0.2.1, which used HTTPS.
+/// The forwarded fields of a request that came over this last hop, from the client 192.0.2.1, which used
+/// HTTPS.
 fn forwarded(last_hop: LastHop, x_forwarded: XForwarded, fields: &str) -> Vec<String> {
     let channel = Channel { protocol: Protocol::Https, last_hop, ..Channel::default() };
     let text = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");

@@ -64,7 +64,8 @@ fn an_event_is_shown_and_its_content_comes_byte_for_byte() {
     assert!(err(&missing).contains("no such event"));
 }
 
-/// An event with two copies: the app gives the event up, one copy takes it, and the other waits for its next attempt.
+/// An event with two copies: the app gives the event up, one copy takes it, and the other waits for its next
+/// attempt.
 #[test]
 fn each_delivery_of_an_event_with_copies_is_shown() {
     let app = Upstream::answering("HTTP/1.1 410 Gone\r\ncontent-length: 4\r\n\r\ngone");

@@ -25,8 +25,8 @@ struct Original {
     files: [Vec<u8>; 2],
     /// The file of the lock has the mark of the log.
     lock: Vec<u8>,
-    /// The pages by which deliveries are found: of their table and its indexes, of destinations and of routes. All of these
-    /// are small.
+    /// The pages by which deliveries are found: of their table and its indexes, of destinations and of
+    /// routes. All of these are small.
     leading: Vec<usize>,
     events: BTreeMap<String, Event>,
     queued: BTreeSet<String>,
@@ -171,8 +171,8 @@ fn no_flipped_bit_alters_what_is_delivered() {
     let folder = folder_in_memory();
     let mut figures: BTreeMap<(&str, Found), u64> = BTreeMap::new();
     for number in 0..count {
-        // A quarter of the flips each: in a log, in the file beside it, in a file that has everything, and in what leads to
-        // deliveries there.
+        // A quarter of the flips each: in a log, in the file beside it, in a file that has everything, and in
+        // what leads to deliveries there.
         let kind = random(4);
         let (original, place) = [(0, 1), (0, 0), (1, 0), (1, 0)][kind];
         let original = &originals[original];

@@ -10,11 +10,12 @@ use hookgate::queue::time::Time;
 use super::{Opened, Place};
 use crate::support::event::{Make, attempt, event};
 
-/// The bytes of a stored event besides its head and content: its other columns, its deliveries, and their index entries.
+/// The bytes of a stored event besides its head and content: its other columns, its deliveries, and their
+/// index entries.
 const BESIDES: u64 = 300;
 
-/// Stores events of this size, delivers all but each `nth`, and removes the delivered events. Returns the bytes of the store's
-/// files, and the bytes of the kept events.
+/// Stores events of this size, delivers all but each `nth`, and removes the delivered events. Returns the
+/// bytes of the store's files, and the bytes of the kept events.
 fn taken(size: usize, count: u64, nth: u64) -> (u64, u64) {
     let place = Place::file();
     let mut opened = place.open();

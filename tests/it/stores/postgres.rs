@@ -1,4 +1,5 @@
-//! What the engine on PostgreSQL does beyond the suite: several gateways on one server. `tests/postgres/run` runs these tests.
+//! What the engine on PostgreSQL does beyond the suite: several gateways on one server. `tests/postgres/run`
+//! runs these tests.
 
 mod discards;
 mod process;

@@ -1,4 +1,5 @@
-//! An authority that speaks ACME, as far as the tests need it: it validates by a real handshake, and fails as a test wants.
+//! An authority that speaks ACME, as far as the tests need it: it validates by a real handshake, and fails as
+//! a test wants.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -199,7 +200,8 @@ impl AcmeAuthority {
         self.shared.state.lock().unwrap().asked.clone()
     }
 
-    /// The certificates that the requests for orders named as replaced, in order. `None` for a request that named none.
+    /// The certificates that the requests for orders named as replaced, in order. `None` for a request that
+    /// named none.
     pub(crate) fn replaced(&self) -> Vec<Option<String>> {
         self.shared.state.lock().unwrap().replaced.clone()
     }
@@ -503,8 +505,8 @@ fn thumbprint(key: &Value) -> String {
     BASE64.encode(Sha256::digest(format!("{{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"{x}\",\"y\":\"{y}\"}}")))
 }
 
-/// The certificate that a gateway shows for a name to a client with these protocols. `Err` if it ends the handshake, or takes
-/// another protocol.
+/// The certificate that a gateway shows for a name to a client with these protocols. `Err` if it ends the
+/// handshake, or takes another protocol.
 pub(crate) fn shown(
     gateway: SocketAddr,
     name: &str,

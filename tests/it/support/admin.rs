@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::support::PATIENCE;
 
-/// Sends a request, with further lines in its head. The host is the address, unless there is one among the lines.
+/// Sends a request, with further lines in its head. The host is the address, unless there is one among the
+/// lines.
 pub(crate) fn send(
     address: SocketAddr,
     method: &str,

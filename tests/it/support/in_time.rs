@@ -10,7 +10,8 @@ use socket2::SockRef;
 
 use crate::support::PATIENCE;
 
-/// The time limit of a wait for the end of a thread or a process. Such an end may itself wait for [`PATIENCE`].
+/// The time limit of a wait for the end of a thread or a process. Such an end may itself wait for
+/// [`PATIENCE`].
 const LONGEST: Duration = PATIENCE.saturating_mul(2);
 
 /// The time between two looks.

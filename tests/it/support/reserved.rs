@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A loopback port that is held by a socket that never listens. The system gives the port to no socket that asks
-/// for any port. A test or a gateway can listen there.
+/// A loopback port that is held by a socket that never listens. The system gives the port to no socket that
+/// asks for any port. A test or a gateway can listen there.
 pub(crate) struct Reserved(Socket);
 
 impl Reserved {

@@ -1,4 +1,5 @@
-//! Pure. The page *Dead*: dead letters, grouped by route and failure, so that ten thousand equal failures are one row.
+//! Pure. The page *Dead*: dead letters, grouped by route and failure, so that ten thousand equal failures are
+//! one row.
 
 use maud::{Markup, html};
 

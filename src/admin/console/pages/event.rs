@@ -1,5 +1,5 @@
-//! Pure. The page *Event*: the facts of one event, what was checked, its head, its content when a person asks for it, and
-//! each attempt to deliver it.
+//! Pure. The page *Event*: the facts of one event, what was checked, its head, its content when a person asks
+//! for it, and each attempt to deliver it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,8 @@ use crate::admin::console::tree;
 /// The most bytes of content that a page shows.
 pub(crate) const MOST_SHOWN: usize = 64 * 1024;
 
-/// From this length of content on, the page is refreshed less often, because the store reads an event with its content.
+/// From this length of content on, the page is refreshed less often, because the store reads an event with
+/// its content.
 const LARGE: u64 = 1024 * 1024;
 
 /// The number of bytes in a line of hexadecimal digits.
@@ -337,8 +338,8 @@ fn answer(response: &Bytes) -> Vec<u8> {
 
 /// A command that sends the event again with curl. The content comes from the gateway, byte for byte.
 ///
-/// The command sends to the route's app, with the client's `host`. The target is sent as it is, without the replacements that curl
-/// makes in brackets, braces and dots.
+/// The command sends to the route's app, with the client's `host`. The target is sent as it is, without the
+/// replacements that curl makes in brackets, braces and dots.
 fn curl(event: &Event, app: Option<&str>) -> String {
     let of_curl = ["content-length", "expect"];
     let fields = event.fields.iter().flatten();

@@ -1,5 +1,5 @@
-//! Pure. The page *Live*: requests and deliveries as they end. With the script, rows come by themselves. Without it, the page
-//! is loaded again.
+//! Pure. The page *Live*: requests and deliveries as they end. With the script, rows come by themselves.
+//! Without it, the page is loaded again.
 
 use maud::{Markup, html};
 

@@ -14,8 +14,8 @@ pub(crate) fn no_session(why: &str) -> String {
     Frame { title: "Log in", subject: None, tab: None, viewer: None, notice: None }.page(&body)
 }
 
-/// The page that opens a link which a person has followed from elsewhere. Such a request has no cookie afterwards, and may
-/// come from a program that looks at links in advance.
+/// The page that opens a link which a person has followed from elsewhere. Such a request has no cookie
+/// afterwards, and may come from a program that looks at links in advance.
 pub(crate) fn open(code: &str) -> String {
     let body = html! {
         p { "This link opens the console. It works once." }

@@ -1,5 +1,5 @@
-//! Pure. The page *Now*, with the state of the gateway: requests of the last minutes, refusals and their likely causes, the
-//! backlog, circuits, secrets and certificates.
+//! Pure. The page *Now*, with the state of the gateway: requests of the last minutes, refusals and their
+//! likely causes, the backlog, circuits, secrets and certificates.
 
 use std::collections::BTreeMap;
 

@@ -29,7 +29,8 @@ struct Group<'e> {
     clients: BTreeSet<String>,
 }
 
-/// The key of a group: reason, label of the cause, route, and whether the requests were forwarded all the same.
+/// The key of a group: reason, label of the cause, route, and whether the requests were forwarded all the
+/// same.
 type GroupKey<'e> = (Option<Reason>, Option<&'static str>, &'e str, bool);
 
 /// The page. The entries are refused and observed requests, the latest first.

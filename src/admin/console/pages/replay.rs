@@ -1,5 +1,5 @@
-//! Pure. The pages that send events again: the choice of the events with their number, the progress of one replay, and
-//! the list of replays.
+//! Pure. The pages that send events again: the choice of the events with their number, the progress of one
+//! replay, and the list of replays.
 
 use maud::{Markup, html};
 
@@ -147,8 +147,8 @@ impl Choice<'_> {
         )
     }
 
-    /// What belongs to the action: the filter with fixed times, and the number that the person has seen. A reload or an
-    /// event that comes meanwhile cannot widen it.
+    /// What belongs to the action: the filter with fixed times, and the number that the person has seen. A
+    /// reload or an event that comes meanwhile cannot widen it.
     fn hidden(&self, fixed: &Filter, counted: Counted, path: &str) -> Markup {
         html! {
             (hidden_filter(fixed))

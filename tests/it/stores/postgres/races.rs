@@ -1,4 +1,5 @@
-//! Gateways that change the same rows at the same moment, and the number of rows that the server reads for them.
+//! Gateways that change the same rows at the same moment, and the number of rows that the server reads for
+//! them.
 
 use std::time::{Duration, Instant};
 
@@ -297,7 +298,8 @@ fn the_counters_are_those_of_the_rows_after_several_gateways_have_done_everythin
             watch.number(&format!("select coalesce(sum({counter}), 0)::bigint from hookgate.tally"));
         assert_eq!(counted, watch.number(&format!("select {rows}")), "{counter}");
     }
-    // Nothing is left of an event that is gone, no lane stands still, and no event that waits counts as finished.
+    // Nothing is left of an event that is gone, no lane stands still, and no event that waits counts as
+    // finished.
     for wrong in [
         "hookgate.attempt a where not exists (select 1 from hookgate.delivery d where d.id = a.delivery)",
         "hookgate.delivery d where not exists (select 1 from hookgate.event e where e.seq = d.event)",

@@ -67,8 +67,9 @@ const STATIC: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
-/// The symbols of the Huffman code by the length of their codes, as far as text needs them (RFC 7541, appendix B).
-/// The code is canonical: codes of a length are in the order of the symbols, and shorter codes come first.
+/// The symbols of the Huffman code by the length of their codes, as far as text needs them (RFC 7541,
+/// appendix B). The code is canonical: codes of a length are in the order of the symbols, and shorter codes
+/// come first.
 const HUFFMAN: [(u32, &[u8]); 12] = [
     (5, b"012aceiost"),
     (6, b" %-./3456789=A_bdfghlmnpru"),

@@ -231,7 +231,8 @@ impl Http2 {
         self.send_bytes(frames.iter().flat_map(Frame::bytes).collect::<Vec<_>>())
     }
 
-    /// Writes what the gateway takes: it may have ended the connection. Returns `false` if it did not take all.
+    /// Writes what the gateway takes: it may have ended the connection. Returns `false` if it did not take
+    /// all.
     pub(crate) fn offer(&mut self, frames: &[Frame]) -> bool {
         self.write(&frames.iter().flat_map(Frame::bytes).collect::<Vec<_>>()).is_ok()
     }
@@ -267,8 +268,8 @@ impl Http2 {
         self
     }
 
-    /// Writes these bytes after each pause, until the trickle is dropped. The sleep makes the client slow; no test waits
-    /// for the sleep itself.
+    /// Writes these bytes after each pause, until the trickle is dropped. The sleep makes the client slow; no
+    /// test waits for the sleep itself.
     pub(crate) fn trickle(&self, bytes: Vec<u8>, pause: Duration) -> Trickle {
         Trickle::start(self.socket().try_clone().unwrap(), bytes, pause)
     }
@@ -329,7 +330,8 @@ impl Http2 {
         id
     }
 
-    /// Sends content, as the gateway's windows allow. Stops where the gateway has ended the stream or the connection.
+    /// Sends content, as the gateway's windows allow. Stops where the gateway has ended the stream or the
+    /// connection.
     pub(crate) fn content(&mut self, stream: u32, content: &[u8], end: bool) -> &mut Self {
         let mut rest = content;
         while !rest.is_empty() && !self.has_ended(stream) {
@@ -409,8 +411,8 @@ impl Http2 {
         true
     }
 
-    /// Sends a ping and waits for its answer: the gateway has then read all frames before it. Returns `false` if the
-    /// connection ends before.
+    /// Sends a ping and waits for its answer: the gateway has then read all frames before it. Returns `false`
+    /// if the connection ends before.
     pub(crate) fn settle(&mut self) -> bool {
         let number = 0x7365_7474_6c65_0000 + u64::from(self.next);
         self.pongs.clear();
