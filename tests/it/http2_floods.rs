@@ -120,7 +120,8 @@ fn authentic_events_whose_streams_are_reset_are_under_way_in_a_bounded_number() 
             connection.send(OK);
         }
     });
-    let gateway = before(&upstream);
+    // No event ends meanwhile, however slow the machine is.
+    let gateway = h2c().upstream("response_timeout = \"1h\"").route(PATH, &upstream.url()).start();
     let mut bad = Http2::to(&gateway);
     let (mut sent, event) = (0, post(FIXTURE));
     // One after the other: so that each is taken before it is reset.

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 
+use crate::support::client::uninterrupted;
 use crate::support::request::PATH;
 use crate::support::{
     Client, FIXTURE, Gateway, PATIENCE, Setup, Upstream, assert_refused, exchange, gateway, post, unsigned,
@@ -31,7 +32,7 @@ fn two_for_each(upstream: &Upstream, more: &str) -> Setup {
 fn is_reset(gateway: &Gateway) -> bool {
     let further = TcpStream::connect(gateway.address()).and_then(|mut further| {
         further.set_read_timeout(Some(PATIENCE))?;
-        further.read(&mut [0])
+        uninterrupted(|| further.read(&mut [0]))
     });
     further.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
 }

@@ -179,7 +179,7 @@ async fn a_request_not_taken_whole_is_freed_and_its_connection_not_reused() {
             // When the kernel's buffer has room, the next write is made and fails. Otherwise the time limit
             // for writing would pass.
             peer.read_to_end(&mut Vec::new()).unwrap();
-            stream(&connection).writable().await.unwrap();
+            timeout(LIMIT, stream(&connection).writable()).await.unwrap().unwrap();
             peer.write_all(content.as_bytes()).unwrap();
             while !connection.is_complete() {
                 assert!(poll_fn(|cx| connection.poll_content(cx)).await.is_ok());
@@ -257,7 +257,9 @@ async fn the_reservation_is_held_until_the_last_byte_is_written_and_no_longer() 
         let mut read = 0;
         let mut piece = [0; 65536];
         while read < 8 << 20 {
-            read += peer.read(&mut piece).unwrap();
+            let n = peer.read(&mut piece).unwrap();
+            assert!(n > 0, "the request ends after {read} bytes");
+            read += n;
         }
         peer
     });

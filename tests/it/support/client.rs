@@ -1,6 +1,6 @@
 //! A client that writes raw bytes and parses responses strictly.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -81,7 +81,7 @@ impl Client {
         Self::try_connect(address).expect("the gateway accepts")
     }
 
-    pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -109,7 +109,7 @@ impl Client {
             let text = request(n).into_bytes();
             let mut written = 0;
             while written < text.len() {
-                match self.stream.write(&text[written..]) {
+                match uninterrupted(|| self.stream.write(&text[written..])) {
                     Ok(more) => written += more,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         self.stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -127,7 +127,7 @@ impl Client {
     /// Writes the same bytes again and again, until the gateway resets the connection.
     pub(crate) fn send_until_reset(&mut self, bytes: &[u8]) {
         loop {
-            match self.stream.write(bytes) {
+            match uninterrupted(|| self.stream.write(bytes)) {
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                     return;
@@ -178,15 +178,12 @@ impl Client {
             return false;
         }
         let mut piece = [0; 64 * 1024];
-        match self.stream.read(&mut piece) {
+        match uninterrupted(|| self.stream.read(&mut piece)) {
             Ok(0) => self.end = Some(End::Fin),
             Ok(n) => self.buffer.extend_from_slice(&piece[..n]),
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 self.end = Some(End::Reset);
             }
-            // A signal such as SIGCHLD interrupts the read. The kernel does not restart a read that has a
-            // time limit.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 panic!("nothing more comes ({error}) after {:?}", self.buffer.escape_ascii().to_string())
             }
@@ -197,13 +194,13 @@ impl Client {
     /// Reads once, at most `limit` bytes.
     pub(crate) fn read_some(&mut self, limit: usize) {
         let mut piece = vec![0; limit];
-        let n = self.stream.read(&mut piece).expect("more comes");
+        let n = uninterrupted(|| self.stream.read(&mut piece)).expect("more comes");
         self.buffer.extend_from_slice(&piece[..n]);
     }
 
     /// Reads as [`Self::read_some`] does, but returns errors. The end of the connection is not a failure.
-    pub(crate) fn try_read_some(&mut self, limit: usize) -> std::io::Result<()> {
-        let n = self.stream.read(&mut vec![0; limit])?;
+    pub(crate) fn try_read_some(&mut self, limit: usize) -> io::Result<()> {
+        let n = uninterrupted(|| self.stream.read(&mut vec![0; limit]))?;
         if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
@@ -218,7 +215,7 @@ impl Client {
     /// Asserts that nothing arrives for `time`.
     pub(crate) fn assert_silent(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
-        let peeked = self.stream.peek(&mut [0]);
+        let peeked = uninterrupted(|| self.stream.peek(&mut [0]));
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         assert!(peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "something came");
     }
@@ -357,6 +354,17 @@ impl Response {
     pub(crate) fn assert_answer(&self, body: &str) -> &Self {
         assert_eq!((self.status, self.text().as_str(), self.complete), (200, body, true), "{self:?}");
         self
+    }
+}
+
+/// Calls the system until no signal such as SIGCHLD interrupts the call. The kernel does not restart a call
+/// that has a time limit.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 

@@ -2,8 +2,13 @@
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use crate::support::PATIENCE;
+
+/// The time limit of a script at a gate. While the script waits, the test may wait several times for
+/// [`PATIENCE`].
+const LONGEST: Duration = PATIENCE.saturating_mul(4);
 
 /// The script's side.
 pub(crate) struct Gate(Mutex<Receiver<()>>);
@@ -20,7 +25,7 @@ pub(crate) fn gate() -> (Release, Gate) {
 impl Gate {
     /// Waits until the gate is opened again.
     pub(crate) fn pass(&self) {
-        match self.0.lock().unwrap().recv_timeout(PATIENCE) {
+        match self.0.lock().unwrap().recv_timeout(LONGEST) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => panic!("nobody opened the gate"),
         }

@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::support::PATIENCE;
+use crate::support::client::uninterrupted;
 
 /// Waits until the condition holds.
 #[track_caller]
@@ -217,7 +218,7 @@ impl TlsClient {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut piece = [0; 16 * 1024];
-        let n = self.stream.read(&mut piece)?;
+        let n = uninterrupted(|| self.stream.read(&mut piece))?;
         if n == 0 {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
