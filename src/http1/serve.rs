@@ -44,7 +44,9 @@ pub async fn serve<IO: Transport + 'static>(
 }
 
 /// Serves a connection as [`serve`] does, after some of its bytes were already read. The future must be
-/// polled under [`Entry::watch`].
+/// polled under [`watch`].
+///
+/// [`watch`]: crate::admission::connection_state::ConnectionState::watch
 pub async fn serve_rest<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,

@@ -67,8 +67,9 @@ struct Connection {
 }
 
 /// Serves a connection until either side ends the connection. `unread` was already read from the connection.
-/// `drain` ends the connection after the requests under way. The future must be polled under
-/// [`Entry::watch`].
+/// `drain` ends the connection after the requests under way. The future must be polled under [`watch`].
+///
+/// [`watch`]: crate::admission::connection_state::ConnectionState::watch
 pub async fn serve(
     worker: Rc<Worker>,
     stream: listen::stream::Stream,
