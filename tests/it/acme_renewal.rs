@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::acme::{
@@ -215,6 +215,21 @@ fn an_authority_without_renewal_information_is_not_told_what_an_order_replaces()
     assert!((86_300..=86_400).contains(&wait_to_ask(&record)), "{record}");
     assert_eq!((authority.replaced(), authority.asked().len()), (vec![None], 0));
     due_within(&gateway, DAY * 58..DAY * 60);
+}
+
+#[test]
+fn a_window_makes_no_order_before_the_wait_that_another_run_has_kept() {
+    let (authority, upstream, folder) = (AcmeAuthority::start(LONG), Upstream::ok(), TempDir::new().unwrap());
+    keep(&authority, folder.path(), DAY * 10);
+    // At the start, the certificate is not due: the failures count only when the authority has answered.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let failures = json!({ "count": 2, "failed_at": now, "next": now, "not_before": now + 100_000 });
+    let path = folder.path().join(authority.folder()).join(format!("{NAME}.failures.json"));
+    fs::write(path, failures.to_string()).unwrap();
+    authority.says(past());
+    let gateway = start(&authority, folder.path(), &upstream);
+    due_within(&gateway, Duration::from_secs(99_000)..Duration::from_secs(100_001));
+    assert_eq!((authority.asked().len(), authority.ordered()), (1, Vec::new()));
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl Thread {
     /// after them.
     fn recall(&mut self, index: usize, now: SystemTime) {
         let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
-        if name.due > now {
+        if name.due > now || name.failures > 0 {
             return;
         }
         let domain = Arc::clone(&name.domain);
@@ -281,7 +281,8 @@ impl Thread {
         }
     }
 
-    /// Renews when the plan says. After a failure, the wait for the next order stays.
+    /// Renews when the plan says. After a failure, also one of another run of the gateway, the wait for the
+    /// next order stays.
     fn follow_plan(&mut self, index: usize) {
         let Some(name) = self.names.get(index) else { return };
         let Some(plan) = &name.plan else { return };
@@ -289,6 +290,7 @@ impl Thread {
         self.issued.change(&name.domain, |orders| orders.is_early = is_early);
         if name.failures == 0 {
             self.set(index, plan.due(), 0);
+            self.recall(index, SystemTime::now());
         }
     }
 
